@@ -1,0 +1,57 @@
+# Every target sets up its own environment: a fresh clone needs Python 3.11 and nothing else.
+PYTHON ?= python3.11
+SCALE ?= small
+DATASET ?= digits32
+DATA ?=
+JOBS ?= 1
+TABLE ?= table3
+
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness
+ROOT := $(if $(DATA),data.root=$(DATA))
+PARALLEL := $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
+
+.PHONY: help setup test lint smoke table3 tables publish bench data dashboard wandb-sync clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(READY)  ## make the environment .venv from constraints.txt
+
+test: $(READY)  ## run the tests
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+lint: $(READY)  ## ruff and mypy (strict)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|paper DATASET=name DATA=folder JOBS=n
+	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+tables: table3  ## every table
+
+smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
+	@$(RUN) table=table3 scale=smoke
+
+publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results/
+	@$(VENV)/bin/python -m harness.publish $(TABLE)
+
+data: $(READY)  ## download DATASET=name into DATA=folder
+	@$(VENV)/bin/python -m harness.data $(DATASET) $(if $(DATA),--root $(DATA))
+
+dashboard: $(READY)  ## browse the logged runs in the terminal (W&B leet)
+	@$(VENV)/bin/wandb leet runs/wandb
+
+wandb-sync: $(READY)  ## upload the offline W&B runs (needs an API key)
+	@$(VENV)/bin/wandb sync runs/wandb/offline-run-*
+
+clean:  ## remove the environment and caches; runs and results stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
