@@ -1,0 +1,388 @@
+"""The nouns of the harness and the abstract classes that a new component implements."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, final
+
+import pydantic
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.utils.data import Dataset as TorchDataset
+
+from harness.errors import UserError as UserError
+
+T = TypeVar("T")
+Params = dict[str, Tensor]
+Images = TorchDataset[tuple[Tensor, int]]
+"""A sized, indexable set of (image [c, h, w] in [0, 1], class)."""
+Split = Literal["attack", "public", "train"]
+Shape = tuple[int, int, int]
+Status = Literal["converged", "stalled", "budget", "diverged", "failed"]
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def component(cls: type[T]) -> type[T]:
+    """Make a class its own configuration schema: typed, validated, keyword-only and frozen."""
+    config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed that depends on every part, and on nothing else (not on order or process)."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(*parts: object) -> torch.Generator:
+    """A CPU random generator seeded by `derive_seed(*parts)`."""
+    return torch.Generator().manual_seed(derive_seed(*parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A client's secret: images x [n, c, h, w] in [0, 1]; labels y [n] int64, or soft [n, classes]."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Adaptation(ABC):
+    """What an attacker who knows the *kind* of a defence does: estimate its parameter from the received
+    update alone, then apply the same transform to its own trial update (paper 003, section 3.3)."""
+
+    @abstractmethod
+    def estimate(self, observation: "Observation") -> Params:
+        """The parameters of the defence, read off the received update: tensors by name."""
+
+    @abstractmethod
+    def apply(self, trial: Params, estimate: Params) -> Params:
+        """The trial update as the defence would have sent it. Differentiable and pure."""
+
+
+class Generator(nn.Module, ABC):
+    """A prior's generator: latent vectors z [n, latent] (and classes y [n]) to images in [0, 1]."""
+
+    latent: int
+
+    @abstractmethod
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Images [n, c, h, w] in [0, 1]. Generators without classes ignore y."""
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What the attacker knows beside the update: nothing unless the configuration grants it."""
+
+    labels: Tensor | None = None
+    adaptations: tuple[Adaptation, ...] = ()
+    prior: Generator | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """All that an attacker sees: this object is the threat model.
+
+    `update` has the parameters' names and shapes; it is gradient-like (a positive multiple of the gradient for
+    one step). `n` is the number of images behind it, `shape` is (c, h, w).
+    """
+
+    model: "Classifier"
+    params: Params
+    update: Params
+    protocol: "Protocol"
+    n: int
+    shape: Shape
+    classes: int
+    knowledge: Knowledge = field(default_factory=Knowledge)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One observation to invert; `id` is its position among the targets of a run."""
+
+    id: int
+    observation: Observation
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """One restart of one problem, with a random generator of its own: results depend on nothing else."""
+
+    problem: Problem
+    restart: int
+
+    def generator(self) -> torch.Generator:
+        return generator("attack", self.problem.seed, self.restart)
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What an attack returns: x [n, c, h, w] in [0, 1], y [n] and how it got there.
+
+    `score` chooses among restarts (lower is better): the attacker's own objective, never a true metric.
+    """
+
+    x: Tensor
+    y: Tensor
+    loss: float
+    score: float
+    status: Status
+    iterations: int
+    evaluations: int
+    trace: list[dict[str, float]] = field(default_factory=list)
+    problem: int = -1
+    seconds: float = 0.0
+
+
+class Normalize(nn.Module):
+    """The first layer of every model: (x - mean) / std per channel, so that all else sees [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., c, h, w] in [0, 1] to the network's own units."""
+        return (x - self.mean) / self.std
+
+    def invert(self, u: Tensor) -> Tensor:
+        """The network's own units back to [0, 1]."""
+        return u * self.std + self.mean
+
+
+class Classifier(nn.Module):
+    """A network behind its normalisation; `head` is the dotted name of its last linear layer."""
+
+    def __init__(self, normalize: Normalize, network: nn.Module) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.network = network
+        linear = [name for name, module in self.named_modules() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise UserError(f"{type(network).__name__} has no linear layer to classify with")
+        self.head = linear[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [n, c, h, w] in [0, 1] to logits [n, classes]."""
+        logits: Tensor = self.network(self.normalize(x))
+        return logits
+
+
+@component
+class Component:
+    """The root of all that is configured. Bump `version` when a change alters the numbers it produces."""
+
+    version: ClassVar[int] = 1
+
+
+@component
+class Dataset(Component, ABC):
+    """A source of labelled images with three disjoint splits."""
+
+    embedded: ClassVar[bool] = False
+    """True when the data come with the installed packages."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape: ...
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their numbers."""
+
+    @property
+    @abstractmethod
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel, on [0, 1]."""
+
+    @abstractmethod
+    def load(self, split: Split, root: str | None) -> Images:
+        """One split. Raises UserError, naming the expected files, when the data are not there."""
+
+
+@component
+class Model(Component, ABC):
+    """A network architecture and how its weights come about."""
+
+    normalize: Literal["none", "symmetric", "dataset"] = "none"
+    """none: [0, 1]; symmetric: mean = std = .5, so [-1, 1]; dataset: the data set's own statistics."""
+    fresh: bool = False
+    """Draw new weights for every target (as iDLG.py does), instead of one network for all targets."""
+    seed: int | None = None
+    """Seed of the weights; null: derived from the run's seed."""
+
+    @abstractmethod
+    def network(self, shape: Shape, classes: int) -> nn.Module:
+        """A freshly initialised network, drawing from torch's global generator."""
+
+    @final
+    def build(self, dataset: Dataset, seed: int) -> Classifier:
+        """The network in eval mode behind its normalisation; the same seed gives the same weights."""
+        channels = dataset.shape[0]
+        statistics = {
+            "none": ((0.0,) * channels, (1.0,) * channels),
+            "symmetric": ((0.5,) * channels, (0.5,) * channels),
+            "dataset": dataset.statistics,
+        }[self.normalize]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self.network(dataset.shape, len(dataset.classes))
+        return Classifier(Normalize(*statistics), network).eval().requires_grad_(False)
+
+
+@component
+class Protocol(Component, ABC):
+    """What a client computes from its data and sends."""
+
+    batch_size: PositiveInt = 1
+
+    @property
+    @abstractmethod
+    def examples(self) -> int:
+        """How many images stand behind one update."""
+
+    @abstractmethod
+    def update(
+        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
+    ) -> Params:
+        """The client's update: pure and differentiable in the batch, for the honest client and the attacker alike.
+
+        `order` lists the indices of each local step; None is the order of the batch, the only one an attacker knows.
+        """
+
+    def order(self, rng: torch.Generator) -> Sequence[Tensor] | None:
+        """The client's own, secret order of its examples."""
+        return None
+
+
+@component
+class Defense(Component, ABC):
+    """A client-side defence. Every hook is the identity unless overridden; none may alter its arguments."""
+
+    def on_batch(self, batch: Batch, rng: torch.Generator) -> Batch:
+        return batch
+
+    def on_model(self, model: Classifier) -> Classifier:
+        return model
+
+    def on_update(
+        self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
+    ) -> Params:
+        return update
+
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        """What an attacker who knows this kind of defence (not its secret parameter) does about it."""
+        return ()
+
+
+@component
+class LabelInference(Component, ABC):
+    """A rule that reads the labels off an update."""
+
+    @abstractmethod
+    def labels(self, observation: Observation) -> Tensor:
+        """The labels [n] int64 of the batch, as a sorted multiset."""
+
+
+@component
+class Prior(Component, ABC):
+    """A generative prior: how a generator is trained on, or loaded for, a data set."""
+
+    steps: PositiveInt = 1
+
+    @abstractmethod
+    def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> Generator | None:
+        """The generator in eval mode, from the cache where it is there. None: no prior."""
+
+
+@component
+class Metric(Component, ABC):
+    """A score of a reconstruction against the truth, one number per image."""
+
+    higher_is_better: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier) -> Tensor:
+        """Scores [n]; both batches are already matched image to image."""
+
+
+@component
+class Attack(Component, ABC):
+    """A gradient-inversion attack. A new one writes `reconstruct`, or builds on `solvers.OptimizationAttack`."""
+
+    requires_prior: ClassVar[bool] = False
+    """Whether the attack can't run without a generative prior."""
+    steps: PositiveInt = 1
+    """Outer iterations of one attempt."""
+    restarts: PositiveInt = 1
+    """Attempts per problem; the one with the lowest score is reported."""
+
+    @final
+    def __call__(self, problems: Iterable[Problem]) -> Iterator[Reconstruction]:
+        """Invert every problem, yielding each reconstruction as it finishes, in any order."""
+        started: dict[int, float] = {}
+        found: dict[int, list[Reconstruction]] = {}
+
+        def attempts() -> Iterator[Attempt]:
+            for problem in problems:
+                started[problem.id] = perf_counter()
+                found[problem.id] = []
+                yield from (Attempt(problem, restart) for restart in range(self.restarts))
+
+        for attempt, candidate in self.run(attempts()):
+            identity = attempt.problem.id
+            found[identity].append(candidate)
+            if len(found[identity]) == self.restarts:
+                seconds = perf_counter() - started.pop(identity)
+                yield _checked(_best(found.pop(identity)), attempt.problem, seconds)
+
+    def run(self, attempts: Iterator[Attempt]) -> Iterator[tuple[Attempt, Reconstruction]]:
+        """Carry out attempts, in any order and as many at once as is fastest."""
+        for attempt in attempts:
+            yield attempt, self.reconstruct(attempt.problem.observation, attempt.generator())
+
+    @abstractmethod
+    def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
+        """One attempt at one problem."""
+
+
+def _best(candidates: list[Reconstruction]) -> Reconstruction:
+    finite = [c for c in candidates if c.status not in ("diverged", "failed")] or candidates
+    best = min(finite, key=lambda c: c.score if c.score == c.score else float("inf"))
+    return replace(best, evaluations=sum(c.evaluations for c in candidates))
+
+
+def _checked(found: Reconstruction, problem: Problem, seconds: float) -> Reconstruction:
+    """Hold every attack to the same contract: shape, range and finiteness of what it returns."""
+    observation = problem.observation
+    expected = (observation.n, *observation.shape)
+    if tuple(found.x.shape) != expected or len(found.y) != observation.n:
+        raise RuntimeError(f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}")
+    broken = not bool(torch.isfinite(found.x).all())
+    x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
+    status: Status = "diverged" if broken else found.status
+    return replace(found, x=x, y=found.y.detach(), status=status, problem=problem.id, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: its id, resolved configuration, one row per image, summary and provenance."""
+
+    id: str
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]

@@ -1,0 +1,64 @@
+"""Turn what libraries raise on a user's mistake into one or two clear lines."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pydantic
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: shown as one or two lines, exit status 2, no traceback."""
+
+
+class CellsFailed(Exception):
+    """Some cells of a table could not be computed: the table is rendered without them, exit status 1."""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest of the allowed words, else what there is."""
+    choices = sorted(set(allowed))
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there is {', '.join(choices)}" if choices else ""
+
+
+def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) -> str:
+    """One line for each of the first two mistakes in a component: key, problem, value, nearest name."""
+    return "\n".join(_explain_one(detail, cls, path) for detail in error.errors()[:2])  # type: ignore[arg-type]
+
+
+def _explain_one(detail: dict[str, object], cls: type, path: str) -> str:
+    location = [str(part) for part in detail["loc"]]  # type: ignore[attr-defined]
+    key = ".".join(([path] if path else []) + location)
+    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        fields = [f.name for f in dataclasses.fields(cls)]
+        return f"{key}: there is no such setting{nearest(location[-1], fields)}"
+    message = str(detail["msg"])
+    return f"{key}: {message[0].lower()}{message[1:]}, not {detail['input']!r}"
+
+
+def explain_composition(error: Exception) -> str:
+    """Hydra's complaint about a command line or a YAML file, in one line with the nearest valid name."""
+    text = " ".join(str(error).split())
+    if match := re.search(r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)", text):
+        missing, group, options = match[1].rpartition("/")[2], match[2], match[3].split()
+        return f"{group}={missing}: there is no such {group}{nearest(missing, options)}"
+    if match := re.search(r"Could not override '([\w/@.]+)'", text):
+        return f"{match[1]}: there is no such setting{nearest(match[1], KEYS)}"
+    if match := re.search(r"Key '(\w+)' (?:is not in struct|not in '\w+')", text):
+        full = re.search(r"full_key: ([\w.]+)", text)
+        return f"{full[1] if full else match[1]}: there is no such setting{nearest(match[1], KEYS)}"
+    if match := re.search(r"LexerNoViableAltException: (.*)|(?:mismatched|extraneous|missing) .* at .*|no viable alternative", text):
+        return f"the command line can't be read: {text.split(' See https')[0][:200]}"
+    return text.split(" See https")[0][:300]
+
+
+KEYS = (
+    "dataset model fl attack defense prior metric logger scale table trials targets seed device threads knowledge "
+    "data paths label"
+).split()
