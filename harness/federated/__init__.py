@@ -1,0 +1,1 @@
+"""What a client computes from its data and sends."""

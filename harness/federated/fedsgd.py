@@ -1,0 +1,23 @@
+"""FedSGD: the client sends one gradient of one batch."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from harness.core import Batch, Params, Protocol, component
+from harness.federated.gradient import gradient
+
+
+@component
+class FedSGD(Protocol):
+    """One gradient of one batch (McMahan et al. 2017, section 2; the setting of papers 001 and 003)."""
+
+    @property
+    def examples(self) -> int:
+        return self.batch_size
+
+    def update(
+        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
+    ) -> Params:
+        """The gradient of the mean loss over the batch; `order` is of no consequence."""
+        return gradient(model, params, batch)
