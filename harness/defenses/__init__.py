@@ -1,0 +1,1 @@
+"""One file per client-side defence, with the estimator of an attacker who knows its kind."""

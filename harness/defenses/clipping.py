@@ -1,0 +1,57 @@
+"""Clipping of the update's norm."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
+
+Scope = Literal["global", "layer"]
+
+
+def norms(update: Params, scope: Scope) -> dict[str, Tensor]:
+    """The norm that each tensor is clipped by: its own, or that of the whole update."""
+    own = {name: torch.linalg.vector_norm(g) for name, g in update.items()}
+    whole = torch.linalg.vector_norm(torch.stack(list(own.values())))
+    return own if scope == "layer" else dict.fromkeys(update, whole)
+
+
+def clip(update: Params, bounds: dict[str, Tensor], scope: Scope) -> Params:
+    """g * min(1, S / (||g|| + 1e-6)) (GGL's code; paper 003, section 4.1)."""
+    length = norms(update, scope)
+    return {
+        name: g * torch.clamp(bounds[name] / (length[name] + 1e-6), max=1.0) for name, g in update.items()
+    }
+
+
+@dataclass(frozen=True)
+class ClippingAdaptation(Adaptation):
+    """The bound is the norm of what was received: exact whenever the clip was active."""
+
+    scope: Scope
+
+    def estimate(self, observation: Observation) -> Params:
+        return norms(observation.update, self.scope)
+
+    def apply(self, trial: Params, estimate: Params) -> Params:
+        return clip(trial, estimate, self.scope)
+
+
+@component
+class Clipping(Defense):
+    """Scale the update down to norm `bound` where it is longer (paper 003, section 4.1)."""
+
+    bound: PositiveFloat = 4.0
+    scope: Scope = "global"
+    """The norm of all tensors together (GGL's code), or of each tensor for itself (the paper's text)."""
+
+    def on_update(
+        self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
+    ) -> Params:
+        return clip(update, {name: torch.as_tensor(self.bound) for name in update}, self.scope)
+
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        return (ClippingAdaptation(self.scope),)

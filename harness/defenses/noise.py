@@ -1,0 +1,25 @@
+"""Additive noise on the update."""
+
+import torch
+from pydantic import NonNegativeFloat
+
+from harness.core import Batch, Classifier, Defense, Params, component
+
+
+@component
+class Noise(Defense):
+    """Independent Gaussian noise N(0, sigma^2) on every entry of the update (paper 003, section 4.1).
+
+    An attacker who knows the kind does nothing about it: the authors' ImageNet code. (Their CelebA code adds fresh
+    noise with the true sigma to every trial, which only buries the signal.)
+    """
+
+    sigma: NonNegativeFloat = 0.1
+
+    def on_update(
+        self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
+    ) -> Params:
+        return {
+            name: g + self.sigma * torch.randn(g.shape, generator=rng, dtype=g.dtype).to(g.device)
+            for name, g in update.items()
+        }

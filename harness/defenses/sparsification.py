@@ -1,0 +1,58 @@
+"""Sparsification: only the largest entries of the update are sent."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+def percentile(values: Tensor, percent: Tensor) -> Tensor:
+    """The percentile of a flat tensor by linear interpolation, as numpy's; of any size (torch.quantile is not)."""
+    position = percent / 100 * (values.numel() - 1)
+    low = int(position.floor())
+    ordered = torch.topk(values, values.numel() - low, sorted=True).values.flip(0)
+    below, above = ordered[0], ordered[min(1, len(ordered) - 1)]
+    return below + (above - below) * (position - low)
+
+
+def prune(update: Params, percent: Tensor) -> Params:
+    """Per tensor, zero the entries whose magnitude is below its percentile; ties survive (GGL's code)."""
+
+    def keep(g: Tensor) -> Tensor:
+        magnitude = g.detach().abs().flatten()
+        return (magnitude >= percentile(magnitude, percent)).view_as(g)
+
+    return {name: g * keep(g) for name, g in update.items()}
+
+
+class SparsificationAdaptation(Adaptation):
+    """The percentage is the share of zeros in what was received."""
+
+    def estimate(self, observation: Observation) -> Params:
+        update = observation.update
+        zeros = sum(int((g == 0).sum()) for g in update.values())
+        return {"percent": torch.tensor(100.0 * zeros / sum(g.numel() for g in update.values()))}
+
+    def apply(self, trial: Params, estimate: Params) -> Params:
+        return prune(trial, estimate["percent"])
+
+
+@component
+class Sparsification(Defense):
+    """Zero all but the largest entries of every tensor (paper 003, section 4.1: 90 %)."""
+
+    percent: Percent = 90.0
+    """How much of each tensor is zeroed."""
+
+    def on_update(
+        self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
+    ) -> Params:
+        return prune(update, torch.tensor(self.percent))
+
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        return (SparsificationAdaptation(),)
