@@ -1,0 +1,36 @@
+"""Deep leakage from gradients: images and labels together, by L-BFGS."""
+
+import torch
+from torch import Tensor
+
+from harness.attacks.matching import squared_distance, trial_update
+from harness.attacks.optimization import OptimizationAttack
+from harness.attacks.solvers.engine import Variables
+from harness.core import Batch, Observation, Params, component
+
+
+@component
+class DLG(OptimizationAttack):
+    """Zhu et al. 2019, algorithm 1: match the gradient in L2, searching for images and soft labels at once.
+
+    The search runs in the network's own (normalised) units, from N(0, 1). The best iterate is returned.
+    """
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """L-BFGS makes 20 inner iterations in each of the papers' steps."""
+        return 20
+
+    def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
+        images = torch.randn(observation.n, *observation.shape, generator=rng)
+        logits = torch.randn(observation.n, observation.classes, generator=rng)
+        return {"images": images, "logits": logits}
+
+    def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
+        images = observation.model.normalize.invert(variables["images"])
+        trial = trial_update(Batch(images, variables["logits"].softmax(dim=-1)), observation, known)
+        return squared_distance(trial, observation.update)
+
+    def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
+        images = observation.model.normalize.invert(variables["images"])
+        return Batch(images, variables["logits"].argmax(dim=-1))

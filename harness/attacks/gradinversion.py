@@ -1,0 +1,30 @@
+"""GradInversion as paper 003 runs it: L2 matching by Adam, without batch-norm statistics."""
+
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from harness.attacks.images import ImageSearch
+from harness.attacks.matching import squared_distance, total_variation, trial_update
+from harness.attacks.solvers.engine import Variables
+from harness.core import Batch, Observation, Params, component
+
+
+@component
+class GradInversion(ImageSearch):
+    """Yin et al. 2021, eqs. 1-7, less the batch-norm and group terms, which paper 003's setting does not allow.
+
+    The authors published no code, and paper 003 no regularisers: total variation 1e-4 and l2 1e-6 are the original
+    paper's (section 4.1).
+    """
+
+    boxed: bool = True
+    total_variation: NonNegativeFloat = 1e-4
+    l2: NonNegativeFloat = 1e-6
+    """Weight of the images' L2 norm, in the network's units."""
+
+    def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
+        images = variables["images"]
+        batch = Batch(observation.model.normalize.invert(images), known["labels"])
+        mismatch = squared_distance(trial_update(batch, observation, known), observation.update)
+        fidelity = self.total_variation * total_variation(images) + self.l2 * images.square().sum().sqrt()
+        return mismatch + fidelity

@@ -1,0 +1,42 @@
+"""Attacks that know, or first infer, the labels and then search for the images alone."""
+
+from abc import ABC
+
+import torch
+from torch import Tensor
+
+from harness.attacks.optimization import OptimizationAttack
+from harness.attacks.solvers.engine import Variables
+from harness.core import Batch, LabelInference, Observation, Params, component
+
+
+def known_labels(observation: Observation, rule: LabelInference) -> Tensor:
+    """The labels that the attacker was given, else those that the rule reads off the update: [n] int64."""
+    given = observation.knowledge.labels
+    return rule.labels(observation) if given is None else given
+
+
+@component
+class ImageSearch(OptimizationAttack, ABC):
+    """Search for images in the network's own units from N(0, 1), with labels fixed beforehand."""
+
+    labels: LabelInference
+    """The rule that reads the labels off the update."""
+    boxed: bool = False
+    """After every step, clamp the images to the range that [0, 1] has in the network's units."""
+
+    def prepare(self, observation: Observation) -> Params:
+        return {"labels": known_labels(observation, self.labels), **super().prepare(observation)}
+
+    def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
+        return {"images": torch.randn(observation.n, *observation.shape, generator=rng)}
+
+    def project(self, variables: Variables, observation: Observation) -> Variables:
+        if not self.boxed:
+            return variables
+        normalize = observation.model.normalize
+        low, high = (normalize(torch.full_like(normalize.mean, bound)) for bound in (0.0, 1.0))
+        return {"images": torch.maximum(torch.minimum(variables["images"], high), low)}
+
+    def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
+        return Batch(observation.model.normalize.invert(variables["images"]), known["labels"])

@@ -1,0 +1,47 @@
+"""The pieces that gradient-matching objectives are made of. All are pure and differentiable."""
+
+import torch
+from torch import Tensor
+
+from harness.core import Batch, Observation, Params
+
+
+def squared_distance(trial: Params, update: Params) -> Tensor:
+    """sum over tensors of ||g' - g||^2 (Zhu et al. 2019, eq. 3): of differences, so it is exact near zero."""
+    return torch.stack([(trial[name] - g).square().sum() for name, g in update.items()]).sum()
+
+
+def cosine_distance(trial: Params, update: Params) -> Tensor:
+    """1 - <g', g> / (||g'|| ||g||), one inner product over all tensors (Geiping et al. 2020, eq. 4).
+
+    The root is taken of the product of the squared lengths: sqrt(s * s) is s, so g' = g gives exactly zero.
+    """
+    inner = torch.stack([(trial[name] * g).sum() for name, g in update.items()]).sum()
+    squares = [torch.stack([g.square().sum() for g in each.values()]).sum() for each in (trial, update)]
+    return 1 - inner / (squares[0] * squares[1]).sqrt()
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """mean |dx| + mean |dy|, each over its own elements: anisotropic, as in Geiping et al.'s code."""
+    horizontal = (x[..., :, 1:] - x[..., :, :-1]).abs().mean()
+    vertical = (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
+    return horizontal + vertical
+
+
+def estimate_defenses(observation: Observation) -> Params:
+    """The parameters of every defence whose kind the attacker knows, under names of their own."""
+    return {
+        f"defense{position}.{name}": value
+        for position, adaptation in enumerate(observation.knowledge.adaptations)
+        for name, value in adaptation.estimate(observation).items()
+    }
+
+
+def trial_update(batch: Batch, observation: Observation, known: Params) -> Params:
+    """The update that the batch would have produced, through the known defences (paper 003, eq. 7: T(F(z)))."""
+    trial = observation.protocol.update(observation.model, observation.params, batch)
+    for position, adaptation in enumerate(observation.knowledge.adaptations):
+        prefix = f"defense{position}."
+        estimate = {name.removeprefix(prefix): v for name, v in known.items() if name.startswith(prefix)}
+        trial = adaptation.apply(trial, estimate)
+    return trial

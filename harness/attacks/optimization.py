@@ -1,0 +1,65 @@
+"""The base of every attack that searches for images whose update matches the one received."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from harness.attacks.matching import estimate_defenses
+from harness.attacks.solvers.engine import Engine, Job, Variables
+from harness.attacks.solvers.optimizer import Optimizer
+from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, component
+
+
+@component
+class OptimizationAttack(Attack, ABC):
+    """Minimise a loss over variables. A new attack writes `initial`, `loss` and `decode`.
+
+    `prepare` works out once per problem what the loss needs beside the observation, as tensors: inferred labels,
+    the parameters of a known defence. `loss` and `project` are pure, so that many problems can share one call.
+    """
+
+    optimizer: Optimizer
+    tolerance: PositiveFloat | None = None
+    """Stop, with status converged, at a loss below this."""
+    slots: PositiveInt = 1
+    """How many problems are searched side by side; of no consequence for the results."""
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """How many evaluations of the loss the papers count as one step."""
+        return 1
+
+    def run(self, attempts: Iterator[Attempt]) -> Iterator[tuple[Attempt, Reconstruction]]:
+        jobs = (Job(attempt, attempt.problem.observation, attempt.generator()) for attempt in attempts)
+        return Engine(self).run(jobs)
+
+    def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
+        (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng)]))
+        return found
+
+    def prepare(self, observation: Observation) -> Params:
+        """What the loss needs beside the observation, worked out once per problem: by default known defences."""
+        return estimate_defenses(observation)
+
+    @abstractmethod
+    def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
+        """The variables to start from."""
+
+    @abstractmethod
+    def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
+        """The scalar to minimise."""
+
+    def project(self, variables: Variables, observation: Observation) -> Variables:
+        """The variables moved back into their range after a step; they may have a leading axis of problems."""
+        return variables
+
+    def score(self, variables: Variables, observation: Observation, known: Params, loss: float) -> float:
+        """What chooses among restarts: the loss, unless the paper says otherwise."""
+        return loss
+
+    @abstractmethod
+    def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
+        """Images in [0, 1] and labels [n]."""

@@ -1,0 +1,1 @@
+"""The engine that carries out optimisation attacks, and its optimisers."""
