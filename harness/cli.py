@@ -1,0 +1,67 @@
+"""The Hydra command line: one run, a multirun or a table; errors in one line; exit status 0, 1 or 2."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.errors import CellsFailed, UserError, explain_composition
+from harness.schema import register
+
+PACKAGE = Path(__file__).parent
+CONF = PACKAGE.parent / "conf"
+USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def task(cfg: DictConfig) -> str:
+    """Carry out one run and print its directory. Returns the run's id."""
+    from harness.config import parse
+    from harness.run import run
+
+    experiment = parse(cfg, HydraConfig.get().runtime.choices)
+    record = run(experiment)
+    print(f"{experiment.paths.runs / record.id}/", flush=True)
+    return record.id
+
+
+def main() -> None:
+    """Entry point of `python -m harness`."""
+    # Hydra looks for sweepers in the namespace package hydra_plugins on sys.path, and nowhere else.
+    sys.path.append(str(PACKAGE / "plugins"))
+    # Hydra then hands exceptions on instead of printing its own many lines and exiting with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register()
+    sys.exit(guarded(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; the exit status says how it went, stderr says why."""
+    try:
+        command()
+    except UserError as error:
+        return complain(str(error), USER_ERROR)
+    except CellsFailed as error:
+        return complain(str(error), FAILURE)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__
+        text = str(cause) if isinstance(cause, UserError) else explain_composition(error)
+        return complain(text, USER_ERROR)
+    except KeyboardInterrupt:
+        return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
+    except Exception:  # noqa: BLE001 - the last resort of the command line
+        traceback.print_exc()
+        return FAILURE
+    return 0
+
+
+def complain(message: str, status: int) -> int:
+    """Print a message on stderr and hand on the status."""
+    print(f"harness: {message}", file=sys.stderr, flush=True)
+    return status

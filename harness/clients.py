@@ -1,0 +1,139 @@
+"""The clients under attack: which images they hold, and what they send."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.config import Experiment
+from harness.core import (
+    Batch,
+    Classifier,
+    Generator,
+    Knowledge,
+    Observation,
+    Params,
+    Problem,
+    UserError,
+    derive_seed,
+    generator,
+)
+
+PRIOR_SEED = 0
+"""One generator serves all seeds of a table: training it is the dearest part of an attack that needs one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Client:
+    """One target: the client's secret, and what it sent. Only `problem` goes to an attack."""
+
+    indices: list[int]
+    """Row numbers of the images in the data set."""
+    truth: Batch
+    problem: Problem
+
+
+class Clients:
+    """The targets of a run, made one at a time: all depends on the seed and the position alone.
+
+    Attacks, defences and scales that are compared therefore see the same images, networks and noise.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.device = torch.device(_device(experiment.device))
+        self.images = experiment.dataset.load("attack", experiment.data.root)
+        self.size = experiment.fl.examples
+        self.order = self._order()
+        if len(self.order) < self.size * self.trials:
+            raise UserError(
+                f"trials={self.trials} of {self.size} images each: the attack split has only {len(self.images)}"
+            )
+
+    def _order(self) -> list[int]:
+        """Positions in the attack split, in the order in which they are attacked."""
+        if self.experiment.targets is None:
+            rng = generator("targets", self.experiment.seed)
+            return torch.randperm(len(self.images), generator=rng).tolist()
+        positions = {row: position for position, row in enumerate(self.images.indices)}
+        if missing := [row for row in self.experiment.targets if row not in positions]:
+            raise UserError(f"targets: row {missing[0]} is not in the attack split")
+        return [positions[row] for row in self.experiment.targets]
+
+    @property
+    def trials(self) -> int:
+        """How many targets there are."""
+        if self.experiment.targets is None:
+            return self.experiment.trials
+        return min(self.experiment.trials, len(self.order) // self.size)
+
+    @functools.cached_property
+    def prior(self) -> Generator | None:
+        """The attacker's generator, trained on the public split at the first use."""
+        experiment = self.experiment
+        cache = str(experiment.paths.runs / "priors")
+        found = experiment.prior.generator(experiment.dataset, experiment.data.root, cache, PRIOR_SEED)
+        return found if found is None else found.to(self.device)
+
+    @functools.cached_property
+    def _fixed_model(self) -> Classifier:
+        return self._build(derive_seed("model", self.experiment.seed))
+
+    def _build(self, seed: int) -> Classifier:
+        own = self.experiment.model.seed
+        model = self.experiment.model.build(self.experiment.dataset, seed if own is None else own)
+        return self.experiment.defense.on_model(model.to(self.device))
+
+    def _model(self, position: int) -> Classifier:
+        if not self.experiment.model.fresh:
+            return self._fixed_model
+        seed = self.experiment.seed if self.experiment.model.seed is None else self.experiment.model.seed
+        model = self.experiment.model.build(self.experiment.dataset, derive_seed("model", seed, position))
+        return self.experiment.defense.on_model(model.to(self.device))
+
+    def __getitem__(self, position: int) -> Client:
+        """The client at a position: it computes its update, defends it and sends it."""
+        experiment = self.experiment
+        rows = self.order[position * self.size : (position + 1) * self.size]
+        pairs = [self.images[row] for row in rows]
+        images, labels = torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
+        truth = Batch(images.to(self.device), labels.to(self.device))
+        model = self._model(position)
+        params = {name: value.detach() for name, value in model.named_parameters()}
+        update = self._update(model, params, truth, generator("client", experiment.seed, position))
+        observation = Observation(
+            model=model,
+            params=params,
+            update=update,
+            protocol=experiment.fl,
+            n=self.size,
+            shape=experiment.dataset.shape,
+            classes=len(experiment.dataset.classes),
+            knowledge=self._knowledge(truth),
+        )
+        problem = Problem(position, observation, derive_seed("attack", experiment.seed, position))
+        return Client([self.images.indices[row] for row in rows], truth, problem)
+
+    def _update(self, model: Classifier, params: Params, truth: Batch, rng: torch.Generator) -> Params:
+        experiment = self.experiment
+        batch = experiment.defense.on_batch(truth, rng)
+        update = experiment.fl.update(model, params, batch, experiment.fl.order(rng))
+        defended = experiment.defense.on_update(update, model, params, batch, rng)
+        return {name: value.detach() for name, value in defended.items()}
+
+    def _knowledge(self, truth: Batch) -> Knowledge:
+        granted = self.experiment.knowledge
+        return Knowledge(
+            labels=truth.y if granted.labels else None,
+            adaptations=self.experiment.defense.adaptations() if granted.defense else (),
+            prior=self.prior,
+        )
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: this machine has no usable GPU; say device=cpu")
+    return name

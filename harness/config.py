@@ -1,0 +1,251 @@
+"""From a composed configuration to validated components, and to the id of the run that they make."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import hydra
+import pydantic
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from pydantic import NonNegativeInt, PositiveInt
+
+from harness.core import (
+    Attack,
+    Component,
+    Dataset,
+    Defense,
+    Model,
+    Prior,
+    Protocol,
+    UserError,
+    component,
+)
+from harness.errors import explain_validation
+from harness.log import Logger
+from harness.metrics.scores import Scores
+
+
+@component
+class Scale:
+    """Upper limits on targets and steps; null is none. It only ever lowers what the configuration says."""
+
+    name: str
+    trials: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    prior_steps: PositiveInt | None = None
+
+
+@component
+class Granted:
+    """What the attacker is given beside the update."""
+
+    labels: bool = False
+    defense: bool = False
+
+
+@component
+class Data:
+    """Where real data sets are."""
+
+    root: str | None = None
+
+
+@component
+class Paths:
+    """Where runs and tables go."""
+
+    runs: Path = Path("runs")
+    results: Path = Path("results")
+
+
+@component
+class Label:
+    """How loggers and progress bars name a run; of no consequence for its numbers."""
+
+    group: str | None = None
+    """The table or sweep that the run belongs to."""
+    job_type: str | None = None
+    """The row of the table."""
+    name: str | None = None
+    tags: list[str] = dataclasses.field(default_factory=list)
+
+
+@component
+class Experiment:
+    """One run, ready to be carried out: every part is validated, and the scale is applied."""
+
+    dataset: Dataset
+    model: Model
+    fl: Protocol
+    attack: Attack
+    defense: Defense
+    prior: Prior
+    metric: Scores
+    logger: Logger
+    scale: Scale
+    knowledge: Granted
+    data: Data
+    paths: Paths
+    label: Label
+    trials: PositiveInt
+    targets: list[NonNegativeInt] | None
+    seed: NonNegativeInt
+    device: Literal["auto", "cpu", "cuda"]
+    threads: PositiveInt
+    choices: dict[str, str] = dataclasses.field(default_factory=dict)
+    """The name of the file that each group was read from."""
+
+    @property
+    def title(self) -> str:
+        """What a progress bar calls the run."""
+        named = " x ".join(self.choices[group] for group in ("attack", "defense", "dataset") if self.choices)
+        return self.label.name or named or self.id
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the hash of all that the numbers depend on."""
+        text = json.dumps(self.identity, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the numbers depend on, less what has its default value: new options keep old results valid."""
+        parts = ("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge")
+        return {name: canonical(getattr(self, name)) for name in parts} | {
+            "seed": self.seed,
+            "trials": self.trials,
+            "targets": self.targets,
+        }
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as plain data, complete with defaults."""
+        return {
+            f.name: plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.name not in ("logger", "paths", "data", "label")
+        }
+
+
+def plain(value: Any) -> Any:
+    """Components and their values as JSON types; a component names its class under `_target_`."""
+    if dataclasses.is_dataclass(value):
+        named = {"_target_": class_path(type(value))} if isinstance(value, Component) else {}
+        return named | {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def canonical(value: Any) -> Any:
+    """As `plain`, but without what has its class's default value, and with the class's version."""
+    if not dataclasses.is_dataclass(value):
+        return [canonical(item) for item in value] if isinstance(value, list | tuple) else plain(value)
+    kept = {
+        f.name: canonical(getattr(value, f.name))
+        for f in dataclasses.fields(value)
+        if getattr(value, f.name) != _default(f)
+    }
+    return {"class": class_path(type(value)), "version": getattr(value, "version", 1)} | kept
+
+
+def _default(part: "dataclasses.Field[Any]") -> Any:
+    default = part.default
+    if isinstance(default, pydantic.fields.FieldInfo):
+        default = default.get_default(call_default_factory=True)
+    return part.default_factory() if part.default_factory is not dataclasses.MISSING else default
+
+
+def class_path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+GROUPS = ("dataset", "model", "fl", "attack", "defense", "prior", "metric", "logger", "scale")
+ALLOWED = "harness."
+"""Only the harness's own components can be named in a configuration."""
+
+
+def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experiment:
+    """Validate a composed configuration and build its components. Raises UserError with one clear line.
+
+    `choices` names the file behind each group; by default those that `cfg.hydra` holds, if it does.
+    """
+    if choices is None:
+        choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
+    values = {key: OmegaConf.to_container(cfg, resolve=True)[key] for key in cfg if key not in ("hydra", "table")}
+    for name in GROUPS:
+        values[name] = build(name, values[name])
+    try:
+        experiment = Experiment(**values, choices={name: str(choices.get(name, "")) for name in GROUPS})
+    except pydantic.ValidationError as error:
+        raise UserError(explain_validation(error, Experiment, "")) from error
+    return check(apply_scale(experiment))
+
+
+def build(name: str, node: Any) -> Any:
+    """The component of one group. Raises UserError naming the key, the mistake and what is allowed."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{name}: nothing is chosen; say {name}=NAME")
+    for target in targets(node):
+        if not target.startswith(ALLOWED):
+            raise UserError(f"{name}: {target} is not a component of the harness")
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        raise UserError(_instantiation(name, node, error)) from error
+
+
+def targets(node: Any) -> list[str]:
+    """Every `_target_` in a configuration."""
+    if isinstance(node, Mapping):
+        own = [str(node["_target_"])] if "_target_" in node else []
+        return own + [target for value in node.values() for target in targets(value)]
+    return [target for value in node for target in targets(value)] if isinstance(node, list) else []
+
+
+def _instantiation(name: str, node: Mapping[str, Any], error: InstantiationException) -> str:
+    cause = error.__cause__
+    where = str(error).rpartition("full_key: ")[2].strip() if "full_key: " in str(error) else ""
+    path = f"{name}.{where}" if where else name
+    if isinstance(cause, pydantic.ValidationError):
+        inner: Any = node
+        for part in where.split(".") if where else []:
+            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
+        return explain_validation(cause, hydra.utils.get_class(inner["_target_"]), path)
+    if isinstance(cause, UserError):
+        return f"{path}: {cause}"
+    return f"{path}: {str(cause or error).splitlines()[0]}"
+
+
+def apply_scale(experiment: Experiment) -> Experiment:
+    """Lower trials and steps to the scale's limits."""
+    scale = experiment.scale
+    return dataclasses.replace(
+        experiment,
+        trials=min(experiment.trials, scale.trials or experiment.trials),
+        attack=_cap(experiment.attack, scale.steps),
+        prior=_cap(experiment.prior, scale.prior_steps),
+    )
+
+
+Capped = TypeVar("Capped", Attack, Prior)
+
+
+def _cap(part: Capped, limit: int | None) -> Capped:
+    return part if limit is None or part.steps <= limit else dataclasses.replace(part, steps=limit)
+
+
+def check(experiment: Experiment) -> Experiment:
+    """Refuse combinations that can't work. Raises UserError."""
+    from harness.priors.none import NoPrior
+
+    if experiment.attack.requires_prior and isinstance(experiment.prior, NoPrior):
+        name = experiment.choices["attack"] or type(experiment.attack).__name__
+        raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
+    return experiment

@@ -1,0 +1,38 @@
+"""Where a number comes from: the code, the versions and the machine behind it."""
+
+import functools
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pytorch-lightning", "wandb", "lpips", "nevergrad")
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """Git revision, versions and device; nothing that names a person, a host or a path."""
+    return {
+        "git": revision(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def revision() -> str | None:
+    """The commit that the code is at, with `+` when files differ from it; None outside a clone."""
+
+    def git(*arguments: str) -> str:
+        here = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no").strip()
+        return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
