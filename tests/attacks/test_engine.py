@@ -1,0 +1,128 @@
+"""The engine: what is reported belongs to one point, slots are independent, nothing is lost at the edges."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from harness.attacks.solvers.adam import Adam
+from torch import Tensor
+
+from harness.attacks.idlg import IDLG
+from harness.attacks.optimization import OptimizationAttack
+from harness.attacks.solvers.engine import Layout, Variables
+from harness.attacks.solvers.lbfgs import LBFGS
+from harness.core import Batch, Observation, Params, Problem, component
+from harness.labels.llg import LLG
+from tests.conftest import Observe
+
+
+@component
+class Bowl(OptimizationAttack):
+    """Search for the first image's mean by a loss that needs no network; `bad` problems return NaN."""
+
+    def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
+        return {"images": torch.rand(observation.n, *observation.shape, generator=rng, dtype=torch.float64)}
+
+    def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
+        target = observation.update["target"]
+        return (variables["images"] - target).square().sum() * observation.update["scale"]
+
+    def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
+        return Batch(variables["images"], torch.zeros(observation.n, dtype=torch.int64))
+
+
+def bowl(observe: Observe, batch: Batch, identity: int, scale: float = 1.0) -> Problem:
+    observation = observe(batch)
+    target = torch.full((3, 1, 8, 8), 0.1 * identity, dtype=torch.float64)
+    update = {"target": target, "scale": torch.tensor(scale, dtype=torch.float64)}
+    return Problem(identity, replace(observation, update=update), seed=identity)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_results_do_not_depend_on_slots_or_order(observe: Observe, batch: Batch, slots: int) -> None:
+    problems = [bowl(observe, batch, identity) for identity in range(4)]
+    alone = {f.problem: f for f in Bowl(optimizer=Adam(lr=0.05), steps=30)(problems)}
+    attack = Bowl(optimizer=Adam(lr=0.05), steps=30, slots=slots)
+    found = {f.problem: f for f in attack(reversed(problems))}
+    assert sorted(found) == [0, 1, 2, 3]
+    for identity, reconstruction in found.items():
+        assert torch.equal(reconstruction.x, alone[identity].x)
+        assert reconstruction.loss == alone[identity].loss
+
+
+def test_the_reported_loss_is_that_of_the_returned_image(observe: Observe, batch: Batch) -> None:
+    """Not that of the point before it (breaching and LeakPro are one step late)."""
+    problem = bowl(observe, batch, 3)
+    (found,) = Bowl(optimizer=Adam(lr=0.5), steps=40)([problem])
+    target = problem.observation.update["target"]
+    assert float((found.x - target).square().sum()) == pytest.approx(found.loss, rel=1e-12)
+    assert found.loss == min(point["loss"] for point in found.trace)
+
+
+def test_restarts_are_chosen_by_score(observe: Observe, batch: Batch) -> None:
+    problem = bowl(observe, batch, 2)
+    (one,) = Bowl(optimizer=Adam(lr=0.01), steps=5)([problem])
+    (best,) = Bowl(optimizer=Adam(lr=0.01), steps=5, restarts=6, slots=4)([problem])
+    assert best.loss < one.loss
+    assert best.evaluations == 30
+
+
+def test_a_bad_problem_retires_its_slot_alone(observe: Observe, batch: Batch) -> None:
+    problems = [bowl(observe, batch, k, scale=math.nan if k == 1 else 1.0) for k in range(3)]
+    found = {f.problem: f for f in Bowl(optimizer=Adam(lr=0.05), steps=20, slots=3)(problems)}
+    assert found[1].status == "diverged"
+    assert found[1].evaluations == 1
+    assert [found[k].status for k in (0, 2)] == ["budget", "budget"]
+    assert bool(torch.isfinite(found[1].x).all())
+
+
+def test_an_exploding_problem_is_diverged(observe: Observe, batch: Batch) -> None:
+    (found,) = Bowl(optimizer=Adam(lr=1e4), steps=200)([bowl(observe, batch, 1)])
+    assert found.status == "diverged"
+    assert found.evaluations < 40
+
+
+def test_tolerance_stops_early(observe: Observe, batch: Batch) -> None:
+    (found,) = Bowl(optimizer=Adam(lr=0.05), steps=2000, tolerance=1e-3)([bowl(observe, batch, 1)])
+    assert found.status == "converged"
+    assert found.loss < 1e-3
+    assert found.evaluations < 2000
+
+
+def test_queue_edges(observe: Observe, batch: Batch) -> None:
+    attack = Bowl(optimizer=Adam(lr=0.05), steps=3, slots=4)
+    assert list(attack([])) == []
+    assert len(list(attack([bowl(observe, batch, 1)]))) == 1
+
+
+def test_problems_are_asked_for_one_at_a_time(observe: Observe, batch: Batch) -> None:
+    """A thousand problems must not stand in memory at once."""
+    asked: list[int] = []
+
+    def queue() -> Iterator[Problem]:
+        for identity in range(6):
+            asked.append(identity)
+            yield bowl(observe, batch, identity)
+
+    results = Bowl(optimizer=Adam(lr=0.05), steps=3, slots=2)(queue())
+    next(results)
+    assert len(asked) <= 3
+
+
+def test_layout_round_trip() -> None:
+    layout = Layout({"a": torch.Size([2, 3]), "b": torch.Size([4])})
+    for lead in ((), (5,)):
+        variables = {"a": torch.rand(*lead, 2, 3), "b": torch.rand(*lead, 4)}
+        back = layout.unflatten(layout.flatten(variables))
+        assert all(torch.equal(back[name], variables[name]) for name in variables)
+
+
+def test_idlg_inverts_a_smooth_network_exactly(observe: Observe, batch: Batch) -> None:
+    single = Batch(batch.x[:1], batch.y[:1])
+    problem = Problem(0, observe(single), seed=0)
+    attack = IDLG(optimizer=LBFGS(), labels=LLG(), steps=100, restarts=4, tolerance=1e-12)
+    (found,) = attack([problem])
+    assert found.y.tolist() == single.y.tolist()
+    assert float((found.x - single.x).square().mean()) < 1e-3
