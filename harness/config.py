@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import hydra
 import pydantic
@@ -178,7 +178,9 @@ def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experime
     """
     if choices is None:
         choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
-    values = {key: OmegaConf.to_container(cfg, resolve=True)[key] for key in cfg if key not in ("hydra", "table")}
+    values = {
+        key: OmegaConf.to_container(cfg, resolve=True)[key] for key in cfg if key not in ("hydra", "table")
+    }
     for name in GROUPS:
         values[name] = build(name, values[name])
     try:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, final
+from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform, final
 
 import pydantic
 import torch
@@ -17,8 +17,6 @@ from harness.errors import UserError as UserError
 
 T = TypeVar("T")
 Params = dict[str, Tensor]
-Images = TorchDataset[tuple[Tensor, int]]
-"""A sized, indexable set of (image [c, h, w] in [0, 1], class)."""
 Split = Literal["attack", "public", "train"]
 Shape = tuple[int, int, int]
 Status = Literal["converged", "stalled", "budget", "diverged", "failed"]
@@ -28,7 +26,8 @@ Status = Literal["converged", "stalled", "budget", "diverged", "failed"]
 def component(cls: type[T]) -> type[T]:
     """Make a class its own configuration schema: typed, validated, keyword-only and frozen."""
     config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    return cast(type[T], made)
 
 
 def derive_seed(*parts: object) -> int:
@@ -40,6 +39,19 @@ def derive_seed(*parts: object) -> int:
 def generator(*parts: object) -> torch.Generator:
     """A CPU random generator seeded by `derive_seed(*parts)`."""
     return torch.Generator().manual_seed(derive_seed(*parts))
+
+
+class Images(TorchDataset[tuple[Tensor, int]], ABC):
+    """Rows of a data set as (image float32 [c, h, w] in [0, 1], class).
+
+    `indices` are the rows' numbers in the whole data set, `labels` [n] their classes.
+    """
+
+    indices: list[int]
+    labels: Tensor
+
+    @abstractmethod
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,7 +382,9 @@ def _checked(found: Reconstruction, problem: Problem, seconds: float) -> Reconst
     observation = problem.observation
     expected = (observation.n, *observation.shape)
     if tuple(found.x.shape) != expected or len(found.y) != observation.n:
-        raise RuntimeError(f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}")
+        raise RuntimeError(
+            f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}"
+        )
     broken = not bool(torch.isfinite(found.x).all())
     x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
     status: Status = "diverged" if broken else found.status

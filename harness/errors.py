@@ -45,7 +45,9 @@ def _explain_one(detail: dict[str, object], cls: type, path: str) -> str:
 def explain_composition(error: Exception) -> str:
     """Hydra's complaint about a command line or a YAML file, in one line with the nearest valid name."""
     text = " ".join(str(error).split())
-    if match := re.search(r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)", text):
+    if match := re.search(
+        r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)", text
+    ):
         missing, group, options = match[1].rpartition("/")[2], match[2], match[3].split()
         return f"{group}={missing}: there is no such {group}{nearest(missing, options)}"
     if match := re.search(r"Could not override '([\w/@.]+)'", text):
@@ -53,12 +55,32 @@ def explain_composition(error: Exception) -> str:
     if match := re.search(r"Key '(\w+)' (?:is not in struct|not in '\w+')", text):
         full = re.search(r"full_key: ([\w.]+)", text)
         return f"{full[1] if full else match[1]}: there is no such setting{nearest(match[1], KEYS)}"
-    if match := re.search(r"LexerNoViableAltException: (.*)|(?:mismatched|extraneous|missing) .* at .*|no viable alternative", text):
+    if match := re.search(
+        r"LexerNoViableAltException: (.*)|(?:mismatched|extraneous|missing) .* at .*|no viable alternative",
+        text,
+    ):
         return f"the command line can't be read: {text.split(' See https')[0][:200]}"
     return text.split(" See https")[0][:300]
 
 
-KEYS = (
-    "dataset model fl attack defense prior metric logger scale table trials targets seed device threads knowledge "
-    "data paths label"
-).split()
+KEYS = [
+    "dataset",
+    "model",
+    "fl",
+    "attack",
+    "defense",
+    "prior",
+    "metric",
+    "logger",
+    "scale",
+    "table",
+    "trials",
+    "targets",
+    "seed",
+    "device",
+    "threads",
+    "knowledge",
+    "data",
+    "paths",
+    "label",
+]

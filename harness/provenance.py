@@ -9,7 +9,16 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pytorch-lightning", "wandb", "lpips", "nevergrad")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "hydra-core",
+    "omegaconf",
+    "pytorch-lightning",
+    "wandb",
+    "lpips",
+    "nevergrad",
+)
 
 
 @functools.cache
@@ -29,7 +38,9 @@ def revision() -> str | None:
 
     def git(*arguments: str) -> str:
         here = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True
+        ).stdout
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no").strip()

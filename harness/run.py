@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from harness.clients import Client, Clients
 from harness.config import Experiment
-from harness.core import Problem, Record
+from harness.core import Batch, Problem, Reconstruction, Record
 from harness.log import RunInfo
 from harness.progress import task
 from harness.provenance import provenance

@@ -15,14 +15,16 @@ def sensitivity(model: Classifier, params: Params, x: Tensor, chunk: int) -> tup
     def represent(images: Tensor) -> Tensor:
         return head_input(model, params, images)
 
-    representation, backward = torch.func.vjp(represent, x)
+    representation: Tensor
+    representation, backward = torch.func.vjp(represent, x)  # type: ignore[misc]
 
     def norm(feature: Tensor) -> Tensor:
         (slope,) = backward(feature.expand_as(representation))
         return torch.linalg.vector_norm(slope.flatten(1), dim=1)
 
     features = torch.eye(representation.shape[1], dtype=x.dtype, device=x.device)
-    return representation, torch.func.vmap(norm, chunk_size=chunk)(features).T
+    slopes: Tensor = torch.func.vmap(norm, chunk_size=chunk)(features)
+    return representation, slopes.T
 
 
 class SoteriaAdaptation(Adaptation):

@@ -32,14 +32,14 @@ class FedAvg(Protocol):
     def order(self, rng: torch.Generator) -> list[Tensor]:
         """A fresh shuffle for every epoch, cut into minibatches; the last one may be smaller."""
         epochs = (torch.randperm(self.examples, generator=rng) for _ in range(self.local_epochs))
-        return [step for epoch in epochs for step in epoch.split(self.batch_size)]
+        return [step for epoch in epochs for step in torch.split(epoch, self.batch_size)]
 
     def update(
         self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
     ) -> Params:
         """Weights before minus weights after local training, scaled."""
         if order is None:
-            order = list(torch.arange(len(batch.x), device=batch.x.device).split(self.batch_size))
+            order = list(torch.split(torch.arange(len(batch.x), device=batch.x.device), self.batch_size))
             order *= self.local_epochs
         weights = params
         for step in order:

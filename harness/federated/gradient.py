@@ -15,4 +15,5 @@ def loss(params: Params, model: nn.Module, batch: Batch) -> Tensor:
 
 def gradient(model: nn.Module, params: Params, batch: Batch) -> Params:
     """Gradient of the loss in every parameter: pure, differentiable in the batch, and fit for vmap."""
-    return torch.func.grad(loss)(params, model, batch)
+    found: Params = torch.func.grad(loss)(params, model, batch)
+    return found

@@ -43,14 +43,16 @@ class Layout:
 
     def flatten(self, variables: Variables) -> Tensor:
         """Variables, with or without a leading axis of slots, to [..., size]."""
-        parts = [variables[name].flatten(variables[name].dim() - len(self.shapes[name])) for name in self.shapes]
+        parts = [
+            variables[name].flatten(variables[name].dim() - len(self.shapes[name])) for name in self.shapes
+        ]
         return torch.cat(parts, dim=-1)
 
     def unflatten(self, flat: Tensor) -> Variables:
         """[..., size] to variables."""
-        parts = flat.split([shape.numel() for shape in self.shapes.values()], dim=-1)
+        parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], dim=-1)
         return {
-            name: part.unflatten(-1, shape)
+            name: part.reshape(*part.shape[:-1], *shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
@@ -95,7 +97,7 @@ class Engine:
         first = next(jobs, None)
         if first is None:
             return
-        start = self.attack.initial(first.observation, first.rng)
+        start = self._initial(first)
         self.layout = Layout({name: value.shape for name, value in start.items()})
         flat = self.layout.flatten(start)
         self.searches: list[Search | None] = [None] * self.attack.slots
@@ -113,7 +115,13 @@ class Engine:
     def _refill(self, jobs: Iterator[Job]) -> None:
         for slot, search in enumerate(self.searches):
             if search is None and (job := next(jobs, None)) is not None:
-                self._load(slot, job, self.attack.initial(job.observation, job.rng))
+                self._load(slot, job, self._initial(job))
+
+    def _initial(self, job: Job) -> Variables:
+        """Where a job starts: drawn on the CPU, then moved to where its network is."""
+        like = next(iter(job.observation.params.values()))
+        start = self.attack.initial(job.observation, job.rng)
+        return {name: value.to(like) for name, value in start.items()}
 
     def _load(self, slot: int, job: Job, start: Variables) -> None:
         x = self.layout.flatten(start)
