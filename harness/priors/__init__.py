@@ -1,0 +1,1 @@
+"""Generative priors: what an attacker may have learnt from public images."""

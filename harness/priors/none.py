@@ -1,0 +1,11 @@
+"""No prior."""
+
+from harness.core import Dataset, Prior, component
+
+
+@component
+class NoPrior(Prior):
+    """The attacker has no generator: attacks that search a latent space can't run."""
+
+    def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> None:
+        return None

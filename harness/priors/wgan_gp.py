@@ -1,0 +1,102 @@
+"""A generator trained against a Wasserstein critic on public images."""
+
+import sys
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from harness import vision
+from harness.core import Dataset, Prior, UserError, component, generator
+from harness.priors.cache import Entry, description, digest, finite
+from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
+from harness.priors.untrained import initial_generator
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+@component
+class WGANGP(Prior):
+    """Wasserstein GAN with gradient penalty (Gulrajani et al. 2017); the defaults are paper 003's.
+
+    Trains on the public split alone, goes on where a killed training stopped, and is kept in the cache.
+    """
+
+    steps: PositiveInt = 50_860
+    """Steps of the generator; 100 epochs of CelebA are 162 770 // 64 = 2543 batches * 100 / 5 = 50 860."""
+    latent: PositiveInt = 128
+    """Length of z ~ N(0, I)."""
+    base: PositiveInt = 512
+    """Channels of the generator's first, smallest map; halved at every doubling of the sides."""
+    kernel: Literal[2, 4] = 2
+    """Side of the transposed convolutions; 4 leaves no block edges."""
+    critic: PositiveInt = 128
+    """Channels of the critic's first layer; doubled at every halving of the sides."""
+    lr: PositiveFloat = 1e-4
+    """Learning rate of Adam, for both networks."""
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
+    penalty: NonNegativeFloat = 10.0
+    """Weight of the gradient penalty, lambda."""
+    batch_size: PositiveInt = 64
+    critic_steps: PositiveInt = 5
+    """Steps of the critic to each of the generator, which reuses the last z."""
+    ema: Decay = 0.0
+    """Decay of the average of the generator's weights that is kept; 0 keeps the last, as the paper."""
+
+    def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> ConvolutionalGenerator:
+        """The generator from the cache, trained first if it is not there; on the CPU, weights frozen."""
+        images = public_images(dataset, root)
+        entry = self._entry(dataset, images, cache, seed)
+        network = initial_generator(dataset, self.latent, self.base, self.kernel, seed)
+        if not entry.weights.exists():
+            with entry.lock():
+                if not entry.weights.exists():
+                    self._train(network, dataset, images, entry, seed)
+        entry.load(network)
+        return network.eval().requires_grad_(False)
+
+    def _entry(self, dataset: Dataset, images: Tensor, cache: str, seed: int) -> Entry:
+        identity = {
+            "prior": description(self),
+            "dataset": description(dataset),
+            "public images": digest(images),
+            "seed": seed,
+        }
+        return Entry.of(cache, type(self).__name__, identity)
+
+    def _train(
+        self, network: ConvolutionalGenerator, dataset: Dataset, images: Tensor, entry: Entry, seed: int
+    ) -> None:
+        from harness.priors.training import train
+
+        source = f"{len(images):,} public images of {type(dataset).__name__}"
+        print(f"prior: training {entry.folder.name} on {source}", file=sys.stderr, flush=True)
+        train(self, network, images, seed, entry.checkpoint)
+        estimate_statistics(network, generator("prior statistics", seed))
+        if not finite(network):
+            raise UserError(f"the prior's training diverged: lower prior.lr, and delete {entry.folder}")
+        entry.save(network)
+        save_samples(network, entry)
+
+
+def public_images(dataset: Dataset, root: str | None) -> Tensor:
+    """The public split as one tensor [n, c, h, w] of bytes: large sets fit into memory."""
+    split = dataset.load("public", root)
+    # a loader without a generator of its own would draw from the global one
+    loader = DataLoader(split, batch_size=512, generator=torch.Generator())
+    batches = [(images * 255).round().to(torch.uint8) for images, _ in loader]
+    if not batches:
+        raise UserError(f"{type(dataset).__name__} has no public images to train a prior on")
+    return torch.cat(batches)
+
+
+def save_samples(network: ConvolutionalGenerator, entry: Entry) -> None:
+    """An 8x8 grid of samples beside the weights, for people to look at."""
+    vision.declare_operators()
+    from torchvision.utils import save_image
+
+    z = torch.randn(64, network.latent, generator=generator("prior samples"))
+    with torch.no_grad():
+        save_image(network(z), entry.folder / "samples.png")
