@@ -1,0 +1,55 @@
+"""Hydra's sweeper for tables: `table=NAME`. Light, for Hydra imports every plugin before it can say --help."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import MISSING, DictConfig
+
+
+@dataclass
+class TableNode:
+    """The keys of a table's YAML; harness.tables.spec.Table says what they mean and validates them."""
+
+    name: str = MISSING
+    title: str = MISSING
+    source: str = MISSING
+    metrics: Any = MISSING
+    rows: Any = MISSING
+    columns: Any = MISSING
+    base: Any = field(default_factory=list)
+    seeds: Any = field(default_factory=lambda: [0])
+    scales: Any = field(default_factory=dict)
+    reference: Any = None
+    claims: Any = field(default_factory=list)
+    notes: Any = field(default_factory=dict)
+    picture: str | None = None
+
+
+@dataclass
+class TableConf(TableNode):
+    """The node `hydra.sweeper` of a table."""
+
+    _target_: str = "hydra_plugins.harness_table.TableSweeper"
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="table", node=TableConf, provider="harness")
+
+
+@dataclass
+class TableSweeper(TableNode, Sweeper):
+    """Expands a table into runs, has the configured launcher carry out what is missing, and renders it."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what `sweep` needs. A cell is no ordinary job: `task_function` is not used."""
+        self.hydra_context, self.config = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Make the table. Raises UserError before anything runs, CellsFailed when all is rendered."""
+        from harness.tables.sweep import sweep
+
+        if self.hydra_context is None or self.config is None:
+            raise RuntimeError("a sweeper must be set up before it sweeps")
+        sweep(self.hydra_context, self.config, arguments)

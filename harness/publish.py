@@ -1,0 +1,74 @@
+"""Copy a rendered table to where the README takes it from: `make publish TABLE=table3`."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.files import to_json, write_atomically
+
+COPIED = ("cells.csv", "table.md", "gallery.png")
+PROVENANCE = "provenance.json"
+_PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\][^\s'\"\]),]+")
+"""An absolute path at the start of a text, or after a sign that can stand before one."""
+
+
+def publish(
+    table: str, results: Path, to: Path, dataset: str | None = None, scale: str | None = None
+) -> list[Path]:
+    """Copy `<results>/<table>/<dataset>-<scale>/` to the same place below `to`, for each dataset and scale.
+
+    Raises UserError when there is no such table.
+    """
+    found = sorted((results / table).glob(f"{dataset or '*'}-{scale or '*'}/{PROVENANCE}"))
+    if not found:
+        raise UserError(f"there is no rendered {table} in {results / table}: run make {table} first")
+    return [_copy(path.parent, to / table / path.parent.name) for path in found]
+
+
+def _copy(source: Path, target: Path) -> Path:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        if (source / name).exists():
+            write_atomically(target / name, (source / name).read_bytes())
+    provenance = json.loads((source / PROVENANCE).read_text(encoding="utf-8"))
+    write_atomically(target / PROVENANCE, (to_json(without_paths(provenance), indent=1) + "\n").encode())
+    return target
+
+
+def without_paths(value: object) -> object:
+    """The same data, with every absolute path in its texts replaced: it names a machine, not a result."""
+    if isinstance(value, str):
+        return _PATH.sub("PATH", value)
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_paths(item) for item in value]
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 2 for a user error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.publish", description=(__doc__ or "").split(":")[0]
+    )
+    parser.add_argument("table", help="its name, like table3")
+    parser.add_argument("--dataset", help="default: every one that is rendered")
+    parser.add_argument("--scale", help="default: every one that is rendered")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--to", type=Path, default=Path("experiments/results"))
+    options = parser.parse_args(arguments)
+    try:
+        for target in publish(options.table, options.results, options.to, options.dataset, options.scale):
+            print(f"{target}/")
+    except UserError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""The words around a table: what was run, what the attackers know, what is missing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.statistics import statistic
+from harness.tables.measurement import Measurements, Outcome, finished, images
+from harness.tables.spec import Table
+
+ORDINARY = ("converged", "stalled", "budget")
+"""How an attack ends when nothing went wrong."""
+
+
+def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """What a reader must know before the first number."""
+    seeds = sorted({outcome.cell.seed for outcome in outcomes})
+    lines = [
+        f"Data set {dataset}, scale {scale}, {_images(table, outcomes)} a cell, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {_listed(map(str, seeds))}."
+    ]
+    theirs = table.reference and table.reference.dataset(dataset)
+    shown = f" (published: {table.reference.name}, {theirs})" if table.reference and theirs else ""
+    lines.append(f"Cells: measured mean ± standard deviation over images{shown}; best mean in bold.")
+    lines += by_row(table, outcomes, "Attacker's knowledge", lambda done: knowledge(done[0].config))
+    lines += by_row(table, outcomes, "Mean cost of an image", _cost)
+    return lines
+
+
+def notes(
+    table: Table, names: Sequence[str], outcomes: Sequence[Outcome], measurements: Measurements
+) -> list[str]:
+    """What a reader must know after the last number; `names` are the dataset's and the scale's."""
+    lines = [table.notes[name] for name in ("all", *names) if name in table.notes]
+    lines.append("The 95 % intervals in cells.csv are Student's t over images.")
+    lines += [text for metric in table.metrics if (text := _absent(table, metric, measurements))]
+    lines += [text for r in table.rows for c in table.columns if (text := _trouble(outcomes, r, c))]
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    return lines + [f"{o.cell.name}, seed {o.cell.seed}: no result ({o.failure})." for o in failed]
+
+
+def knowledge(config: Mapping[str, Any]) -> str:
+    """What the attacker of a run is given, from the run's configuration."""
+    granted = config.get("knowledge", {})
+    known = ["the model", "the update"]
+    if granted.get("labels"):
+        known.append("the true labels")
+    if granted.get("defense"):
+        known.append("the kind of the defence")
+    prior = config.get("prior", {})
+    name = config.get("choices", {}).get("prior") or "none"
+    if name != "none":
+        steps = f", {prior['steps']} steps" if "steps" in prior else ""
+        known.append(f"a generative prior ({name}{steps})")
+    return _listed(known)
+
+
+def by_row(
+    table: Table, outcomes: Sequence[Outcome], title: str, describe: Callable[[list[Outcome]], str]
+) -> list[str]:
+    """One line that says something of every row, naming together the rows of which the same is said."""
+    said: dict[str, list[str]] = {}
+    for row in table.rows:
+        own = [outcome for outcome in outcomes if outcome.cell.row == row]
+        if own and (text := describe(own)):
+            said.setdefault(text, []).append(row)
+    parts = [f"{', '.join(rows)}: {text}" for text, rows in said.items()]
+    return [f"{title}: {'; '.join(parts)}."] if parts else []
+
+
+def _cost(outcomes: Sequence[Outcome]) -> str:
+    rows = [row for o in outcomes if o.record for row in o.record.rows]
+    evaluations = statistic([row.get("evaluations") for row in rows])
+    seconds = statistic([row.get("seconds") for row in rows])
+    if evaluations is None or seconds is None:
+        return ""
+    return f"{evaluations.mean:.0f} evaluations, {seconds.mean:.1f} s"
+
+
+def _images(table: Table, outcomes: Sequence[Outcome]) -> str:
+    counts = {
+        len(images(done)) for r in table.rows for c in table.columns if (done := finished(outcomes, r, c))
+    }
+    if not counts:
+        return "no finished image"
+    if counts == {1}:
+        return "1 image"
+    return f"{min(counts)} images" if len(counts) == 1 else f"{min(counts)} to {max(counts)} images"
+
+
+def _absent(table: Table, metric: str, measurements: Measurements) -> str:
+    """That a metric has no value for some image, and why."""
+    values = [
+        v for (_, _, name), cell in measurements.items() if name == metric for v in cell.values.values()
+    ]
+    if None not in values:
+        return ""
+    count, shown = values.count(None), table.metrics[metric]
+    extent = "no value" if count == len(values) else f"no value for {count} of {len(values)} images"
+    return f"{shown.title}: {extent}{f' ({shown.missing})' if shown.missing else ''}."
+
+
+def _trouble(outcomes: Sequence[Outcome], row: str, column: str) -> str:
+    rows = images(finished(outcomes, row, column)).values()
+    bad = Counter(r["status"] for r in rows if r.get("status", "budget") not in ORDINARY)
+    told = _listed(f"{count} of {len(rows)} images {status}" for status, count in bad.items())
+    return f"{row} x {column}: {told}, counted as they are." if bad else ""
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)

@@ -1,0 +1,43 @@
+"""A table ready to be written down, in whatever form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.tables.caption import caption, notes
+from harness.tables.claims import Verdict, judge_all
+from harness.tables.measurement import Measurements, Outcome
+from harness.tables.spec import Table
+from harness.tables.view import Section, sections
+
+
+@dataclass(frozen=True)
+class Document:
+    """Title, caption, one section of cells per metric, verdicts on the paper's claims, notes."""
+
+    title: str
+    source: str
+    caption: tuple[str, ...]
+    columns: tuple[str, ...]
+    sections: tuple[Section, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+
+def compose(
+    table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome], measurements: Measurements
+) -> Document:
+    """Put a table into words."""
+    return Document(
+        title=table.title,
+        source=table.source,
+        caption=tuple(caption(table, dataset, scale, outcomes)),
+        columns=tuple(table.columns),
+        sections=tuple(sections(table, measurements)),
+        verdicts=tuple(judge_all(table, dataset, measurements)),
+        notes=tuple(notes(table, (dataset, scale), outcomes, measurements)),
+    )
+
+
+def direction(section: Section) -> str:
+    """The title of a section with an arrow to what is better."""
+    return f"{section.metric.title} {'↑' if section.metric.higher_is_better else '↓'}"

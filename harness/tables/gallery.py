@@ -1,0 +1,83 @@
+"""The picture of a table: originals on top, then what each attack makes of them under each defence."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from PIL import Image
+from torch import Tensor
+
+from harness import pictures
+from harness.tables.measurement import Measurements, Outcome, finished
+from harness.tables.spec import Table
+from harness.tables.view import number
+
+SIDE, PER_LINE, MOST, LETTERS = 64, 4, 8, 15
+"""Pixels of a picture, pictures in a line and in a block, size of the names."""
+
+Images = Mapping[str, Tensor]
+Found = dict[tuple[str, str], Images]
+
+
+def gallery(
+    table: Table, outcomes: Sequence[Outcome], measurements: Measurements, load: Callable[[str], Images]
+) -> Image.Image | None:
+    """One block of pictures per row and column, of the first seed; None when no cell is finished.
+
+    `load` gives the tensors `truth` and `reconstruction` of a run. A cell without a result is grey.
+    """
+    found = _load(table, outcomes, load)
+    if not found:
+        return None
+    size = _block(next(iter(found.values()))["truth"]).size
+    names = {name: pictures.label(name, LETTERS, bold=True) for name in ("original", *table.rows)}
+    left = max(name.width for name in names.values())
+    head = [pictures.centred(pictures.label(c, LETTERS, bold=True), size[0]) for c in table.columns]
+    lines = [[pictures.blank(left, 1), *head]]
+    lines.append(
+        [_aside(names["original"], left), *(_cell(_truth(found, c), "", size) for c in table.columns)]
+    )
+    for row in table.rows:
+        cells = [
+            _cell(found[row, column]["reconstruction"], _note(table, measurements, row, column), size)
+            if (row, column) in found
+            else _cell(None, "no result", size)
+            for column in table.columns
+        ]
+        lines.append([_aside(names[row], left), *cells])
+    return pictures.framed(pictures.above([pictures.beside(line, gap=20) for line in lines], gap=10))
+
+
+def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[str], Images]) -> Found:
+    first = min((outcome.cell.seed for outcome in outcomes if outcome.record), default=None)
+    return {
+        (row, column): load(identity)
+        for row in table.rows
+        for column in table.columns
+        for identity, outcome in finished(outcomes, row, column).items()
+        if outcome.cell.seed == first
+    }
+
+
+def _truth(found: Found, column: str) -> Tensor | None:
+    """The originals of a column: its rows all attack the same."""
+    return next((images["truth"] for (_, name), images in found.items() if name == column), None)
+
+
+def _block(images: Tensor) -> Image.Image:
+    tiles = [pictures.tile(image, SIDE) for image in images[:MOST]]
+    return pictures.lines(tiles, PER_LINE, gap=2)
+
+
+def _cell(images: Tensor | None, note: str, size: tuple[int, int]) -> Image.Image:
+    block = pictures.blank(*size, pictures.MISSING) if images is None else _block(images)
+    return pictures.above([block, pictures.label(note)], gap=1) if note else block
+
+
+def _aside(name: Image.Image, width: int) -> Image.Image:
+    return pictures.beside([name, pictures.blank(width - name.width, 1)], gap=0)
+
+
+def _note(table: Table, measurements: Measurements, row: str, column: str) -> str:
+    if table.picture is None:
+        return ""
+    metric, mean = table.metrics[table.picture], measurements[row, column, table.picture].mean
+    return f"{metric.title} {'-' if mean is None else number(mean, 1)}"

@@ -1,0 +1,95 @@
+"""From the runs of a table to one measurement per row, column and metric."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.core import Record
+from harness.statistics import Statistic, statistic
+from harness.tables.reference import Published
+from harness.tables.spec import Cell, Table
+
+Key = tuple[str, str, str]
+"""Row, column, metric."""
+Image = tuple[int, int, int]
+"""Seed of the table, problem and place in the batch: the same image for every attack."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: its record, or why there is none."""
+
+    cell: Cell
+    id: str
+    config: Mapping[str, Any]
+    record: Record | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric of a row under a column: the images' values, their statistics, the published number."""
+
+    values: Mapping[Image, float | None]
+    statistic: Statistic | None
+    published: float | None
+    run_ids: tuple[str, ...]
+
+    @property
+    def mean(self) -> float | None:
+        return None if self.statistic is None else self.statistic.mean
+
+
+Measurements = Mapping[Key, Measurement]
+
+
+def measure(table: Table, outcomes: Sequence[Outcome], published: Published) -> dict[Key, Measurement]:
+    """Every row, column and metric of the table, in its order; what was not measured has no statistic."""
+    found = {}
+    for row in table.rows:
+        for column in table.columns:
+            done = finished(outcomes, row, column)
+            for metric in table.metrics:
+                key = (row, column, metric)
+                found[key] = _measurement(metric, done, published.get(key))
+    return found
+
+
+def finished(outcomes: Sequence[Outcome], row: str, column: str) -> dict[str, Outcome]:
+    """The finished runs behind a row and a column by id, each once."""
+    chosen = [o for o in outcomes if o.record and (o.cell.row, o.cell.column) == (row, column)]
+    return {outcome.id: outcome for outcome in chosen}
+
+
+def _measurement(metric: str, done: Mapping[str, Outcome], published: float | None) -> Measurement:
+    rows = images(done)
+    values = {image: row.get(metric) for image, row in rows.items()}
+    targets = [row.get("target", image) for image, row in rows.items()]
+    return Measurement(values, statistic(list(values.values()), targets), published, tuple(done))
+
+
+def images(done: Mapping[str, Outcome]) -> dict[Image, dict[str, Any]]:
+    """The rows of some runs, one per image."""
+    return {
+        (outcome.cell.seed, row["problem"], row["image"]): row
+        for outcome in done.values()
+        if outcome.record
+        for row in outcome.record.rows
+    }
+
+
+COLUMNS = ("row", "column", "metric", "n", "mean", "std", "ci_low", "ci_high", "published", "run_ids")
+
+
+def to_csv(measurements: Measurements) -> str:
+    """cells.csv: one line per measurement, empty where there is no number, run ids separated by spaces."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for key, measurement in measurements.items():
+        s = measurement.statistic
+        numbers = [0, *[None] * 4] if s is None else [s.n, s.mean, s.std, s.low, s.high]
+        writer.writerow([*key, *numbers, measurement.published, " ".join(measurement.run_ids)])
+    return text.getvalue()

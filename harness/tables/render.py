@@ -1,0 +1,73 @@
+"""Write a table down: cells.csv, table.md, table.tex, table.html, gallery.png and provenance.json."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import pictures
+from harness.files import to_json, write_atomically
+from harness.records import Store
+from harness.tables.document import Document, compose
+from harness.tables.gallery import gallery
+from harness.tables.html import html
+from harness.tables.latex import latex
+from harness.tables.markdown import markdown
+from harness.tables.measurement import Outcome, measure, to_csv
+from harness.tables.reference import published
+from harness.tables.spec import Table
+
+
+def render(
+    table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome], store: Store, directory: Path
+) -> Document:
+    """Write all forms of a table, finished or not, into a directory."""
+    measurements = measure(table, outcomes, published(table, dataset))
+    document = compose(table, dataset, scale, outcomes, measurements)
+    picture = gallery(table, outcomes, measurements, store.images)
+    directory.mkdir(parents=True, exist_ok=True)
+    if picture is not None:
+        pictures.save(picture, directory / "gallery.png")
+    shown = (directory / "gallery.png").read_bytes() if picture else None
+    texts = {
+        "cells.csv": to_csv(measurements),
+        "table.md": markdown(document),
+        "table.tex": latex(document),
+        "table.html": html(document, shown),
+        "provenance.json": to_json(provenance(table, dataset, scale, outcomes, document), indent=1) + "\n",
+    }
+    for name, text in texts.items():
+        write_atomically(directory / name, text.encode())
+    return document
+
+
+def provenance(
+    table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome], document: Document
+) -> dict[str, Any]:
+    """Where the numbers come from: code, versions, devices, cost; for every cell its run and overrides."""
+    records = {o.id: o.record for o in outcomes if o.record}
+    origins = [record.provenance for record in records.values()]
+    spent = [name for name in ("seconds", "cpu_seconds") if any(name in origin for origin in origins)]
+    names = {name: None for origin in origins for name in origin if name not in spent}
+    return {
+        "table": table.name,
+        "source": table.source,
+        "dataset": dataset,
+        "scale": scale,
+        "caption": [*document.caption, *document.notes],
+        **{name: _distinct([origin.get(name) for origin in origins]) for name in names},
+        **{name: sum(origin.get(name) or 0.0 for origin in origins) for name in spent},
+        "cells": [
+            {"row": o.cell.row, "column": o.cell.column, "seed": o.cell.seed, "run": o.id,
+             "finished": o.record is not None, "overrides": o.cell.overrides}
+            for o in outcomes
+        ],
+    }  # fmt: skip
+
+
+def _distinct(values: Sequence[object]) -> object:
+    """The value that all runs share, or the list of those that occur."""
+    different: list[object] = []
+    for value in values:
+        if value not in different:
+            different.append(value)
+    return different[0] if len(different) == 1 else different

@@ -1,0 +1,174 @@
+"""What a table is: rows x columns x seeds, its metrics, its claims and its published numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import Field, NonNegativeInt
+
+from harness.core import UserError, component
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+"""Where the tables and the published numbers are."""
+
+Overrides = list[str]
+
+
+@component
+class MetricColumn:
+    """A metric as the table shows it."""
+
+    title: str
+    higher_is_better: bool
+    digits: NonNegativeInt = 4
+    missing: str = ""
+    """Why there may be no value, said once below the table."""
+
+
+@component
+class Reference:
+    """Where the published numbers are, and which of them stand beside a dataset of ours."""
+
+    file: str
+    """Columns dataset, row, column, metric, published; relative to experiments/."""
+    name: str
+    """How a caption cites them."""
+    datasets: dict[str, str] = field(default_factory=dict)
+    default: str | None = None
+    """The published dataset for all others; null: none is shown."""
+
+    def dataset(self, ours: str) -> str | None:
+        return self.datasets.get(ours, self.default)
+
+
+@component
+class Claim:
+    """A sentence of the paper as a comparison of means: `row` is better than each of `over` in every
+    metric and column named, or beyond `bound`."""
+
+    text: str
+    row: str
+    metrics: list[str]
+    columns: list[str] | None = None
+    """Null: all columns."""
+    over: list[str] | None = None
+    """Null: all other rows."""
+    bound: float | None = None
+    """If given, the mean is compared with this number instead of with other rows."""
+    published: str | None = None
+    """If given, the claim is about this dataset of the paper: it is judged only beside its numbers."""
+
+
+@component
+class Delta:
+    """Overrides that a scale, or a dataset at that scale, adds."""
+
+    base: Overrides = field(default_factory=list)
+    rows: dict[str, Overrides] = field(default_factory=dict)
+    columns: dict[str, Overrides] = field(default_factory=dict)
+
+
+@component
+class ScaleDelta(Delta):
+    """What a scale changes, in general and for single datasets."""
+
+    datasets: dict[str, Delta] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a table: a row under a column with one seed, and the overrides that make it."""
+
+    row: str
+    column: str
+    seed: int
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.row} x {self.column}"
+
+
+@component
+class Table:
+    """A table of a paper."""
+
+    name: str
+    title: str
+    source: str
+    metrics: dict[str, MetricColumn]
+    rows: Annotated[dict[str, Overrides], Field(min_length=1)]
+    columns: Annotated[dict[str, Overrides], Field(min_length=1)]
+    base: Overrides = field(default_factory=list)
+    seeds: list[NonNegativeInt] = field(default_factory=lambda: [0])
+    scales: dict[str, ScaleDelta] = field(default_factory=dict)
+    reference: Reference | None = None
+    claims: list[Claim] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    """A line below the table for a dataset or a scale, by its name; `all` is for every table."""
+    picture: str | None = None
+    """The metric whose mean stands under the pictures of the gallery."""
+
+    def cells(
+        self, dataset: str, scale: str, user: Sequence[str] = (), seeds: Sequence[int] | None = None
+    ) -> list[Cell]:
+        """Every run, row by row. Later overrides win: base, scale, dataset, row, column, what the scale and
+        the dataset add to them, the seed, and last the user's own."""
+        general = self.scales.get(scale, ScaleDelta())
+        deltas: tuple[Delta, ...] = (general, general.datasets.get(dataset, Delta()))
+        chosen = [f"dataset={dataset}", f"scale={scale}", *self.base]
+        chosen += [override for delta in deltas for override in delta.base]
+        return [
+            Cell(row, column, seed, _latest([*chosen, *settings, f"seed={seed}", *user]))
+            for row in self.rows
+            for column in self.columns
+            for settings in [self.rows[row] + self.columns[column] + _added(deltas, row, column)]
+            for seed in (self.seeds if seeds is None else seeds)
+        ]
+
+
+def key(override: str) -> str:
+    """What an override sets: `attack.steps` of `attack.steps=3`."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _latest(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Of the overrides that set the same thing, the last."""
+    last = {key(override): place for place, override in enumerate(overrides)}
+    return tuple(overrides[place] for place in sorted(last.values()))
+
+
+def _added(deltas: Sequence[Delta], row: str, column: str) -> Overrides:
+    by_row = [override for delta in deltas for override in delta.rows.get(row, [])]
+    return by_row + [override for delta in deltas for override in delta.columns.get(column, [])]
+
+
+def parse(node: Mapping[str, Any]) -> Table:
+    """A table from plain data. Raises UserError with one line that names the mistake."""
+    try:
+        table = Table(**{key: value for key, value in node.items() if key != "_target_"})
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"table {node.get('name', '')}: {where}: {first['msg']}") from error
+    for kind, name, known in _references(table):
+        if name not in known:
+            raise UserError(f"table {table.name}: {kind} {name!r} is none of {', '.join(known)}")
+    return table
+
+
+def _references(table: Table) -> list[tuple[str, str, list[str]]]:
+    """Every name that must be one of the table's rows, columns or metrics."""
+    rows, columns, metrics = list(table.rows), list(table.columns), list(table.metrics)
+    scales = list(table.scales.values())
+    deltas: list[Delta] = [*scales, *(delta for scale in scales for delta in scale.datasets.values())]
+    named = [("picture metric", table.picture, metrics)] if table.picture else []
+    named += [("row", row, rows) for delta in deltas for row in delta.rows]
+    named += [("column", column, columns) for delta in deltas for column in delta.columns]
+    for claim in table.claims:
+        named += [("claimed row", row, rows) for row in [claim.row, *(claim.over or [])]]
+        named += [("claimed column", column, columns) for column in claim.columns or []]
+        named += [("claimed metric", metric, metrics) for metric in claim.metrics]
+    return [(kind, name, known) for kind, name, known in named if name is not None]

@@ -1,0 +1,67 @@
+"""What the pictures of a table have in common: numbers as text, the best of each column, in sections."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.tables.measurement import Measurement, Measurements
+from harness.tables.spec import MetricColumn, Table
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One cell as text: mean, standard deviation and published number; empty where there is none."""
+
+    mean: str
+    std: str
+    published: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """One metric: rows of cells."""
+
+    metric: MetricColumn
+    rows: tuple[tuple[str, tuple[Shown, ...]], ...]
+
+
+def sections(table: Table, measurements: Measurements) -> list[Section]:
+    """One section per metric, in the table's order."""
+    return [_section(table, metric, measurements) for metric in table.metrics]
+
+
+def number(value: float, digits: int) -> str:
+    """Fixed point; scientific where fixed point would leave fewer than two significant digits."""
+    if value != 0 and abs(value) < 10 ** (1 - digits):
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}"
+
+
+def _section(table: Table, metric: str, measurements: Measurements) -> Section:
+    column_metric = table.metrics[metric]
+    best = {c: _best([measurements[r, c, metric] for r in table.rows], column_metric) for c in table.columns}
+    rows = tuple(
+        (row, tuple(_shown(measurements[row, c, metric], column_metric, best[c]) for c in table.columns))
+        for row in table.rows
+    )
+    return Section(column_metric, rows)
+
+
+def _best(cells: Sequence[Measurement], metric: MetricColumn) -> float | None:
+    """The best mean of a column; none where there is nothing to compare it with."""
+    means = [cell.mean for cell in cells if cell.mean is not None]
+    if len(means) < 2:
+        return None
+    return max(means) if metric.higher_is_better else min(means)
+
+
+def _shown(cell: Measurement, metric: MetricColumn, best: float | None) -> Shown:
+    s = cell.statistic
+    return Shown(
+        mean=NOTHING if s is None else number(s.mean, metric.digits),
+        std="" if s is None or s.std is None else number(s.std, metric.digits),
+        published="" if cell.published is None else number(cell.published, metric.digits),
+        best=s is not None and s.mean == best,
+    )
