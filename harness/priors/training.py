@@ -170,7 +170,7 @@ def train(
     """Train `network` in place on bytes [n, c, h, w], from the checkpoint where there is one."""
     channels, height, width = images.shape[1:]
     done = finished_steps(checkpoint, prior)
-    with quiet(), torch.random.fork_rng(), task("prior", prior.steps, done) as bar:
+    with quiet(), torch.random.fork_rng(devices=[]), task("prior", prior.steps, done) as bar:
         torch.manual_seed(derive_seed("prior critic", seed))
         opponent = critic((channels, height, width), prior.critic)
         module = Adversaries(prior, network, Draws(prior, images, seed), opponent)

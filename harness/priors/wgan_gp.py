@@ -1,7 +1,9 @@
 """A generator trained against a Wasserstein critic on public images."""
 
 import sys
-from typing import Annotated, Literal
+from collections.abc import Sized
+from math import prod
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -14,6 +16,9 @@ from harness.priors.cache import Entry, description, digest, finite
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
 
+BATCH = 512
+MAX_BYTES = 2**34
+"""Public images are kept in memory, a byte for each of their numbers."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -82,14 +87,19 @@ class WGANGP(Prior):
 
 
 def public_images(dataset: Dataset, root: str | None) -> Tensor:
-    """The public split as one tensor [n, c, h, w] of bytes: large sets fit into memory."""
+    """The public split as one tensor [n, c, h, w] of bytes. Raises UserError when it is empty or too large."""
     split = dataset.load("public", root)
+    name, count = type(dataset).__name__, len(cast(Sized, split))
+    if count == 0:
+        raise UserError(f"{name} has no public images to train a prior on")
+    if count * prod(dataset.shape) > MAX_BYTES:
+        raise UserError(f"{name} has too many public images for memory: lower dataset.public_fraction")
+    images = torch.empty(count, *dataset.shape, dtype=torch.uint8)
     # a loader without a generator of its own would draw from the global one
-    loader = DataLoader(split, batch_size=512, generator=torch.Generator())
-    batches = [(images * 255).round().to(torch.uint8) for images, _ in loader]
-    if not batches:
-        raise UserError(f"{type(dataset).__name__} has no public images to train a prior on")
-    return torch.cat(batches)
+    loader = DataLoader(split, batch_size=BATCH, generator=torch.Generator())
+    for place, (batch, _) in zip(images.split(BATCH), loader, strict=True):
+        place.copy_((batch * 255).round())
+    return images
 
 
 def save_samples(network: ConvolutionalGenerator, entry: Entry) -> None:

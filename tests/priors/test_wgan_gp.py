@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.priors import training
+from harness.priors import training, wgan_gp
 from harness.priors.networks import ConvolutionalGenerator, critic
 from harness.priors.wgan_gp import WGANGP, public_images
 
@@ -177,6 +177,20 @@ def test_interrupted_training_goes_on_to_the_same_generator(
     assert not list(tmp_path.glob("parts/*/training.ckpt"))
 
 
+def test_killed_between_the_last_step_and_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prior().generator(Stripes(), None, str(tmp_path / "whole"), 0)
+    with monkeypatch.context() as broken:
+        broken.delattr(wgan_gp, "estimate_statistics")
+        with pytest.raises(NameError):
+            prior().generator(Stripes(), None, str(tmp_path / "parts"), 0)
+    monkeypatch.delattr(training.Adversaries, "critic_loss")
+    assert torch.equal(
+        weights(whole), weights(prior().generator(Stripes(), None, str(tmp_path / "parts"), 0))
+    )
+
+
 KILLED = """
 import os, signal, sys
 from test_wgan_gp import Stripes, prior, training
@@ -240,6 +254,20 @@ def test_divergence_is_an_error_and_leaves_no_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="diverged"):
         prior(lr=1e30, steps=4).generator(Stripes(), None, str(tmp_path), 0)
     assert not list(tmp_path.glob("*/generator.safetensors"))
+
+
+def test_public_images_are_all_there_to_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wgan_gp, "BATCH", 4)
+    images = public_images(Stripes(), None)
+    truth = Stripes().load("public", None).tensors[0]
+    assert images.shape == truth.shape
+    assert (images / 255 - truth).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_too_many_images_for_memory_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wgan_gp, "MAX_BYTES", 21 * 64 - 1)
+    with pytest.raises(UserError, match=r"lower dataset\.public_fraction"):
+        prior().generator(Stripes(), None, str(tmp_path), 0)
 
 
 def test_no_public_images_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
