@@ -326,9 +326,15 @@ class Metric(Component, ABC):
 
     higher_is_better: ClassVar[bool] = False
 
+    def prepare(self) -> None:
+        """Load what scoring needs. Raises UserError now rather than when the attack is done."""
+        return
+
     @abstractmethod
-    def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier) -> Tensor:
-        """Scores [n]; both batches are already matched image to image."""
+    def __call__(
+        self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params
+    ) -> Tensor | None:
+        """Scores [n] of batches that are matched image to image. None: it can't be had here."""
 
 
 @component

@@ -1,0 +1,1 @@
+"""Label inference: one rule per file."""

@@ -1,0 +1,23 @@
+"""The classes of a batch without repetitions, by the sign of their gradient."""
+
+import torch
+from torch import Tensor
+
+from harness.core import LabelInference, Observation, component
+from harness.labels.signal import class_signal
+
+
+@component
+class Analytic(LabelInference):
+    """Zhao et al. 2020 (iDLG), class by class: one with a negative gradient in the head is in the batch.
+
+    Made for distinct labels. Where fewer classes than images are negative, the batch must repeat some: the
+    most negative ones are then named again, in turn. Where more are, by noise, the most negative ones count.
+    """
+
+    def labels(self, observation: Observation) -> Tensor:
+        signal = class_signal(observation.model, observation.update)
+        present = max(1, int((signal < 0).sum()))
+        ranked = signal.argsort(stable=True)[: min(present, observation.n)]
+        turns = torch.arange(observation.n, device=ranked.device) % len(ranked)
+        return ranked[turns].sort().values

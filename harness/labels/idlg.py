@@ -1,0 +1,20 @@
+"""The label of a single image."""
+
+from torch import Tensor
+
+from harness.core import LabelInference, Observation, UserError, component
+from harness.labels.signal import class_signal
+
+
+@component
+class IDLG(LabelInference):
+    """Zhao et al. 2020 (iDLG), section 3: the class whose gradient in the head is negative.
+
+    Exact for one image and one local step. Reads the bias where there is one, which holds for any activation.
+    """
+
+    def labels(self, observation: Observation) -> Tensor:
+        """The label [1]. Raises UserError for more than one image."""
+        if observation.n != 1:
+            raise UserError(f"label rule idlg reads one label, not {observation.n}: use llg, analytic or yin")
+        return class_signal(observation.model, observation.update).argmin().view(1)

@@ -1,0 +1,1 @@
+"""Scores of a reconstruction: one metric per file, composed by `scores`."""

@@ -1,0 +1,15 @@
+"""Distance between images as the attacked network sees them."""
+
+from torch import Tensor
+
+from harness.core import Batch, Classifier, Metric, Params, component
+from harness.metrics.mse import squared_error
+from harness.models.head import head_input
+
+
+@component
+class RepresentationMSE(Metric):
+    """Mean squared error of the input of the last linear layer: the MSE-R of Li et al. 2022 (GGL)."""
+
+    def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params) -> Tensor:
+        return squared_error(head_input(model, params, reconstruction.x), head_input(model, params, truth.x))

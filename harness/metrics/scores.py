@@ -1,0 +1,114 @@
+"""All scores of a reconstruction: matched to the truth, one row for each image."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from harness.core import Batch, Classifier, Component, Metric, Params, component
+from harness.metrics.matching import match
+
+Row = dict[str, Any]
+
+RESERVED = frozenset({"label", "label_inferred", "label_correct", "exact", "success"})
+"""Columns that every row has, whatever the metrics."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One row for each image of the truth, and the reconstructed images [n, c, h, w] in the same order."""
+
+    rows: list[Row]
+    matched: Tensor
+
+
+@component
+class Scores(Component):
+    """The metrics of a run: a column of each row is named as its metric is here."""
+
+    metrics: dict[str, Metric]
+    success_metric: str = "mse"
+    """The metric that decides whether an image counts as recovered."""
+    success_threshold: float = 1e-3
+    """Better than this, in the metric's own direction."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        if self.success_metric not in self.metrics:
+            raise ValueError(f"success_metric {self.success_metric!r} is none of {', '.join(self.metrics)}")
+        taken = RESERVED & self.metrics.keys()
+        if taken:
+            raise ValueError(f"a metric can't be called {min(taken)!r}: every row has that column anyway")
+        return self
+
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """The direction of every column that has one."""
+        return {
+            **{name: metric.higher_is_better for name, metric in self.metrics.items()},
+            "label_correct": True,
+            "success": True,
+        }
+
+    def prepare(self) -> None:
+        """Load what scoring needs. Raises UserError now rather than when the attack is done."""
+        for metric in self.metrics.values():
+            metric.prepare()
+
+    def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params) -> Scored:
+        """Score a reconstruction of every image of the truth, matched one to one; each keeps its own label.
+
+        A metric that can't be had is None. Raises ValueError for images that are not finite or not in [0, 1]
+        and for fewer of them than the truth has.
+        """
+        _check("reconstruction", reconstruction.x)
+        _check("truth", truth.x)
+        if len(reconstruction) < len(truth):
+            raise ValueError(f"{len(reconstruction)} reconstructions of {len(truth)} images")
+        _, theirs = match(reconstruction.x, truth.x)
+        device = next(iter(params.values())).device
+        matched = Batch(
+            reconstruction.x[theirs.to(reconstruction.x.device)].to(device),
+            reconstruction.y[theirs.to(reconstruction.y.device)].to(device),
+        )
+        columns = self._columns(matched, Batch(truth.x.to(device), truth.y.to(device)), model, params)
+        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(truth))]
+        return Scored(rows, matched.x)
+
+    def _columns(
+        self, matched: Batch, truth: Batch, model: Classifier, params: Params
+    ) -> dict[str, list[Any]]:
+        label, inferred = _classes(truth.y), _classes(matched.y)
+        scores = {name: metric(matched, truth, model, params) for name, metric in self.metrics.items()}
+        found: dict[str, Tensor | None] = {
+            "label": label,
+            "label_inferred": inferred,
+            "label_correct": label == inferred,
+            "exact": (matched.x == truth.x).flatten(1).all(1),
+            **scores,
+            "success": self._success(scores[self.success_metric]),
+        }
+        return {
+            name: [None] * len(truth) if values is None else values.tolist() for name, values in found.items()
+        }
+
+    def _success(self, score: Tensor | None) -> Tensor | None:
+        if score is None:
+            return None
+        higher = self.metrics[self.success_metric].higher_is_better
+        return score > self.success_threshold if higher else score < self.success_threshold
+
+
+def _classes(y: Tensor) -> Tensor:
+    """Labels [n]; of soft labels [n, classes] the most probable."""
+    return y if y.ndim == 1 else y.argmax(1)
+
+
+def _check(name: str, x: Tensor) -> None:
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(f"the {name} can't be scored: it has values that are not finite")
+    low, high = float(x.min()), float(x.max())
+    if low < -1e-4 or high > 1 + 1e-4:
+        raise ValueError(f"the {name} can't be scored: its values span [{low:.4g}, {high:.4g}], not [0, 1]")

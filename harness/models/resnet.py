@@ -1,0 +1,57 @@
+"""Residual networks for small images."""
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from harness.core import Model, Shape, component
+from harness.models.normalization import BatchNorm2d
+
+
+@component
+class ResNet(Model):
+    """He et al. 2016 with a 3x3 stem and no max pooling, as Li et al. 2022 (GGL) attack it on CelebA-32.
+
+    width 64, blocks 2: ResNet-18, 11.17 M parameters. width 16, blocks 1: ResNet-10, .31 M, the small scale.
+    """
+
+    width: PositiveInt = 64
+    """Channels of the first of four stages; each later stage doubles them and halves the image."""
+    blocks: PositiveInt = 2
+    """Residual blocks in each stage."""
+
+    def network(self, shape: Shape, classes: int) -> nn.Module:
+        layers: list[nn.Module] = [*_convolution(shape[0], self.width, 3), nn.ReLU()]
+        before = self.width
+        for stage in range(4):
+            after = self.width * 2**stage
+            for block in range(self.blocks):
+                layers.append(_Block(before, after, stride=2 if stage > 0 and block == 0 else 1))
+                before = after
+        network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        return network
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, projected where the shape changes."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            *_convolution(before, after, 3, stride), nn.ReLU(), *_convolution(after, after, 3)
+        )
+        same = stride == 1 and before == after
+        self.shortcut = nn.Identity() if same else nn.Sequential(*_convolution(before, after, 1, stride))
+        self.activation = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.activation(self.residual(x) + self.shortcut(x))
+        return activated
+
+
+def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    """A convolution without bias and its batch normalisation."""
+    convolution = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
+    return convolution, BatchNorm2d(after)
