@@ -1,0 +1,53 @@
+"""Plain CSV files in the run's own directory."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from harness.core import Record, component
+from harness.files import write_atomically
+from harness.log import Logger, RunInfo, Session, curve
+from harness.records import Row, Trace, flatten
+
+
+@component
+class Csv(Logger):
+    """Write `curves/<problem>.csv` as each reconstruction ends, `images.csv` and `summary.csv` last."""
+
+    @override
+    def open(self, run: RunInfo) -> Session:
+        return CsvSession(run.directory)
+
+
+class CsvSession(Session):
+    """Every file is written whole, so that a resumed run overwrites what it does again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @override
+    def image(self, problem: int, rows: list[Row], trace: Trace) -> None:
+        points = [{"evaluation": evaluation, **values} for evaluation, values in curve(trace)]
+        _write(self.directory / "curves" / f"{problem:04d}.csv", points)
+
+    @override
+    def finish(self, record: Record, gallery: Path | None) -> None:
+        summary = [{"name": name, "value": value} for name, value in flatten(record.summary).items()]
+        _write(self.directory / "images.csv", record.rows)
+        _write(self.directory / "summary.csv", summary)
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows under the union of their columns; a missing value is an empty cell."""
+    rows = list(rows)
+    columns = list({name: None for row in rows for name in row})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.getvalue().encode())

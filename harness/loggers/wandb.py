@@ -1,0 +1,223 @@
+"""Weights & Biases, offline unless asked otherwise: one W&B run per run of the harness, under the same id.
+
+`wandb leet <runs>/wandb` shows the runs in the terminal, `wandb beta sync <runs>/wandb` sends them.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+from typing_extensions import override
+
+from harness.core import Record, component
+from harness.log import Logger, RunInfo, Session, curve, scores, warn
+from harness.records import Row, Trace
+
+if TYPE_CHECKING:
+    import wandb
+
+UPLOAD_SECONDS = 120
+"""How long a finished online run may go on sending before it is left to `wandb sync`."""
+
+
+@component
+class Wandb(Logger):
+    """Log to `<runs>/wandb`, and to the server if `mode` says so and the server is there.
+
+    `mode` decides, whatever WANDB_MODE says. The server, the account and the key come from W&B's own places
+    (WANDB_BASE_URL, WANDB_ENTITY, WANDB_API_KEY, `wandb login`) and are never written to a record.
+    """
+
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    project: str = "harness"
+    entity: str | None = None
+    """The account or team; null: the key's own."""
+    curves: NonNegativeInt = 16
+    """Loss curves of the first so many problems are drawn; the run's traces.jsonl holds all of them."""
+    points: int = Field(default=100, ge=2)
+    """At most so many points per curve."""
+    patience: PositiveInt = 5
+    """Seconds to wait for the server before the run is logged offline."""
+
+    @override
+    def open(self, run: RunInfo) -> Session:
+        if self.mode == "disabled":
+            return Session()
+        run.runs.mkdir(parents=True, exist_ok=True)
+        _quiet(self.mode)
+        started = self._online(run) if self.mode == "online" else None
+        return WandbSession(started or self._init(run, "offline"), self.curves, self.points)
+
+    def _online(self, run: RunInfo) -> "wandb.Run | None":
+        """A run that is sent as it goes; None, after one warning, when that can't be."""
+        import wandb
+
+        server = _server(self.patience)
+        if server.obstacle is None:
+            try:
+                return self._init(run, "online")
+            except wandb.Error as error:
+                server.obstacle = _first_line(error)
+                wandb.teardown()  # else the service refuses a second run of the same id
+                _quiet("offline")
+        if not server.warned:
+            server.warned = True
+            warn(f"{server.obstacle}, so W&B logs offline; `make wandb-sync` sends {run.runs}/wandb later")
+        return None
+
+    def _init(self, run: RunInfo, mode: Literal["offline", "online"]) -> "wandb.Run":
+        import wandb
+
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            allow_val_change=True,
+            init_timeout=2 * self.patience,
+            finish_timeout=UPLOAD_SECONDS,
+            finish_timeout_raises=True,
+            x_transaction_log_flush_interval=1.0,  # what a kill may cost, in seconds
+        )
+        return wandb.init(
+            project=self.project,
+            entity=self.entity,
+            id=run.id,
+            resume="allow",
+            reinit="create_new",
+            dir=run.runs,
+            mode=mode,
+            config=run.config,
+            group=run.group,
+            job_type=run.job_type,
+            name=run.name or run.id,
+            tags=run.tags,
+            settings=settings,
+        )
+
+
+class WandbSession(Session):
+    """Scores over the image's number, losses over evaluations, a table of the rows and the picture grid."""
+
+    def __init__(self, run: "wandb.Run", curves: int, points: int) -> None:
+        self.run = run
+        self.curves = curves
+        self.points = points
+        for axis in ("step/image", "step/evaluation"):
+            run.define_metric(axis, hidden=True, summary="none")
+        run.define_metric("image/*", step_metric="step/image", summary="none")
+        self.families: set[str] = set()
+        self.warned = False
+
+    @override
+    def image(self, problem: int, rows: list[Row], trace: Trace) -> None:
+        with self._tolerant():
+            for place, row in enumerate(rows):
+                values = {f"image/{name}": value for name, value in scores(row).items()}
+                self.run.log({"step/image": problem * len(rows) + place, **values})
+            if problem < self.curves:
+                self._curve(problem, trace)
+
+    def _curve(self, problem: int, trace: Trace) -> None:
+        """One series per problem, `loss/0`, `loss/1`...: across runs the same target is in the same chart."""
+        for evaluation, values in curve(trace, self.points):
+            for family in values.keys() - self.families:
+                self.run.define_metric(f"{family}/*", step_metric="step/evaluation", summary="none")
+                self.families.add(family)
+            series = {f"{family}/{problem}": value for family, value in values.items()}
+            self.run.log({"step/evaluation": evaluation, **series})
+
+    @override
+    def finish(self, record: Record, gallery: Path | None) -> None:
+        with self._tolerant():
+            self.run.config["provenance"] = record.provenance
+            self.run.summary.update(record.summary)
+            if gallery is not None:
+                self.run.log({"gallery": _picture(gallery)})
+            self.run.log({"images": _table(record.rows)})
+        self._close(0)
+
+    @override
+    def fail(self, message: str) -> None:
+        with self._tolerant():
+            self.run.summary.update({"error": message})
+        self._close(1)
+
+    def _close(self, status: int) -> None:
+        with self._tolerant():
+            try:
+                self.run.finish(exit_code=status)
+            except TimeoutError:
+                folder = Path(self.run.dir).parent
+                warn(f"W&B got only a part of run {self.run.id}; `wandb sync {folder}` sends the rest")
+
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """W&B's service is a process of its own: when it fails, the run and its record must not."""
+        import wandb
+        from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+
+        try:
+            yield
+        except (OSError, HandleAbandonedError, MailboxClosedError, wandb.Error) as error:
+            if not self.warned:
+                warn(
+                    f"W&B failed ({_first_line(error)}): the log of run {self.run.id} has gaps, its record has not"
+                )
+            self.warned = True
+
+
+def _table(rows: list[Row]) -> "wandb.Table":
+    """The rows as they are, scalars only: a picture inside a table would be lost offline."""
+    import wandb
+
+    columns = {name: None for row in rows for name in row}
+    data: list[Iterable[Any]] = [[row.get(name) for name in columns] for row in rows]
+    return wandb.Table(columns=[*columns], data=data, allow_mixed_types=True)
+
+
+def _picture(path: Path) -> "wandb.Image":
+    import wandb
+
+    return wandb.Image(str(path))
+
+
+@dataclass
+class Server:
+    """What this process knows of the W&B server. The first obstacle ends its attempts to log online."""
+
+    obstacle: str | None
+    warned: bool = False
+
+
+@cache
+def _server(patience: int) -> Server:
+    """Look for a key, and have the server confirm it: once for all runs of a process."""
+    import wandb
+
+    try:
+        if not wandb.login(prompt=False, verify=False):
+            return Server("no API key (`wandb login` or WANDB_API_KEY)")
+    except wandb.errors.AuthenticationError as error:
+        return Server(_first_line(error))
+    try:
+        wandb.Api(timeout=patience)
+    except wandb.Error:
+        url = wandb.setup().settings.base_url
+        return Server(f"{url} does not answer, or does not accept the API key")
+    return Server(None)
+
+
+def _quiet(mode: Literal["offline", "online"]) -> None:
+    """No line from W&B itself on stdout or stderr; `mode` prevails over WANDB_MODE."""
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True, mode=mode))
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
