@@ -12,7 +12,7 @@ from harness.files import to_json, write_atomically
 
 COPIED = ("cells.csv", "table.md", "gallery.png")
 PROVENANCE = "provenance.json"
-_PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\][^\s'\"\]),]+")
+_PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\](?![/\\])[^\s'\"\]),]+")
 """An absolute path at the start of a text, or after a sign that can stand before one."""
 
 

@@ -33,8 +33,8 @@ def sections(table: Table, measurements: Measurements) -> list[Section]:
 
 
 def number(value: float, digits: int) -> str:
-    """Fixed point; scientific where fixed point would leave fewer than two significant digits."""
-    if value != 0 and abs(value) < 10 ** (1 - digits):
+    """Fixed point; scientific where fixed point would show nothing but zeros."""
+    if value != 0 and abs(value) < 10**-digits:
         return f"{value:.1e}"
     return f"{value:.{digits}f}"
 

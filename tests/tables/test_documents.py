@@ -1,0 +1,207 @@
+"""The written forms of a table: what stands in them, and that names can't break them."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from harness.records import Store
+from harness.tables import terminal
+from harness.tables.document import Document, compose
+from harness.tables.html import html
+from harness.tables.latex import escape, latex
+from harness.tables.markdown import markdown
+from harness.tables.measurement import Outcome, measure
+from harness.tables.render import render
+from harness.tables.spec import Table, parse
+from harness.tables.view import number
+
+Measured = Callable[..., list[Outcome]]
+FULL = {(row, column): [0.1 * k, 0.2 * k] for k, row in enumerate("ABC", 1) for column in "XY"}
+
+
+def document(table: Table, outcomes: list[Outcome], **published: float) -> Document:
+    numbers = {tuple(key.split("_")): value for key, value in published.items()}
+    return compose(table, "faces", "small", outcomes, measure(table, outcomes, numbers))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.0412, 4, "0.0412"), (13.951, 2, "13.95"), (2.4e-5, 4, "2.4e-05"), (0.0, 4, "0.0000"), (0.0001, 4, "0.0001"),
+        (-0.001, 2, "-1.0e-03"), (0.7, 1, "0.7"), (3080.0, 1, "3080.0"),
+    ],
+)  # fmt: skip
+def test_a_number_never_loses_its_meaning_to_rounding(value: float, digits: int, text: str) -> None:
+    assert number(value, digits) == text
+
+
+def test_markdown_shows_mean_spread_published_and_the_best_in_bold(table: Table, measured: Measured) -> None:
+    text = markdown(document(table, measured(FULL), A_X_mse=0.123, B_X_mse=0.5))
+    rows = [line for line in text.splitlines() if line.startswith("| A ")]
+    assert rows == [
+        "| A | **0.150** ± 0.071 (0.123) | **0.150** ± 0.071 |",
+        "| A | **-1.5** ± 0.7 | **-1.5** ± 0.7 |",
+    ]
+    assert "| B | 0.300 ± 0.141 (0.500) | 0.300 ± 0.141 |" in text
+    assert text.count("**") == 2 * 4, "one best cell for each metric and column"
+    assert "### MSE ↓" in text
+    assert "### PSNR ↑" in text
+
+
+def test_the_caption_says_what_was_run_and_what_attackers_know(table: Table, measured: Measured) -> None:
+    lines = document(table, measured(FULL)).caption
+    assert lines[0] == "Data set faces, scale small, 2 images a cell, seed 0."
+    assert lines[2] == (
+        "Attacker's knowledge: A: the model, the update, the kind of the defence, a generative prior (wgan, 20 steps); "
+        "B, C: the model, the update."
+    )
+    assert lines[3] == "Mean cost of an image: A, B, C: 7 evaluations, 0.5 s."
+
+
+def test_a_partial_table_renders_and_says_what_is_missing(
+    table: Table, measured: Measured, store: Store, tmp_path: Path
+) -> None:
+    outcomes = measured({("A", "X"): [0.1, 0.2], ("A", "Y"): [None, None], ("B", "X"): [], ("B", "Y"): [0.3]})
+    found = render(table, "faces", "small", outcomes, store, tmp_path / "results")
+    assert "B x X, seed 0: no result (ValueError: it broke)." in found.notes
+    assert "MSE: no value for 2 of 5 images (no reason)." in found.notes
+    assert "1 to 2 images a cell" in found.caption[0]
+    text = (tmp_path / "results" / "table.md").read_text()
+    assert "| A | 0.150 ± 0.071 | - |" in text
+    assert "| B | - | 0.300 |" in text
+    assert "| C | - | - |" in text
+    assert "**" not in text, "the best of one is no best"
+
+
+def test_a_table_without_any_result_renders(
+    table: Table, measured: Measured, store: Store, tmp_path: Path
+) -> None:
+    render(table, "faces", "small", measured({("A", "X"): []}), store, tmp_path / "results")
+    assert not (tmp_path / "results" / "gallery.png").exists()
+    assert "no finished image a cell" in (tmp_path / "results" / "table.md").read_text()
+
+
+def test_failed_attacks_are_counted_and_named(table: Table, measured: Measured) -> None:
+    found = document(table, measured({("A", "X"): [0.1, 0.2]}, status="diverged"))
+    assert "A x X: 2 of 2 images diverged, counted as they are." in found.notes
+
+
+def test_everything_is_written(table: Table, measured: Measured, store: Store, tmp_path: Path) -> None:
+    render(table, "faces", "small", measured(FULL), store, tmp_path / "deep" / "results")
+    names = {path.name for path in (tmp_path / "deep" / "results").iterdir()}
+    assert names == {"cells.csv", "table.md", "table.tex", "table.html", "gallery.png", "provenance.json"}
+    origin = json.loads((tmp_path / "deep" / "results" / "provenance.json").read_text())
+    assert origin["git"] == "0123"
+    assert origin["seconds"] == 6 * 1.5
+    assert origin["versions"] == {"torch": "2"}
+    assert (origin["dataset"], origin["scale"], origin["table"]) == ("faces", "small", "toy")
+    assert [cell["run"] for cell in origin["cells"]] == ["AX0", "AY0", "BX0", "BY0", "CX0", "CY0"]
+    assert origin["cells"][0]["overrides"][0] == "attack=A"
+
+
+EVIL = "<b>&\"%_$#{}~^\\|*`'[x](y)"
+
+
+@pytest.fixture
+def evil(node: dict[str, Any]) -> Table:
+    node["rows"] = {EVIL: ["attack=a"], "B": ["attack=b"]}
+    node["columns"] = {f"{EVIL}X": ["defense=x"], "Y": ["defense=y"]}
+    node["title"] = node["source"] = EVIL
+    node["metrics"]["mse"]["title"] = EVIL
+    node["scales"] = {}
+    node["claims"] = [{"text": EVIL, "row": EVIL, "metrics": ["mse"]}]
+    return parse(node)
+
+
+class Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_names_are_text_in_html(evil: Table, measured: Measured) -> None:
+    outcomes = measured({(EVIL, "Y"): [0.1], ("B", "Y"): [0.2]})
+    text = html(document(evil, outcomes), b"png")
+    reader = Reader()
+    reader.feed(text)
+    assert reader.tags.count("b") == 2, "only the best cells are bold"
+    assert reader.text.count(EVIL) == 6, (
+        "title twice, source, metric, row twice (two metrics), claim: as they are"
+    )
+    assert not re.search(r'(src|href)="(?!data:)', text), "nothing is loaded from elsewhere"
+
+
+def test_names_are_text_in_latex(evil: Table, measured: Measured) -> None:
+    text = latex(document(evil, measured({(EVIL, "Y"): [0.1], ("B", "Y"): [0.2]})))
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    bare = re.sub(r"\\[&%$#_{}\\]", "", body)
+    assert not re.search(
+        r"[%_~^]|#", bare.replace("\\textasciitilde{}", "").replace("\\textasciicircum{}", "")
+    )
+    assert bare.count("{") == bare.count("}")
+    rows = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [2] * 5
+    assert r"\textbf{0.100}" in text
+    assert "\\toprule" in text
+    assert "\\bottomrule" in text
+
+
+def test_latex_escapes_each_sign_once() -> None:
+    assert escape("a_b & 90 % {x} ± \\") == r"a\_b \& 90 \% \{x\} $\pm$ \textbackslash{}"
+
+
+def test_names_are_text_in_markdown(evil: Table, measured: Measured) -> None:
+    text = markdown(document(evil, measured({(EVIL, "Y"): [0.1], ("B", "Y"): [0.2]})))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
+    assert "<b>" not in text
+
+
+def test_the_terminal_shows_the_same(
+    table: Table, measured: Measured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claimed = Table(**{**table.__dict__, "claims": parse_claims(table)})
+    terminal.show(document(claimed, measured(FULL), A_X_mse=0.123))
+    out, err = capsys.readouterr()
+    assert "0.150 ± 0.071 (0.123)" in out
+    assert "holds: A is best [really]" in out
+    assert "MSE, X: A 0.150 v B 0.300 (2 of 2 images)" in out
+    assert "Attacker's knowledge" in out
+    assert "\x1b" not in out, "no colours in a file"
+    assert err == ""
+
+
+def parse_claims(table: Table) -> list[Any]:
+    from harness.tables.spec import Claim
+
+    return [Claim(text="A is best [really]", row="A", metrics=["mse"])]
+
+
+def test_the_gallery_has_the_originals_on_top_and_grey_for_what_is_missing(
+    table: Table, measured: Measured, store: Store, tmp_path: Path
+) -> None:
+    outcomes = measured({("A", "X"): [1.0, 0.0], ("A", "Y"): [1.0, 1.0], ("B", "X"): [0.0, 1.0]})
+    render(table, "faces", "small", outcomes, store, tmp_path)
+    picture = Image.open(tmp_path / "gallery.png").convert("L")
+    black = [
+        (x, y) for y in range(picture.height) for x in range(picture.width) if picture.getpixel((x, y)) == 0
+    ]
+    left, top = min(x for x, _ in black), min(y for _, y in black)
+    tiles = [picture.getpixel((left + 32 + 66 * k, top + 32)) for k in (0, 1)]
+    assert tiles == [0, 0], "both originals are black"
+    below = [picture.getpixel((left + 32 + 66 * k, top + 64 + 10 + 32)) for k in (0, 1)]
+    assert below == [255, 0], "A under X: the first is white, the second black"
+    assert any(picture.getpixel((x, picture.height - 40)) == 0xD9 for x in range(picture.width))
