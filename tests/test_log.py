@@ -173,7 +173,7 @@ def test_tensorboard_holds_scores_curves_summary_and_picture(run: RunInfo) -> No
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     carry_out(TensorBoard(), run)
-    events = EventAccumulator(str(run.runs / "tensorboard" / "table3" / "DLG" / "DLG-none"))
+    events = EventAccumulator(str(run.runs / "tensorboard" / "table3" / "DLG" / "DLG-none-abc123"))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("image/psnr_unit")] == [(0, 20.0), (1, 21.0), (2, 22.0)]
     assert [(e.step, e.value) for e in events.Scalars("loss/2")] == [(k, 2.0**-k) for k in range(0, 50, 10)]
@@ -259,7 +259,7 @@ def test_online_without_key_or_server_is_offline_with_one_warning(
     assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert printed.err.startswith(f"warning: {reason}")
-    assert "so W&B logs offline" in printed.err
+    assert "W&B logs offline" in printed.err
     first, second = folders(run)
     assert (first.name[-5:], second.name[-6:]) == ("first", "second")
     found = json.loads(inspect(second, "--summary"))

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 @component
 class TensorBoard(Logger):
-    """Write events to `<runs>/tensorboard/<group>/<job type>/<name>`; its HPARAMS tab compares the runs."""
+    """Write events to `<runs>/tensorboard/<group>/<job type>/<name>-<id>`; its HPARAMS tab compares the runs."""
 
     @override
     def open(self, run: RunInfo) -> Session:
         from torch.utils.tensorboard import SummaryWriter
 
-        parts = (part.replace("/", "-") for part in (run.group, run.job_type, run.name or run.id) if part)
+        name = f"{run.name}-{run.id}" if run.name else run.id
+        parts = (part.replace("/", "-") for part in (run.group, run.job_type, name) if part)
         return TensorBoardSession(SummaryWriter(str(run.runs.joinpath("tensorboard", *parts))), run.config)
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,8 @@ from harness.records import Row, Trace
 if TYPE_CHECKING:
     import wandb
 
+Mode = Literal["offline", "online", "disabled"]
+
 UPLOAD_SECONDS = 120
 """How long a finished online run may go on sending before it is left to `wandb sync`."""
 
@@ -32,7 +34,7 @@ class Wandb(Logger):
     (WANDB_BASE_URL, WANDB_ENTITY, WANDB_API_KEY, `wandb login`) and are never written to a record.
     """
 
-    mode: Literal["offline", "online", "disabled"] = "offline"
+    mode: Mode = "offline"
     project: str = "harness"
     entity: str | None = None
     """The account or team; null: the key's own."""
@@ -47,10 +49,21 @@ class Wandb(Logger):
     def open(self, run: RunInfo) -> Session:
         if self.mode == "disabled":
             return Session()
+        import wandb
+
         run.runs.mkdir(parents=True, exist_ok=True)
+        try:
+            started = self._start(run)
+        except _dead_service():
+            with suppress(*_dead_service()):
+                wandb.teardown()
+            started = self._start(run)
+        return WandbSession(started, self.curves, self.points)
+
+    def _start(self, run: RunInfo) -> "wandb.Run":
         _quiet(self.mode)
         started = self._online(run) if self.mode == "online" else None
-        return WandbSession(started or self._init(run, "offline"), self.curves, self.points)
+        return started or self._init(run, "offline")
 
     def _online(self, run: RunInfo) -> "wandb.Run | None":
         """A run that is sent as it goes; None, after one warning, when that can't be."""
@@ -66,10 +79,10 @@ class Wandb(Logger):
                 _quiet("offline")
         if not server.warned:
             server.warned = True
-            warn(f"{server.obstacle}, so W&B logs offline; `make wandb-sync` sends {run.runs}/wandb later")
+            warn(f"{server.obstacle}: W&B logs offline in {run.runs}/wandb, `make wandb-sync` sends it later")
         return None
 
-    def _init(self, run: RunInfo, mode: Literal["offline", "online"]) -> "wandb.Run":
+    def _init(self, run: RunInfo, mode: Mode) -> "wandb.Run":
         import wandb
 
         settings = wandb.Settings(
@@ -158,11 +171,11 @@ class WandbSession(Session):
     def _tolerant(self) -> Iterator[None]:
         """W&B's service is a process of its own: when it fails, the run and its record must not."""
         import wandb
-        from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
+        failures: tuple[type[Exception], ...] = (wandb.Error, OSError, *_dead_service())
         try:
             yield
-        except (OSError, HandleAbandonedError, MailboxClosedError, wandb.Error) as error:
+        except failures as error:
             if not self.warned:
                 warn(
                     f"W&B failed ({_first_line(error)}): the log of run {self.run.id} has gaps, its record has not"
@@ -211,7 +224,14 @@ def _server(patience: int) -> Server:
     return Server(None)
 
 
-def _quiet(mode: Literal["offline", "online"]) -> None:
+def _dead_service() -> tuple[type[Exception], ...]:
+    """What W&B raises when its service process has died; a new one starts after `wandb.teardown`."""
+    from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+
+    return ConnectionError, HandleAbandonedError, MailboxClosedError
+
+
+def _quiet(mode: Mode) -> None:
     """No line from W&B itself on stdout or stderr; `mode` prevails over WANDB_MODE."""
     import wandb
 
