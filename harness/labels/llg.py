@@ -42,8 +42,8 @@ class LLG(LabelInference):
 
     def _dummy_signal(self, observation: Observation, label: int, rng: torch.Generator) -> Tensor:
         """The signal of n uniform noise images of one class."""
-        device = next(iter(observation.params.values())).device
-        x = torch.rand(observation.n, *observation.shape, generator=rng).to(device)
-        batch = Batch(x, torch.full((observation.n,), label, device=device))
+        x = torch.rand(observation.n, *observation.shape, generator=rng)
+        x = x.to(next(iter(observation.params.values())))
+        batch = Batch(x, torch.full((observation.n,), label, device=x.device))
         update = observation.protocol.update(observation.model, observation.params, batch)
         return class_signal(observation.model, update)

@@ -12,4 +12,6 @@ class RepresentationMSE(Metric):
     """Mean squared error of the input of the last linear layer: the MSE-R of Li et al. 2022 (GGL)."""
 
     def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params) -> Tensor:
-        return squared_error(head_input(model, params, reconstruction.x), head_input(model, params, truth.x))
+        like = next(iter(params.values()))
+        found = head_input(model, params, reconstruction.x.to(like))
+        return squared_error(found, head_input(model, params, truth.x.to(like)))

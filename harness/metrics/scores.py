@@ -1,10 +1,11 @@
 """All scores of a reconstruction: matched to the truth, one row for each image."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any
 
 import torch
-from pydantic import model_validator
+from pydantic import AfterValidator, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from harness.core import Batch, Classifier, Component, Metric, Params, component
@@ -14,6 +15,12 @@ Row = dict[str, Any]
 
 RESERVED = frozenset({"label", "label_inferred", "label_correct", "exact", "success"})
 """Columns that every row has, whatever the metrics."""
+
+
+def _free(name: str) -> str:
+    if name in RESERVED:
+        raise PydanticCustomError("taken", "every row has a column of that name anyway")
+    return name
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +35,19 @@ class Scored:
 class Scores(Component):
     """The metrics of a run: a column of each row is named as its metric is here."""
 
-    metrics: dict[str, Metric]
+    metrics: dict[Annotated[str, AfterValidator(_free)], Metric]
     success_metric: str = "mse"
     """The metric that decides whether an image counts as recovered."""
     success_threshold: float = 1e-3
     """Better than this, in the metric's own direction."""
 
-    @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        if self.success_metric not in self.metrics:
-            raise ValueError(f"success_metric {self.success_metric!r} is none of {', '.join(self.metrics)}")
-        taken = RESERVED & self.metrics.keys()
-        if taken:
-            raise ValueError(f"a metric can't be called {min(taken)!r}: every row has that column anyway")
-        return self
+    @field_validator("success_metric")
+    @classmethod
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        names = info.data.get("metrics", {name: None})  # not there if it has errors of its own
+        if name not in names:
+            raise PydanticCustomError("unknown", "should be one of {names}", {"names": ", ".join(names)})
+        return name
 
     @property
     def higher_is_better(self) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness.core import UserError
 
-_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt)$")
+_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -27,7 +27,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
+        reason = str(error).partition("\n")[0] or "it is empty"
+        raise UserError(f"{path} is no file of weights: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} holds no state dict (names to tensors)")
     return state
