@@ -1,0 +1,95 @@
+"""Finding and reading the files of a data set; what is missing or damaged is the user's to mend."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from harness import vision
+from harness.core import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KEPT_SIZE = 32
+"""Decoded images up to this many pixels a side are kept in memory; larger ones would fill it."""
+
+
+@runtime_checkable
+class Downloadable(Protocol):
+    """A data set that knows where its files can be had."""
+
+    def download(self, root: str) -> None:
+        """Fetch and unpack the files under root. Files that are already there are kept."""
+
+
+def locate(root: str | None, expected: Sequence[str], download: str = "") -> Path:
+    """The data folder (`root`, else $HARNESS_DATA), once all expected paths are known to be in it.
+
+    Raises UserError naming what is missing; `download` is the name by which `make data` knows the data set.
+    """
+    ways = f"fetch them with `make data DATASET={download}`, or " if download else ""
+    remedy = f"{ways}use dataset=digits32, which needs no files"
+    folder = root or os.environ.get("HARNESS_DATA")
+    if not folder:
+        wanted = ", ".join(expected)
+        raise UserError(f"set data.root=FOLDER or $HARNESS_DATA to a folder that holds {wanted}; {remedy}")
+    base = Path(folder).expanduser()
+    missing = [path for path in expected if not (base / path).exists()]
+    if missing:
+        raise UserError(f"not found under {base}: {', '.join(missing)}; {remedy}")
+    return base
+
+
+def damaged(path: Path | str, problem: object) -> UserError:
+    """The error for files that are there but are not what they should be."""
+    remedy = "get it again, or use dataset=digits32, which needs no files"
+    return UserError(f"{path} is missing or damaged ({problem}); {remedy}")
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raises UserError when the file is not the one with this checksum."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise damaged(path, f"sha256 {found[:12]}..., expected {expected[:12]}...")
+
+
+def read_image(path: Path | str) -> "Image":
+    """A file as an RGB image. Raises UserError when it can't be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of them for a broken file
+        raise damaged(path, f"not a readable image: {error}") from error
+
+
+class FileImages:
+    """Images [3, size, size] uint8 decoded on demand: shorter side to `resize`, then the centre."""
+
+    def __init__(self, paths: Sequence[str], size: int, resize: int) -> None:
+        self.paths = paths
+        self.size = size
+        self.resize = resize
+        self.kept: dict[int, Tensor] = {}
+
+    def __getitem__(self, index: int, /) -> Tensor:
+        if index in self.kept:
+            return self.kept[index]
+        image = self._decode(self.paths[index])
+        if self.size <= KEPT_SIZE:
+            self.kept[index] = image
+        return image
+
+    def _decode(self, path: str) -> Tensor:
+        vision.declare_operators()
+        from torchvision.transforms import functional
+
+        image = functional.resize(read_image(path), self.resize)
+        pixels: Tensor = functional.pil_to_tensor(functional.center_crop(image, [self.size, self.size]))
+        return pixels
