@@ -1,0 +1,1 @@
+"""Labelled images: embedded, from torchvision, from folders and from sheets of tiles."""
