@@ -48,7 +48,8 @@ class Entry:
         entry = cls(Path(cache) / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
         try:
             entry.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(entry.folder / "identity.json", text.encode())
+            if not (entry.folder / "identity.json").exists():
+                write_atomically(entry.folder / "identity.json", text.encode())
         except OSError as error:
             raise UserError(f"can't write the cache of priors, {entry.folder}: {error.strerror}") from error
         return entry
