@@ -18,4 +18,4 @@ def match(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         compute_mode="donot_use_mm_for_euclid_dist",  # which would lose an exact match to rounding
     ).square()
     ours, theirs = linear_sum_assignment(cost.cpu().numpy())
-    return torch.from_numpy(ours), torch.from_numpy(theirs)
+    return torch.from_numpy(ours).to(cost.device), torch.from_numpy(theirs).to(cost.device)

@@ -73,15 +73,13 @@ class Scores(Component):
         _check("truth", truth.x)
         if len(reconstruction) < len(truth):
             raise ValueError(f"{len(reconstruction)} reconstructions of {len(truth)} images")
-        _, theirs = match(reconstruction.x, truth.x)
         device = next(iter(params.values())).device
-        matched = Batch(
-            reconstruction.x[theirs.to(reconstruction.x.device)].to(device),
-            reconstruction.y[theirs.to(reconstruction.y.device)].to(device),
-        )
-        columns = self._columns(matched, Batch(truth.x.to(device), truth.y.to(device)), model, params)
+        found, true = _moved(reconstruction, device), _moved(truth, device)
+        _, theirs = match(found.x, true.x)
+        matched = Batch(found.x[theirs], found.y[theirs])
+        columns = self._columns(matched, true, model, params)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(truth))]
-        return Scored(rows, matched.x)
+        return Scored(rows, matched.x.to(truth.x.device))
 
     def _columns(
         self, matched: Batch, truth: Batch, model: Classifier, params: Params
@@ -105,6 +103,10 @@ class Scores(Component):
             return None
         higher = self.metrics[self.success_metric].higher_is_better
         return score > self.success_threshold if higher else score < self.success_threshold
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return Batch(batch.x.to(device), batch.y.to(device))
 
 
 def _classes(y: Tensor) -> Tensor:
