@@ -64,6 +64,16 @@ def above(pictures: Sequence[Image.Image], gap: int = 4) -> Image.Image:
     return sheet
 
 
+def grid(rows: Sequence[Sequence[Image.Image]], across: int, down: int) -> Image.Image:
+    """Rows of pictures whose columns are aligned at the left, each as wide as its widest picture."""
+    widths = [max(picture.width for picture in column) for column in zip(*rows, strict=True)]
+    lines = [
+        [above([picture, blank(width, 1)], gap=0) for picture, width in zip(row, widths, strict=True)]
+        for row in rows
+    ]
+    return above([beside(line, across) for line in lines], down)
+
+
 def framed(picture: Image.Image, margin: int = 10) -> Image.Image:
     """The picture with paper all round."""
     return centred(picture, picture.width + 2 * margin, picture.height + 2 * margin)

@@ -25,13 +25,18 @@ class Bar(Protocol):
 def task(description: str, total: int, done: int = 0, every: float = QUIET_SECONDS) -> Iterator[Bar]:
     """A bar for `total` steps while the block runs, `done` of them before; nested tasks share one display.
 
-    Without a terminal it is lines, at most one in `every` seconds and one at the end. A worker process is silent: the
-    process that started it counts what it finishes.
+    Without a terminal it is lines: at most one in `every` seconds, and one at the end of an outermost task.
+    A worker process is silent: the process that started it counts what it finishes.
     """
     if multiprocessing.current_process().name != "MainProcess":
         yield _Silent()
     elif not sys.stderr.isatty():
-        yield _Lines(description, total, done, every)
+        nested = bool(_lines)
+        _lines.append(description)
+        try:
+            yield _Lines(description, total, done, every, last=not nested)
+        finally:
+            _lines.pop()
     else:
         with _display() as display:
             identity = display.add_task(description, total=total, completed=done, postfix="")
@@ -47,8 +52,8 @@ class _Silent:
 
 
 class _Lines:
-    def __init__(self, description: str, total: int, done: int, every: float) -> None:
-        self._description, self._total, self._every = description, total, every
+    def __init__(self, description: str, total: int, done: int, every: float, last: bool) -> None:
+        self._description, self._total, self._every, self._last = description, total, every, last
         self._done = self._before = done
         self._begun = time.monotonic()
         self._told = self._begun
@@ -56,7 +61,7 @@ class _Lines:
     def advance(self, postfix: str = "", steps: int = 1) -> None:
         self._done += steps
         now = time.monotonic()
-        if now - self._told < self._every and self._done < self._total:
+        if now - self._told < self._every and not (self._last and self._done == self._total):
             return
         self._told = now
         count = f"[{self._done:{len(str(self._total))}d}/{self._total}]"
@@ -74,6 +79,9 @@ class _Rich:
     def advance(self, postfix: str = "", steps: int = 1) -> None:
         self._display.update(self._identity, advance=steps, postfix=postfix)
 
+
+_lines: list[str] = []
+"""The tasks that are told as lines, outermost first."""
 
 _open: list["Progress"] = []
 """The display on the screen, if there is one: rich allows only one at a time."""

@@ -24,6 +24,14 @@ def test_fast_steps_are_told_once_at_the_end(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err.splitlines() == ["[4/4]  cell  0 s"]
 
 
+def test_a_nested_task_that_is_fast_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with task("table3", 1, every=0) as outer:
+        with task("cell", 1) as inner:
+            inner.advance()
+        outer.advance("DLG")
+    assert [line.split()[1:3] for line in capsys.readouterr().err.splitlines()] == [["table3", "DLG"]]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

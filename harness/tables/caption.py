@@ -22,6 +22,9 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     theirs = table.reference and table.reference.dataset(dataset)
     shown = f" (published: {table.reference.name}, {theirs})" if table.reference and theirs else ""
     lines.append(f"Cells: measured mean ± standard deviation over images{shown}; best mean in bold.")
+    victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
+    lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
+    lines.append(f"Columns: {'; '.join(_column(column, outcomes) for column in table.columns)}.")
     lines += by_row(table, outcomes, "Attacker's knowledge", lambda done: knowledge(done[0].config))
     lines += by_row(table, outcomes, "Mean cost of an image", _cost)
     return lines
@@ -37,6 +40,21 @@ def notes(
     lines += [text for r in table.rows for c in table.columns if (text := _trouble(outcomes, r, c))]
     failed = [outcome for outcome in outcomes if outcome.failure]
     return lines + [f"{o.cell.name}, seed {o.cell.seed}: no result ({o.failure})." for o in failed]
+
+
+def settings(config: Mapping[str, Any], group: str) -> str:
+    """The component of a group, with its own plain settings: `clipping (bound 1.0, scope global)`."""
+    node = config.get(group, {})
+    values = {name: value for name, value in node.items() if isinstance(value, bool | int | float | str)}
+    told = [f"{name} {value}" for name, value in values.items() if name != "_target_"]
+    name = config.get("choices", {}).get(group) or group
+    return f"{name} ({', '.join(told)})" if told else name
+
+
+def _column(column: str, outcomes: Sequence[Outcome]) -> str:
+    """A column's defence; the same for all rows, or only its name."""
+    told = {settings(outcome.config, "defense") for outcome in outcomes if outcome.cell.column == column}
+    return f"{column}: {told.pop()}" if len(told) == 1 else column
 
 
 def knowledge(config: Mapping[str, Any]) -> str:

@@ -37,7 +37,10 @@ class CellTask:
         job = self.jobs[hydra.job.num]
         (job.directory / LOG).unlink(missing_ok=True)
         try:
-            run(dataclasses.replace(parse(cfg, hydra.runtime.choices), label=job.label))
+            experiment = parse(cfg, hydra.runtime.choices)
+            if experiment.id != job.directory.name:
+                raise UserError("its configuration was edited while the table ran")
+            run(dataclasses.replace(experiment, label=job.label))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this cell's own failure
             job.directory.mkdir(parents=True, exist_ok=True)
             (job.directory / LOG).write_text(_explain(error), encoding="utf-8")

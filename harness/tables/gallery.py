@@ -28,22 +28,20 @@ def gallery(
     if not found:
         return None
     size = _block(next(iter(found.values()))["truth"]).size
-    names = {name: pictures.label(name, LETTERS, bold=True) for name in ("original", *table.rows)}
-    left = max(name.width for name in names.values())
-    head = [pictures.centred(pictures.label(c, LETTERS, bold=True), size[0]) for c in table.columns]
-    lines = [[pictures.blank(left, 1), *head]]
-    lines.append(
-        [_aside(names["original"], left), *(_cell(_truth(found, c), "", size) for c in table.columns)]
-    )
-    for row in table.rows:
-        cells = [
+    names = [pictures.label(name, LETTERS, bold=True) for name in ("", "original", *table.rows)]
+    head = [pictures.label(column, LETTERS, bold=True) for column in table.columns]
+    originals = [_cell(_truth(found, column), "", size) for column in table.columns]
+    attacked = [
+        [
             _cell(found[row, column]["reconstruction"], _note(table, measurements, row, column), size)
             if (row, column) in found
             else _cell(None, "no result", size)
             for column in table.columns
         ]
-        lines.append([_aside(names[row], left), *cells])
-    return pictures.framed(pictures.above([pictures.beside(line, gap=20) for line in lines], gap=10))
+        for row in table.rows
+    ]
+    rows = [[name, *cells] for name, cells in zip(names, [head, originals, *attacked], strict=True)]
+    return pictures.framed(pictures.grid(rows, across=24, down=10))
 
 
 def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[str], Images]) -> Found:
@@ -72,12 +70,8 @@ def _cell(images: Tensor | None, note: str, size: tuple[int, int]) -> Image.Imag
     return pictures.above([block, pictures.label(note)], gap=1) if note else block
 
 
-def _aside(name: Image.Image, width: int) -> Image.Image:
-    return pictures.beside([name, pictures.blank(width - name.width, 1)], gap=0)
-
-
 def _note(table: Table, measurements: Measurements, row: str, column: str) -> str:
     if table.picture is None:
         return ""
     metric, mean = table.metrics[table.picture], measurements[row, column, table.picture].mean
-    return f"{metric.title} {'-' if mean is None else number(mean, 1)}"
+    return f"{metric.title} {'-' if mean is None else number(mean, metric.digits)}"

@@ -25,7 +25,7 @@ def show(document: Document, file: TextIO | None = None) -> None:
     for section in document.sections:
         grid.add_row(Text(direction(section), style="italic"))
         for name, cells in section.rows:
-            grid.add_row(Text(name), *map(_cell, cells))
+            grid.add_row(Text(name), *(_cell(shown, star="" if out.isatty() else "*") for shown in cells))
         grid.add_section()
     console.print(grid, soft_wrap=False)
     for line in document.caption:
@@ -43,9 +43,10 @@ def show(document: Document, file: TextIO | None = None) -> None:
 _STYLES = {"holds": "green", "does not hold": "red", "not measured": "dim"}
 
 
-def _cell(shown: Shown) -> Text:
+def _cell(shown: Shown, star: str) -> Text:
+    """The best mean is bold; where there are no colours, it has a star."""
     return Text.assemble(
-        (shown.mean, "bold green" if shown.best else ""),
+        (shown.mean + star, "bold green") if shown.best else shown.mean,
         (f" ± {shown.std}" if shown.std else "", "dim"),
         f" ({shown.published})" if shown.published else "",
     )

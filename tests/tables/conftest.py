@@ -52,7 +52,8 @@ def config(row: str) -> dict[str, Any]:
     return {
         "knowledge": {"labels": False, "defense": knows},
         "prior": {"steps": 20} if knows else {},
-        "choices": {"attack": row.lower(), "prior": "wgan" if knows else "none"},
+        "model": {"_target_": "harness.models.lenet.LeNet", "width": 4, "seed": None},
+        "choices": {"attack": row.lower(), "prior": "wgan" if knows else "none", "model": "lenet"},
     }
 
 

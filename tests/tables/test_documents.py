@@ -57,11 +57,13 @@ def test_markdown_shows_mean_spread_published_and_the_best_in_bold(table: Table,
 def test_the_caption_says_what_was_run_and_what_attackers_know(table: Table, measured: Measured) -> None:
     lines = document(table, measured(FULL)).caption
     assert lines[0] == "Data set faces, scale small, 2 images a cell, seed 0."
-    assert lines[2] == (
+    assert lines[2] == "Victim: lenet (width 4), fl."
+    assert lines[3] == "Columns: X: defense; Y: defense."
+    assert lines[4] == (
         "Attacker's knowledge: A: the model, the update, the kind of the defence, a generative prior (wgan, 20 steps); "
         "B, C: the model, the update."
     )
-    assert lines[3] == "Mean cost of an image: A, B, C: 7 evaluations, 0.5 s."
+    assert lines[5] == "Mean cost of an image: A, B, C: 7 evaluations, 0.5 s."
 
 
 def test_a_partial_table_renders_and_says_what_is_missing(
@@ -176,7 +178,7 @@ def test_the_terminal_shows_the_same(
     claimed = Table(**{**table.__dict__, "claims": parse_claims(table)})
     terminal.show(document(claimed, measured(FULL), A_X_mse=0.123))
     out, err = capsys.readouterr()
-    assert "0.150 ± 0.071 (0.123)" in out
+    assert "0.150* ± 0.071 (0.123)" in out
     assert "holds: A is best [really]" in out
     assert "MSE, X: A 0.150 v B 0.300 (2 of 2 images)" in out
     assert "Attacker's knowledge" in out
@@ -202,6 +204,6 @@ def test_the_gallery_has_the_originals_on_top_and_grey_for_what_is_missing(
     left, top = min(x for x, _ in black), min(y for _, y in black)
     tiles = [picture.getpixel((left + 32 + 66 * k, top + 32)) for k in (0, 1)]
     assert tiles == [0, 0], "both originals are black"
-    below = [picture.getpixel((left + 32 + 66 * k, top + 64 + 10 + 32)) for k in (0, 1)]
+    below = [picture.getpixel((left + 32 + 66 * k, top + 65 + 10 + 32)) for k in (0, 1)]
     assert below == [255, 0], "A under X: the first is white, the second black"
     assert any(picture.getpixel((x, picture.height - 40)) == 0xD9 for x in range(picture.width))

@@ -1,0 +1,227 @@
+"""Making a table from the command line: plan, launch, failures, resume. With real but tiny runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+Main = Callable[..., int]
+
+TOY = {
+    "name": "toy",
+    "title": "A toy",
+    "source": "Nobody, Nowhere, Table 0",
+    "metrics": {"mse": {"title": "MSE", "higher_is_better": False}},
+    "base": [
+        "model=lenet",
+        "trials=2",
+        "logger=none",
+        "metric.metrics={mse:{_target_:harness.metrics.mse.MSE}}",
+    ],
+    "rows": {"DLG": ["attack=dlg", "attack.steps=1"], "IG": ["attack=ig", "attack.steps=2"]},
+    "columns": {"None": ["defense=none"], "Noise": ["defense=noise", "defense.sigma=0.1"]},
+}
+
+
+def write(folder: Path, **changes: object) -> None:
+    """A table of one's own, in a folder that --config-dir names."""
+    (folder / "table").mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump({"defaults": [{"override /hydra/sweeper": "table"}],
+                           "hydra": {"mode": "MULTIRUN", "sweeper": {**TOY, **changes}}}, sort_keys=False)  # fmt: skip
+    (folder / "table" / "toy.yaml").write_text(f"# @package _global_\n{text}")
+
+
+@pytest.fixture
+def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run the command line in this process, in an empty folder; returns the exit status."""
+    from harness import cli
+
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "own")
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["harness", "--config-dir", "own", "table=toy", *arguments])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        return int(done.value.code or 0)
+
+    return run
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
+
+
+def test_a_table_is_made_once_and_then_taken_from_the_store(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main() == 0
+    first, progress = capsys.readouterr()
+    assert first.splitlines()[-1] == "results/toy/digits32-paper/"
+    assert "A toy" in first
+    assert "[4/4]  toy  IG x Noise  MSE" in progress
+    done = stamps(tmp_path)
+    assert len(done) == 4
+    files = {path.name for path in (tmp_path / "results" / "toy" / "digits32-paper").iterdir()}
+    assert files == {"cells.csv", "table.md", "table.tex", "table.html", "gallery.png", "provenance.json"}
+    assert main() == 0
+    assert capsys.readouterr() == (first, "")
+    assert stamps(tmp_path) == done
+
+
+def test_the_command_line_wins_and_seeds_may_be_a_list(main: Main, tmp_path: Path) -> None:
+    assert main("trials=1", "seed=5,6", "scale=small") == 0
+    origin = json.loads((tmp_path / "results/toy/digits32-small/provenance.json").read_text())
+    assert [cell["seed"] for cell in origin["cells"]] == [5, 6] * 4
+    for cell in origin["cells"]:
+        config = yaml.safe_load((tmp_path / "runs" / cell["run"] / "config.yaml").read_text())
+        assert (config["trials"], config["seed"]) == (1, cell["seed"])
+
+
+def test_nothing_runs_when_one_cell_is_wrong(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        tmp_path / "own", columns={"None": ["defense=none"], "Noise": ["defense=noise", "defense.sigma=-1"]}
+    )
+    assert main() == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("harness: DLG x Noise: defense.sigma")
+    write(tmp_path / "own", rows={"DLG": ["attack=dlg"], "IGG": ["attack=igg"]})
+    assert main() == 2
+    assert "IGG x None: attack=igg" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attack=ig"], "rows and columns of toy choose the attack"),
+        (["defense=none"], "rows and columns of toy choose the defense"),
+        (["trials=1,2"], "only seed may be a list"),
+        (["seed=x"], "whole number"),
+        (["dataset=mnist"], "MNIST"),
+        (["hydra.sweeper.titel=x"], "titel"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_status_2(
+    main: Main, tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(*arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not stamps(tmp_path)
+
+
+def test_a_failing_cell_stops_no_other_and_is_tried_again(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.attacks.dlg import DLG
+
+    def broken(self: object, *arguments: object) -> None:
+        raise ZeroDivisionError("a bug\nin two lines")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DLG, "run", broken)
+        assert main() == 1
+    out, err = capsys.readouterr()
+    assert len(stamps(tmp_path)) == 2
+    assert "DLG x None, seed 0: no result (ZeroDivisionError: a bug)." in out
+    assert "2 of 4 cells have no result" in err
+    assert "[2/4]  toy  DLG x Noise  failed: ZeroDivisionError: a bug" in err
+    (log,) = {line.split("(")[1].rstrip(")") for line in err.splitlines() if line.startswith("  DLG x None")}
+    assert "Traceback" in Path(log).read_text()
+    assert "| DLG | - | - |" in (tmp_path / "results/toy/digits32-paper/table.md").read_text()
+    done = stamps(tmp_path)
+    assert main() == 0
+    assert len(stamps(tmp_path)) == 4
+    assert done.items() <= stamps(tmp_path).items()
+    assert not list(tmp_path.rglob("error.log"))
+
+
+def test_the_sweepers_own_settings_can_be_overridden(main: Main, tmp_path: Path) -> None:
+    assert main("~hydra.sweeper.rows.DLG", "hydra.sweeper.seeds=[3]", "trials=1") == 0
+    lines = (tmp_path / "results/toy/digits32-paper/cells.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["IG", "IG"]
+
+
+def command(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, "-m", "harness", "--config-dir", "own", "table=toy", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def rows(folder: Path) -> dict[str, list[dict[str, object]]]:
+    """Every row of every run, without the time it took."""
+    found = {}
+    for path in folder.glob("runs/*/rows.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        found[path.parent.name] = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    return found
+
+
+def test_processes_make_the_same_table_as_one(main: Main, tmp_path: Path) -> None:
+    assert main() == 0
+    other = tmp_path / "other"
+    write(other / "own")
+    process = command(other, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == "results/toy/digits32-paper/"
+    assert "[4/4]" in err, "the parent counts what its workers finish"
+    assert rows(other) == rows(tmp_path)
+
+
+def test_a_table_that_is_killed_and_made_again_is_like_one_that_was_not(main: Main, tmp_path: Path) -> None:
+    assert main("trials=3") == 0
+    other = tmp_path / "other"
+    write(other / "own")
+    process = command(other, "trials=3")
+    while process.poll() is None and not list(other.glob("runs/*/result.json")):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = stamps(other)
+    assert done
+    process = command(other, "trials=3")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert done.items() <= stamps(other).items()
+    assert rows(other) == rows(tmp_path)
+
+
+def test_a_worker_that_is_killed_costs_its_cell_only_until_the_next_time(tmp_path: Path) -> None:
+    """A hard crash takes the whole pool with it: what is in the store stays, the rest has no result."""
+    write(tmp_path / "own", rows={"IG": ["attack=ig", "attack.steps=100000"]}, seeds=[0, 1])
+    process = command(tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    while process.poll() is None and len(list(tmp_path.glob("runs/*/config.yaml"))) < 2:
+        time.sleep(0.05)
+    for worker in _workers(process.pid):
+        os.kill(worker, signal.SIGKILL)
+    out, err = process.communicate()
+    assert process.returncode == 1, err
+    assert "the launcher broke" in err
+    assert "Traceback" not in err
+    assert "no finished image a cell" in out
+
+
+def _workers(parent: int) -> list[int]:
+    """The processes of joblib's pool."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            status, arguments = (path / "stat").read_text(), (path / "cmdline").read_text()
+        except OSError:  # it ended meanwhile
+            continue
+        if int(status.rpartition(")")[2].split()[1]) == parent and "LokyProcess" in arguments:
+            found.append(int(path.name))
+    return found
