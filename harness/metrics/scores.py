@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
@@ -36,7 +36,7 @@ class Scores(Component):
     """The metrics of a run: a column of each row is named as its metric is here."""
 
     metrics: dict[Annotated[str, AfterValidator(_free)], Metric]
-    success_metric: str = "mse"
+    success_metric: str = Field(default="mse", validate_default=True)
     """The metric that decides whether an image counts as recovered."""
     success_threshold: float = 1e-3
     """Better than this, in the metric's own direction."""

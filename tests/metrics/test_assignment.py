@@ -158,6 +158,8 @@ def test_scoring_changes_nothing() -> None:
 def test_mistakes_in_the_configuration() -> None:
     with pytest.raises(pydantic.ValidationError, match="should be one of mse, psnr_unit"):
         Scores(metrics=SCORES.metrics, success_metric="psnr")
+    with pytest.raises(pydantic.ValidationError, match="should be one of psnr_unit"):
+        Scores(metrics={"psnr_unit": PSNR()})
     with pytest.raises(pydantic.ValidationError, match="every row has a column of that name"):
         Scores(metrics={"label": MSE()}, success_metric="label")
 
