@@ -35,7 +35,7 @@ class Scored:
 class Scores(Component):
     """The metrics of a run: a column of each row is named as its metric is here."""
 
-    metrics: dict[Annotated[str, AfterValidator(_free)], Metric]
+    metrics: dict[Annotated[str, AfterValidator(_free)], Metric] = Field()  # so that it is validated first
     success_metric: str = Field(default="mse", validate_default=True)
     """The metric that decides whether an image counts as recovered."""
     success_threshold: float = 1e-3
@@ -44,7 +44,7 @@ class Scores(Component):
     @field_validator("success_metric")
     @classmethod
     def _known(cls, name: str, info: ValidationInfo) -> str:
-        names = info.data.get("metrics", {name: None})  # not there if it has errors of its own
+        names = info.data.get("metrics", {name: None})  # absent if it has errors of its own
         if name not in names:
             raise PydanticCustomError("unknown", "should be one of {names}", {"names": ", ".join(names)})
         return name
