@@ -5,6 +5,7 @@ DATASET ?= digits32
 DATA ?=
 JOBS ?= 1
 TABLE ?= table3
+RUNS ?= runs
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -48,10 +49,10 @@ data: $(READY)  ## download DATASET=name into DATA=folder
 	@$(VENV)/bin/python -m harness.data $(DATASET) $(if $(DATA),--root $(DATA))
 
 dashboard: $(READY)  ## browse the logged runs in the terminal (W&B leet)
-	@$(VENV)/bin/wandb leet runs/wandb
+	@$(VENV)/bin/wandb leet $(RUNS)/wandb
 
 wandb-sync: $(READY)  ## upload the offline W&B runs (needs an API key)
-	@$(VENV)/bin/wandb sync runs/wandb/offline-run-*
+	@WANDB_DIR=$(RUNS) $(VENV)/bin/wandb sync --yes
 
 clean:  ## remove the environment and caches; runs and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

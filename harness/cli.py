@@ -1,10 +1,8 @@
 """The Hydra command line: one run, a multirun or a table; errors in one line; exit status 0, 1 or 2."""
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,10 +11,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.errors import CellsFailed, UserError, explain_composition
-from harness.schema import register
+from harness.schema import CONF, prepare_hydra
 
-PACKAGE = Path(__file__).parent
-CONF = PACKAGE.parent / "conf"
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
 
@@ -25,19 +21,19 @@ def task(cfg: DictConfig) -> str:
     from harness.config import parse
     from harness.run import run
 
-    experiment = parse(cfg, HydraConfig.get().runtime.choices)
-    record = run(experiment)
+    try:
+        experiment = parse(cfg, HydraConfig.get().runtime.choices)
+        record = run(experiment)
+    except UserError as error:
+        # Hydra has its own words for an Exception that leaves a job, but none for an exit.
+        sys.exit(complain(str(error), USER_ERROR))
     print(f"{experiment.paths.runs / record.id}/", flush=True)
     return record.id
 
 
 def main() -> None:
     """Entry point of `python -m harness`."""
-    # Hydra looks for sweepers in the namespace package hydra_plugins on sys.path, and nowhere else.
-    sys.path.append(str(PACKAGE / "plugins"))
-    # Hydra then hands exceptions on instead of printing its own many lines and exiting with 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    register()
+    prepare_hydra()
     sys.exit(guarded(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)))
 
 

@@ -123,10 +123,11 @@ class Clients:
 
     def _knowledge(self, truth: Batch) -> Knowledge:
         granted = self.experiment.knowledge
+        # An attack that has no use for a generator must not wait until one is trained.
         return Knowledge(
             labels=truth.y if granted.labels else None,
             adaptations=self.experiment.defense.adaptations() if granted.defense else (),
-            prior=self.prior,
+            prior=self.prior if self.experiment.attack.requires_prior else None,
         )
 
 

@@ -27,6 +27,7 @@ from harness.core import (
 from harness.errors import explain_validation
 from harness.log import Logger
 from harness.metrics.scores import Scores
+from harness.schema import CONF, prepare_hydra
 
 
 @component
@@ -178,9 +179,8 @@ def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experime
     """
     if choices is None:
         choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
-    values = {
-        key: OmegaConf.to_container(cfg, resolve=True)[key] for key in cfg if key not in ("hydra", "table")
-    }
+    keys = [str(key) for key in cfg if key not in ("hydra", "table")]
+    values = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True))
     for name in GROUPS:
         values[name] = build(name, values[name])
     try:
@@ -188,6 +188,13 @@ def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experime
     except pydantic.ValidationError as error:
         raise UserError(explain_validation(error, Experiment, "")) from error
     return check(apply_scale(experiment))
+
+
+def compose(*overrides: str) -> Experiment:
+    """The experiment of some overrides, as on the command line: for notebooks, scripts and tests."""
+    prepare_hydra()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return parse(hydra.compose("config", list(overrides), return_hydra_config=True))
 
 
 def build(name: str, node: Any) -> Any:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from harness.schema import Schema
+
 if TYPE_CHECKING:
     import pydantic
 
@@ -45,42 +47,25 @@ def _explain_one(detail: dict[str, object], cls: type, path: str) -> str:
 def explain_composition(error: Exception) -> str:
     """Hydra's complaint about a command line or a YAML file, in one line with the nearest valid name."""
     text = " ".join(str(error).split())
-    if match := re.search(
-        r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)", text
-    ):
+    listed = r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)"
+    if match := re.search(listed, text):
         missing, group, options = match[1].rpartition("/")[2], match[2], match[3].split()
         return f"{group}={missing}: there is no such {group}{nearest(missing, options)}"
+    if unknown := _unknown_key(error):
+        return unknown
     if match := re.search(r"Could not override '([\w/@.]+)'", text):
-        return f"{match[1]}: there is no such setting{nearest(match[1], KEYS)}"
-    if match := re.search(r"Key '(\w+)' (?:is not in struct|not in '\w+')", text):
-        full = re.search(r"full_key: ([\w.]+)", text)
-        return f"{full[1] if full else match[1]}: there is no such setting{nearest(match[1], KEYS)}"
-    if match := re.search(
-        r"LexerNoViableAltException: (.*)|(?:mismatched|extraneous|missing) .* at .*|no viable alternative",
-        text,
-    ):
+        keys = [f.name for f in dataclasses.fields(Schema)]
+        return f"{match[1]}: there is no such setting{nearest(match[1], keys)}"
+    if re.search(r"LexerNoViableAlt|(mismatched|extraneous|missing) .* at |no viable alternative", text):
         return f"the command line can't be read: {text.split(' See https')[0][:200]}"
     return text.split(" See https")[0][:300]
 
 
-KEYS = [
-    "dataset",
-    "model",
-    "fl",
-    "attack",
-    "defense",
-    "prior",
-    "metric",
-    "logger",
-    "scale",
-    "table",
-    "trials",
-    "targets",
-    "seed",
-    "device",
-    "threads",
-    "knowledge",
-    "data",
-    "paths",
-    "label",
-]
+def _unknown_key(error: BaseException | None) -> str | None:
+    """A key that isn't in the configuration, with its siblings' nearest name."""
+    while error is not None:
+        parent, path = getattr(error, "parent_node", None), str(getattr(error, "full_key", ""))
+        if parent is not None and path and path.rpartition(".")[2] not in parent:
+            return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], map(str, parent))}"
+        error = error.__cause__
+    return None

@@ -23,11 +23,13 @@ def run(experiment: Experiment) -> Record:
         return record
     torch.set_num_threads(experiment.threads)
     started, processor = time.perf_counter(), time.process_time()
+    clients = Clients(experiment)
+    experiment.metric.prepare()
     stored = store.open(experiment.id, experiment.config)
     with experiment.logger.open(_information(experiment, stored)) as session:
-        with task(experiment.title, experiment.trials, done=len(stored.finished)) as bar:
-            for rows, trace in attack(experiment, stored):
-                session.image(rows[0]["problem"], rows, trace)
+        with task(experiment.title, clients.trials - len(stored.finished)) as bar:
+            for problem, rows, trace in attack(experiment, clients, stored):
+                session.image(problem, rows, trace)
                 bar.advance(_postfix(rows))
         spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - processor}
         record = stored.finish(summarise(stored.rows), provenance() | spent)
@@ -35,9 +37,8 @@ def run(experiment: Experiment) -> Record:
     return record
 
 
-def attack(experiment: Experiment, stored: Run) -> Iterator[tuple[list[Row], Trace]]:
+def attack(experiment: Experiment, clients: Clients, stored: Run) -> Iterator[tuple[int, list[Row], Trace]]:
     """Attack every client that is not stored yet; score and store each reconstruction as it finishes."""
-    clients = Clients(experiment)
     pending: dict[int, Client] = {}
 
     def problems() -> Iterator[Problem]:
@@ -50,7 +51,7 @@ def attack(experiment: Experiment, stored: Run) -> Iterator[tuple[list[Row], Tra
         client = pending.pop(found.problem)
         rows, matched = score(experiment, client, found)
         stored.append(found.problem, rows, client.truth.x, matched, found.trace)
-        yield [row | {"problem": found.problem} for row in rows], found.trace
+        yield found.problem, rows, found.trace
 
 
 def score(experiment: Experiment, client: Client, found: Reconstruction) -> tuple[list[Row], Tensor]:

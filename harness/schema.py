@@ -1,10 +1,17 @@
-"""The root schema of the configuration: a misspelt key is an error. Light, for `--help` must not import torch."""
+"""What Hydra must know before it starts. Light, for `--help` must not import torch."""
 
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+
+PACKAGE = Path(__file__).parent
+PLUGINS = str(PACKAGE / "plugins")
+CONF = PACKAGE.parent / "conf"
 
 
 @dataclass
@@ -31,6 +38,11 @@ class Schema:
     label: Any = MISSING
 
 
-def register() -> None:
-    """Make the schema known to Hydra as the first entry of the defaults list."""
+def prepare_hydra() -> None:
+    """Make the schema and the plugins known to Hydra, before it starts."""
+    if PLUGINS not in sys.path:
+        # Hydra looks for sweepers in the namespace package hydra_plugins on sys.path, and nowhere else.
+        sys.path.append(PLUGINS)
+    # Hydra then hands exceptions on, instead of printing its own many lines and exiting with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     ConfigStore.instance().store("schema", Schema)

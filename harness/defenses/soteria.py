@@ -20,7 +20,8 @@ def sensitivity(model: Classifier, params: Params, x: Tensor, chunk: int) -> tup
 
     def norm(feature: Tensor) -> Tensor:
         (slope,) = backward(feature.expand_as(representation))
-        return torch.linalg.vector_norm(slope.flatten(1), dim=1)
+        length: Tensor = torch.linalg.vector_norm(slope.flatten(1), dim=1)
+        return length
 
     features = torch.eye(representation.shape[1], dtype=x.dtype, device=x.device)
     slopes: Tensor = torch.func.vmap(norm, chunk_size=chunk)(features)
