@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 
 Main = Callable[..., int]
 
@@ -201,13 +202,17 @@ def test_a_table_that_is_killed_and_made_again_is_like_one_that_was_not(main: Ma
 def test_a_launcher_that_breaks_leaves_a_table_of_what_is_there(
     main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launch = BasicLauncher.launch
+    instantiate = Plugins.instantiate_launcher
 
-    def broken(self: BasicLauncher, job_overrides: list[list[str]], initial_job_idx: int) -> None:
-        launch(self, job_overrides[:1], initial_job_idx)
-        raise BrokenProcessPool("a worker was killed")
+    class Breaking:
+        def __init__(self, launcher: Launcher) -> None:
+            self.launcher = launcher
 
-    monkeypatch.setattr(BasicLauncher, "launch", broken)
+        def launch(self, overrides: list[list[str]], initial_job_idx: int) -> None:
+            self.launcher.launch(overrides[:1], initial_job_idx)
+            raise BrokenProcessPool("a worker was killed")
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *a, **k: Breaking(instantiate(*a, **k)))
     assert main("trials=1") == 1
     out, err = capsys.readouterr()
     assert len(stamps(tmp_path)) == 1
