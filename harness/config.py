@@ -146,6 +146,8 @@ def plain(value: Any) -> Any:
 
 def canonical(value: Any) -> Any:
     """As `plain`, but without what has its class's default value, and with the class's version."""
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
     if not dataclasses.is_dataclass(value):
         return [canonical(item) for item in value] if isinstance(value, list | tuple) else plain(value)
     kept = {
