@@ -95,6 +95,8 @@ class Knowledge:
     labels: Tensor | None = None
     adaptations: tuple[Adaptation, ...] = ()
     prior: Generator | None = None
+    start: Tensor | None = None
+    """Images [n, c, h, w], in the units of [0, 1], to begin the search at; None: the attack's own random start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,7 @@ class Reconstruction:
     """What an attack returns: x [n, c, h, w] in [0, 1], y [n] and how it got there.
 
     `score` chooses among restarts (lower is better): the attacker's own objective, never a true metric.
+    `unclamped` is x as the search left it, which may be far out of range.
     """
 
     x: Tensor
@@ -152,6 +155,7 @@ class Reconstruction:
     trace: list[dict[str, float]] = field(default_factory=list)
     problem: int = -1
     seconds: float = 0.0
+    unclamped: Tensor | None = None
 
 
 class Normalize(nn.Module):
@@ -394,7 +398,15 @@ def _checked(found: Reconstruction, problem: Problem, seconds: float) -> Reconst
     broken = not bool(torch.isfinite(found.x).all())
     x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
     status: Status = "diverged" if broken else found.status
-    return replace(found, x=x, y=found.y.detach(), status=status, problem=problem.id, seconds=seconds)
+    return replace(
+        found,
+        x=x,
+        y=found.y.detach(),
+        status=status,
+        problem=problem.id,
+        seconds=seconds,
+        unclamped=found.x.detach(),
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from harness.attacks.images import initial_images
 from harness.attacks.matching import squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.engine import Variables
@@ -22,7 +23,7 @@ class DLG(OptimizationAttack):
         return 20
 
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
-        images = torch.randn(observation.n, *observation.shape, generator=rng)
+        images = initial_images(observation, rng)
         logits = torch.randn(observation.n, observation.classes, generator=rng)
         return {"images": images, "logits": logits}
 

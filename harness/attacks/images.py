@@ -16,6 +16,13 @@ def known_labels(observation: Observation, rule: LabelInference) -> Tensor:
     return rule.labels(observation) if given is None else given
 
 
+def initial_images(observation: Observation, rng: torch.Generator) -> Tensor:
+    """N(0, 1) in the network's units, or the start that the attacker was given; both use up the same randomness."""
+    drawn = torch.randn(observation.n, *observation.shape, generator=rng)
+    start = observation.knowledge.start
+    return drawn if start is None else observation.model.normalize(start)
+
+
 @component
 class ImageSearch(OptimizationAttack, ABC):
     """Search for images in the network's own units from N(0, 1), with labels fixed beforehand."""
@@ -29,7 +36,7 @@ class ImageSearch(OptimizationAttack, ABC):
         return {"labels": known_labels(observation, self.labels), **super().prepare(observation)}
 
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
-        return {"images": torch.randn(observation.n, *observation.shape, generator=rng)}
+        return {"images": initial_images(observation, rng)}
 
     def project(self, variables: Variables, observation: Observation) -> Variables:
         if not self.boxed:
