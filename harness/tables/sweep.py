@@ -1,5 +1,6 @@
 """Carry a table out: compose every cell, launch what is missing from the store, render what there is."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -65,6 +66,7 @@ def launch(context: HydraContext, config: DictConfig, table: Table, store: Store
         try:
             launcher.launch([list(cell.overrides) for cell in pending.values()], initial_job_idx=0)
         except RuntimeError as error:  # a worker was killed: joblib and submitit give up
+            print(error, file=sys.stderr)
             return f"the launcher broke: {error}".splitlines()[0]
     return None
 
