@@ -143,12 +143,13 @@ class LBFGSState(State):
 
     def _update(self, with_y: Tensor, ys: Tensor, yy: Tensor, keep: Tensor, place: Tensor) -> None:
         """Bring the matrices up to date; with_y [S, 2m] are the products of the newest y with every s and y."""
-        s_y, y_y = (part.scatter(1, place, 0) for part in with_y.chunk(2, 1))
+        s_y, y_y = with_y.chunk(2, 1)
         column = (_times(self.inverse, s_y) / -ys).scatter(1, place, 1 / ys)
         _put(self.inverse, 1, place, keep, torch.zeros_like(column))
         _put(self.inverse, 2, place, keep, column)
-        _put(self.gram, 1, place, keep, y_y)
-        _put(self.gram, 2, place, keep, y_y.scatter(1, place, yy))
+        products = y_y.scatter(1, place, yy)
+        _put(self.gram, 1, place, keep, products)
+        _put(self.gram, 2, place, keep, products)
         self.curvature = torch.where(keep, self.curvature.scatter(1, place, ys), self.curvature)
         self.scale = torch.where(keep, ys / yy, self.scale)
 

@@ -126,14 +126,15 @@ def test_a_broken_slot_breaks_no_other(poison: float, retired: bool) -> None:
     assert not torch.equal(x[1], z[1])
 
 
-def test_a_reset_slot_starts_afresh_and_disturbs_no_other() -> None:
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+def test_a_reset_slot_starts_afresh_and_disturbs_no_other(poison: float) -> None:
     problems = [of(rosenbrock), of(rosenbrock)]
     memory, x = state(LBFGS(history=6), [ROSENBROCK, ROSENBROCK * 0.8])
     other, z = state(LBFGS(history=6), [ROSENBROCK, ROSENBROCK * 0.8])
     active = torch.tensor([True, True])
-    for _ in range(11):
+    for step in range(11):
         grad, loss = evaluate(problems, x)
-        grad[0, 0] = math.nan
+        grad[0, :6] = poison if step > 7 else grad[0, :6]
         x, _ = memory.step(x, grad, loss, active)
         z, _ = other.step(z, *evaluate(problems, z), active)
     x[0] = memory.reset(0, ROSENBROCK, 30, torch.Generator())
