@@ -353,13 +353,20 @@ class Attack(Component, ABC):
     """Attempts per problem; the one with the lowest score is reported."""
 
     @final
-    def __call__(self, problems: Iterable[Problem]) -> Iterator[Reconstruction]:
-        """Invert every problem, yielding each reconstruction as it finishes, in any order."""
+    def __call__(self, problems: Iterable[Problem | None]) -> Iterator[Reconstruction]:
+        """Invert every problem, yielding each reconstruction as it finishes, in any order.
+
+        None among the problems means that the next one depends on a result that is still to come: it is asked for
+        again when something has finished. Raises RuntimeError where nothing is running that could finish.
+        """
         started: dict[int, float] = {}
         found: dict[int, list[Reconstruction]] = {}
 
-        def attempts() -> Iterator[Attempt]:
+        def attempts() -> Iterator[Attempt | None]:
             for problem in problems:
+                if problem is None:
+                    yield None
+                    continue
                 started[problem.id] = perf_counter()
                 found[problem.id] = []
                 yield from (Attempt(problem, restart) for restart in range(self.restarts))
@@ -371,9 +378,11 @@ class Attack(Component, ABC):
                 seconds = perf_counter() - started.pop(identity)
                 yield _checked(_best(found.pop(identity)), attempt.problem, seconds)
 
-    def run(self, attempts: Iterator[Attempt]) -> Iterator[tuple[Attempt, Reconstruction]]:
-        """Carry out attempts, in any order and as many at once as is fastest."""
+    def run(self, attempts: Iterator[Attempt | None]) -> Iterator[tuple[Attempt, Reconstruction]]:
+        """Carry out attempts, in any order and as many at once as is fastest; None: nothing is ready now."""
         for attempt in attempts:
+            if attempt is None:
+                raise RuntimeError("the queue waits for a result, and nothing is running")
             yield attempt, self.reconstruct(attempt.problem.observation, attempt.generator())
 
     @abstractmethod

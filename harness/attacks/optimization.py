@@ -32,9 +32,11 @@ class OptimizationAttack(Attack, ABC):
         """How many evaluations of the loss the papers count as one step."""
         return 1
 
-    def run(self, attempts: Iterator[Attempt]) -> Iterator[tuple[Attempt, Reconstruction]]:
-        jobs = (Job(attempt, attempt.problem.observation, attempt.generator()) for attempt in attempts)
-        return Engine(self).run(jobs)
+    def run(self, attempts: Iterator[Attempt | None]) -> Iterator[tuple[Attempt, Reconstruction]]:
+        return Engine(self).run(
+            None if each is None else Job(each, each.problem.observation, each.generator())
+            for each in attempts
+        )
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
         (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng)]))

@@ -31,6 +31,27 @@ class Job:
     rng: torch.Generator
 
 
+class Queue:
+    """The jobs that are still to come."""
+
+    def __init__(self, jobs: Iterator[Job | None]) -> None:
+        self.jobs = jobs
+        self.exhausted = False
+
+    def next(self) -> Job | None:
+        """The next job; None: there are no more, or none is ready."""
+        try:
+            return next(self.jobs)
+        except StopIteration:
+            self.exhausted = True
+            return None
+
+    def check(self) -> None:
+        """Nothing is running. Raises RuntimeError where the queue waits for a result all the same."""
+        if not self.exhausted:
+            raise RuntimeError("the queue waits for a result, and nothing is running")
+
+
 @dataclass
 class Layout:
     """How named variables lie in one flat vector."""
@@ -93,10 +114,12 @@ class Engine:
         self.attack = attack
         self.budget = attack.steps * attack.evaluations_per_step
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Any, Reconstruction]]:
-        first = next(jobs, None)
+    def run(self, jobs: Iterator[Job | None]) -> Iterator[tuple[Any, Reconstruction]]:
+        """Carry out all jobs, in any order. None in the queue: nothing is ready before something has finished."""
+        queue = Queue(jobs)
+        first = queue.next()
         if first is None:
-            return
+            return queue.check()
         start = self._initial(first)
         self.layout = Layout({name: value.shape for name, value in start.items()})
         flat = self.layout.flatten(start)
@@ -104,18 +127,28 @@ class Engine:
         self.x = flat.new_zeros(self.attack.slots, self.layout.size)
         self.state = self.attack.optimizer.start(self.attack.slots, self.layout.size, flat.device, flat.dtype)
         self._load(0, first, start)
-        self._refill(jobs)
+        self._refill(queue)
         while any(self.searches):
             loss, gradient = self._evaluate()
+            empty = self._empty()
             yield from self._retire(loss)
             self._step(loss, gradient)
             yield from self._stalled()
-            self._refill(jobs)
+            if self._empty() != empty:
+                self._refill(queue)
 
-    def _refill(self, jobs: Iterator[Job]) -> None:
-        for slot, search in enumerate(self.searches):
-            if search is None and (job := next(jobs, None)) is not None:
-                self._load(slot, job, self._initial(job))
+    def _refill(self, queue: Queue) -> None:
+        """Fill the empty slots, as far as the queue has something ready."""
+        for slot in self._empty():
+            job = queue.next()
+            if job is None:
+                break
+            self._load(slot, job, self._initial(job))
+        if not any(self.searches):
+            queue.check()
+
+    def _empty(self) -> list[int]:
+        return [slot for slot, search in enumerate(self.searches) if search is None]
 
     def _initial(self, job: Job) -> Variables:
         """Where a job starts: drawn on the CPU, then moved to where its network is."""
