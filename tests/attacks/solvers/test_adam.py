@@ -90,12 +90,12 @@ def test_slots_of_different_ages_do_what_they_would_do_alone() -> None:
     x = torch.zeros(2, 261, dtype=torch.float64)
     x[0] = state.reset(0, starts[0], 20, torch.Generator())
     x[1] = state.reset(1, starts[0], 100, torch.Generator())
-    broken = torch.full((261,), math.nan, dtype=torch.float64)
+    elsewhere = torch.ones(261, dtype=torch.float64)
     for step in range(35):
         if step == 9:
             x[1] = state.reset(1, starts[1], 24, torch.Generator())
         grad, loss = evaluate(problems, x)
-        grad[1] = broken if step < 9 else grad[1]
+        grad[1] = elsewhere if step < 9 else grad[1]
         x, done = state.step(x, grad, loss, torch.tensor([True, True]))
     assert done.all()
     for slot, steps in enumerate((20, 24)):
