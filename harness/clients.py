@@ -4,12 +4,14 @@ import functools
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from harness.config import Experiment
 from harness.core import (
     Batch,
     Classifier,
     Generator,
+    Images,
     Knowledge,
     Observation,
     Params,
@@ -39,26 +41,37 @@ class Clients:
     Attacks, defences and scales that are compared therefore see the same images, networks and noise.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, like: "Clients | None" = None) -> None:
+        """`like`: clients of the same prior, whose generator is used instead of a second one."""
+        self.experiment, self.like = experiment, like
         self.device = torch.device(_device(experiment.device))
         self.images = experiment.dataset.load("attack", experiment.data.root)
         self.size = experiment.fl.examples
         self.order = self._order()
         if len(self.order) < self.size * self.trials:
             raise UserError(
-                f"trials={self.trials} of {self.size} images each: the attack split has only {len(self.images)}"
+                f"trials={self.trials} of {self.size} images each: the attack split has only {len(self.order)}"
+                f"{' of the class' if self.experiment.order == 'same_class' else ''}"
             )
 
     def _order(self) -> list[int]:
         """Positions in the attack split, in the order in which they are attacked."""
-        if self.experiment.targets is None:
-            rng = generator("targets", self.experiment.seed)
-            return torch.randperm(len(self.images), generator=rng).tolist()
+        if self.experiment.targets is not None:
+            return self._named(self.experiment.targets)
+        if self.experiment.order == "sequential":
+            return list(range(len(self.images)))
+        rng = generator("targets", self.experiment.seed)
+        drawn: list[int] = torch.randperm(len(self.images), generator=rng).tolist()
+        if self.experiment.order == "random":
+            return drawn
+        label = self.images.labels[drawn[0]]
+        return [position for position in drawn if self.images.labels[position] == label]
+
+    def _named(self, targets: list[int]) -> list[int]:
         positions = {row: position for position, row in enumerate(self.images.indices)}
-        if missing := [row for row in self.experiment.targets if row not in positions]:
+        if missing := [row for row in targets if row not in positions]:
             raise UserError(f"targets: row {missing[0]} is not in the attack split")
-        return [positions[row] for row in self.experiment.targets]
+        return [positions[row] for row in targets]
 
     @property
     def trials(self) -> int:
@@ -70,6 +83,8 @@ class Clients:
     @functools.cached_property
     def prior(self) -> Generator | None:
         """The attacker's generator, trained on the public split at the first use."""
+        if self.like is not None:
+            return self.like.prior
         experiment = self.experiment
         cache = str(experiment.paths.runs / "priors")
         found = experiment.prior.generator(experiment.dataset, experiment.data.root, cache, PRIOR_SEED)
@@ -93,6 +108,14 @@ class Clients:
 
     def __getitem__(self, position: int) -> Client:
         """The client at a position: it computes its update, defends it and sends it."""
+        return self.client(position)
+
+    def public(self) -> Images:
+        """Images like the clients' that the attacker may know."""
+        return self.experiment.dataset.load("public", self.experiment.data.root)
+
+    def client(self, position: int, start: Tensor | None = None) -> Client:
+        """The client at a position, for an attacker who begins the search at `start`."""
         experiment = self.experiment
         rows = self.order[position * self.size : (position + 1) * self.size]
         pairs = [self.images[row] for row in rows]
@@ -109,7 +132,7 @@ class Clients:
             n=self.size,
             shape=experiment.dataset.shape,
             classes=len(experiment.dataset.classes),
-            knowledge=self._knowledge(truth),
+            knowledge=self._knowledge(truth, start),
         )
         problem = Problem(position, observation, derive_seed("attack", experiment.seed, position))
         return Client([self.images.indices[row] for row in rows], truth, problem)
@@ -121,13 +144,14 @@ class Clients:
         defended = experiment.defense.on_update(update, model, params, batch, rng)
         return {name: value.detach() for name, value in defended.items()}
 
-    def _knowledge(self, truth: Batch) -> Knowledge:
+    def _knowledge(self, truth: Batch, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge
         # An attack that has no use for a generator must not wait until one is trained.
         return Knowledge(
             labels=truth.y if granted.labels else None,
             adaptations=self.experiment.defense.adaptations() if granted.defense else (),
             prior=self.prior if self.experiment.attack.requires_prior else None,
+            start=None if start is None else start.to(self.device),
         )
 
 

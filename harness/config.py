@@ -28,6 +28,8 @@ from harness.errors import explain_validation
 from harness.log import Logger
 from harness.metrics.scores import Scores
 from harness.schema import CONF, prepare_hydra
+from harness.starts.policy import StartPolicy
+from harness.starts.random import Random
 
 
 @component
@@ -85,6 +87,7 @@ class Experiment:
     attack: Attack
     defense: Defense
     prior: Prior
+    start: StartPolicy = dataclasses.field(default_factory=Random)
     metric: Scores
     logger: Logger
     scale: Scale
@@ -94,6 +97,8 @@ class Experiment:
     label: Label
     trials: PositiveInt
     targets: list[NonNegativeInt] | None
+    order: Literal["random", "same_class", "sequential"] = "random"
+    """Of the targets: drawn by the seed, drawn from one class that the seed draws, or as the data set has them."""
     seed: NonNegativeInt
     device: Literal["auto", "cpu", "cuda"]
     threads: PositiveInt
@@ -115,12 +120,15 @@ class Experiment:
     @property
     def identity(self) -> dict[str, Any]:
         """All that the numbers depend on, less what has its default value: new options keep old results valid."""
-        parts = ("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge")
-        return {name: canonical(getattr(self, name)) for name in parts} | {
-            "seed": self.seed,
-            "trials": self.trials,
-            "targets": self.targets,
-        }
+        later = [name for name, once in LATER.items() if getattr(self, name) != once]
+        return {name: canonical(getattr(self, name)) for name in (*IDENTIFYING, *later)}
+
+    @property
+    def kinship(self) -> str:
+        """What runs have in common that one call of an attack can carry out: all but the seed and the start."""
+        same = {name: value for name, value in self.identity.items() if name not in ("seed", "start")}
+        same |= {name: plain(getattr(self, name)) for name in ("data", "paths", "device", "threads")}
+        return json.dumps(same, sort_keys=True)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -169,7 +177,13 @@ def class_path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-GROUPS = ("dataset", "model", "fl", "attack", "defense", "prior", "metric", "logger", "scale")
+IDENTIFYING = (
+    *("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge"),
+    *("seed", "trials", "targets"),
+)
+LATER: dict[str, Any] = {"start": Random(), "order": "random"}
+"""Settings that runs did not have once, and their values in those runs, whose ids stay valid."""
+GROUPS = ("dataset", "model", "fl", "attack", "defense", "prior", "start", "metric", "logger", "scale")
 ALLOWED = "harness."
 """Only the harness's own components can be named in a configuration."""
 
@@ -259,4 +273,19 @@ def check(experiment: Experiment) -> Experiment:
     if experiment.attack.requires_prior and isinstance(experiment.prior, NoPrior):
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
+    check_start(experiment.start, experiment.attack)
+    if experiment.targets is not None and experiment.order != "random":
+        raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_start(start: StartPolicy, attack: Attack) -> None:
+    """Refuse a start that the attack would not use, or that would wait for ever. Raises UserError."""
+    from harness.attacks.optimization import OptimizationAttack
+
+    if start == Random():
+        return
+    if not attack.accepts_start or not isinstance(attack, OptimizationAttack):
+        raise UserError(f"start: {type(attack).__name__} searches for no images that it could begin with")
+    if start.awaits_success and attack.tolerance is None:
+        raise UserError("start: it waits for successful attacks: say below which loss, attack.tolerance=1e-4")

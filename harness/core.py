@@ -347,6 +347,8 @@ class Attack(Component, ABC):
 
     requires_prior: ClassVar[bool] = False
     """Whether the attack can't run without a generative prior."""
+    accepts_start: ClassVar[bool] = False
+    """Whether the attack begins at `Knowledge.start` where there is one."""
     steps: PositiveInt = 1
     """Outer iterations of one attempt."""
     restarts: PositiveInt = 1
@@ -414,7 +416,7 @@ def _checked(found: Reconstruction, problem: Problem, seconds: float) -> Reconst
         status=status,
         problem=problem.id,
         seconds=seconds,
-        unclamped=found.x.detach(),
+        unclamped=(found.x if found.unclamped is None else found.unclamped).detach(),
     )
 
 

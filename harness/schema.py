@@ -24,11 +24,13 @@ class Schema:
     attack: Any = MISSING
     defense: Any = MISSING
     prior: Any = MISSING
+    start: Any = MISSING
     metric: Any = MISSING
     logger: Any = MISSING
     scale: Any = MISSING
     trials: Any = MISSING
     targets: Any = None
+    order: Any = MISSING
     seed: Any = MISSING
     device: Any = MISSING
     threads: Any = MISSING

@@ -1,5 +1,7 @@
 """Deep leakage from gradients: images and labels together, by L-BFGS."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ class DLG(OptimizationAttack):
 
     The search runs in the network's own (normalised) units, from N(0, 1). The best iterate is returned.
     """
+
+    accepts_start: ClassVar[bool] = True
 
     @property
     def evaluations_per_step(self) -> int:

@@ -1,6 +1,7 @@
 """Attacks that know, or first infer, the labels and then search for the images alone."""
 
 from abc import ABC
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ def initial_images(observation: Observation, rng: torch.Generator) -> Tensor:
 @component
 class ImageSearch(OptimizationAttack, ABC):
     """Search for images in the network's own units from N(0, 1), with labels fixed beforehand."""
+
+    accepts_start: ClassVar[bool] = True
 
     labels: LabelInference
     """The rule that reads the labels off the update."""

@@ -215,6 +215,7 @@ class Engine:
         with torch.no_grad():
             found = self.attack.decode(variables, observation, search.known)
             score = self.attack.score(variables, observation, search.known, search.best_loss)
+            last = self.attack.decode(self.layout.unflatten(self.x[slot]), observation, search.known)
         steps = math.ceil(search.evaluations / self.attack.evaluations_per_step)
         return search.job.key, Reconstruction(
             x=found.x,
@@ -225,4 +226,5 @@ class Engine:
             iterations=steps,
             evaluations=search.evaluations,
             trace=search.trace,
+            unclamped=last.x,
         )

@@ -1,0 +1,1 @@
+"""Where an attacker who inverts one update after another begins each search."""

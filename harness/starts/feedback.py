@@ -1,0 +1,57 @@
+"""Feedback blending: begin where earlier reconstructions, blended, suggest."""
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from harness.core import component
+from harness.starts.policy import Memory, Outcome, StartPolicy
+
+
+@component
+class Feedback(StartPolicy):
+    """Leite et al. 2024 (paper 001), section 4 and eq. 1: blend the results of successful attacks.
+
+    The first success is kept, and every further one is blended in; from the second success on (`after`), attacks
+    begin at the blend. A failure changes nothing. With alpha = .5 the blend is a moving average that gives the latest
+    successes the weights 1/2, 1/4, ...; it is no mean. The paper does not say which of its two images is the new one,
+    which at .5 is of no consequence.
+    """
+
+    learns: ClassVar[bool] = True
+    awaits_success: ClassVar[bool] = True
+
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The weight of the newest result."""
+    after: PositiveInt = 2
+    """How many results there must be before the blend is used."""
+
+    def accepts(self, outcome: Outcome) -> bool:
+        """Whether a result is blended in."""
+        return outcome.success and outcome.finite
+
+    def learn(self, memory: Memory, outcome: Outcome) -> Memory:
+        if not self.accepts(outcome):
+            return memory
+        if memory.image is None:
+            return Memory(outcome.x, 1)
+        return Memory(self.alpha * outcome.x + (1 - self.alpha) * memory.image, memory.count + 1)
+
+    def start(self, memory: Memory, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
+        return memory.image if memory.count >= self.after else None
+
+
+@component
+class FeedbackNoiseFactor(Feedback):
+    """Leite et al. 2024 (paper 001), section 5.2, "-NF": blend every result, whether or not the attack succeeded.
+
+    It waits for two attacks instead of two successes. A result that is not finite is left out, for one NaN would stay
+    in the blend for ever; finite garbage, however large, is blended in.
+    """
+
+    awaits_success: ClassVar[bool] = False
+
+    def accepts(self, outcome: Outcome) -> bool:
+        return outcome.finite
