@@ -1,13 +1,19 @@
 """Every YAML in conf/ composes and builds, and every attack runs end to end on real images."""
 
+import dataclasses
+import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import hydra
 import pytest
+import yaml
 
 from harness.config import Experiment, compose
 from harness.core import Component
+from harness.priors.wgan_gp import WGANGP
 from harness.run import run
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -23,6 +29,28 @@ def test_every_file_composes_and_builds(group: str, name: str) -> None:
     assert type(built).__doc__
     if isinstance(built, Component) and group in ("attack", "defense") and name != "none":
         assert CITATION.search(type(built).__doc__ or ""), f"{type(built).__name__} cites no paper"
+
+
+def settings(node: object) -> Iterator[tuple[type, set[str]]]:
+    """Every component of a YAML file, with the settings that it lists."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield hydra.utils.get_class(node["_target_"]), set(node) - {"_target_"}
+        for value in node.values():
+            yield from settings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from settings(value)
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_lists_every_setting(group: str, name: str) -> None:
+    """A setting that the YAML leaves out can't be overridden on the command line, nor found by reading."""
+    for cls, listed in settings(yaml.safe_load((CONF / group / f"{name}.yaml").read_text())):
+        fields = {f.name for f in dataclasses.fields(cls)}
+        if group == "prior" and not issubclass(cls, WGANGP):
+            fields.discard("steps")  # nothing is trained
+        assert fields == listed, f"{cls.__name__} in {group}/{name}.yaml"
 
 
 def test_the_id_depends_on_the_science_alone() -> None:
@@ -67,8 +95,6 @@ def test_every_attack_runs_and_is_deterministic(name: str, tmp_path: Path) -> No
         assert {k: v for k, v in row.items() if k != "seconds"} == {
             k: v for k, v in other.items() if k != "seconds"
         }
-    import json
-
     lines = (tmp_path / "one" / experiment.id / "traces.jsonl").read_text().splitlines()
     trace = json.loads(lines[0])["trace"]
     assert rows[0]["loss"] <= trace[0]["loss"]  # type: ignore[operator]
