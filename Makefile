@@ -34,7 +34,7 @@ lint: $(READY)  ## ruff and mypy (strict)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|paper DATASET=name DATA=folder JOBS=n
+table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 tables: table3  ## every table
