@@ -50,9 +50,9 @@ def _section(table: Table, metric: str, measurements: Measurements) -> Section:
 
 
 def _best(cells: Sequence[Measurement], metric: MetricColumn) -> float | None:
-    """The best mean of a column; none where there is nothing to compare it with."""
+    """The best mean of a column; none while a row is missing, for that might be the best."""
     means = [cell.mean for cell in cells if cell.mean is not None]
-    if len(means) < 2:
+    if len(means) < max(2, len(cells)):
         return None
     return max(means) if metric.higher_is_better else min(means)
 
