@@ -153,7 +153,7 @@ def plain(value: Any) -> Any:
 
 
 def canonical(value: Any) -> Any:
-    """As `plain`, but without what has its class's default value, and with the class's version."""
+    """As `plain`, with the class's version, and without what has its default value or is but a way of execution."""
     if isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in value.items()}
     if not dataclasses.is_dataclass(value):
@@ -161,7 +161,7 @@ def canonical(value: Any) -> Any:
     kept = {
         f.name: canonical(getattr(value, f.name))
         for f in dataclasses.fields(value)
-        if getattr(value, f.name) != _default(f)
+        if getattr(value, f.name) != _default(f) and f.name not in getattr(value, "execution", ())
     }
     return {"class": class_path(type(value)), "version": getattr(value, "version", 1)} | kept
 

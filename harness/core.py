@@ -69,6 +69,9 @@ class Adaptation(ABC):
     """What an attacker who knows the *kind* of a defence does: estimate its parameter from the received
     update alone, then apply the same transform to its own trial update (paper 003, section 3.3)."""
 
+    vectorizable: ClassVar[bool] = False
+    """Whether `apply` may run under vmap: its course must not depend on the values of tensors."""
+
     @abstractmethod
     def estimate(self, observation: "Observation") -> Params:
         """The parameters of the defence, read off the received update: tensors by name."""
@@ -201,6 +204,8 @@ class Component:
     """The root of all that is configured. Bump `version` when a change alters the numbers it produces."""
 
     version: ClassVar[int] = 1
+    execution: ClassVar[frozenset[str]] = frozenset()
+    """Settings that change the speed alone, and so are no part of what identifies a run."""
 
 
 @component

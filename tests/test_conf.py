@@ -56,6 +56,7 @@ def test_every_file_lists_every_setting(group: str, name: str) -> None:
 def test_the_id_depends_on_the_science_alone() -> None:
     base = compose().id
     same = ("logger=none", "threads=2", "paths.runs=elsewhere", "data.root=x", "label.name=y", "device=cpu")
+    same += ("attack.engine=loop", "attack.slots=3")
     assert {compose(change).id for change in same} == {base}
     different = ("seed=1", "trials=5", "attack=dlg", "attack.steps=7", "defense=noise", "fl.batch_size=2")
     different += (

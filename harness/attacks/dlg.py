@@ -8,7 +8,8 @@ from torch import Tensor
 from harness.attacks.images import initial_images
 from harness.attacks.matching import squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers.engine import Variables
+from harness.attacks.solvers.evaluator import squared_matching, vectorizable
+from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
 
 
@@ -31,6 +32,8 @@ class DLG(OptimizationAttack):
         logits = torch.randn(observation.n, observation.classes, generator=rng)
         return {"images": images, "logits": logits}
 
+    @squared_matching
+    @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images = observation.model.normalize.invert(variables["images"])
         trial = trial_update(Batch(images, variables["logits"].softmax(dim=-1)), observation, known)

@@ -9,7 +9,8 @@ from torch import Tensor
 from harness.attacks.images import known_labels
 from harness.attacks.matching import cosine_distance, squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers.engine import Variables
+from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Generator, LabelInference, Observation, Params, component
 
 
@@ -69,6 +70,7 @@ class GGL(OptimizationAttack):
         images: Tensor = self.prior(observation)(z, known["labels"])
         return images
 
+    @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         batch = Batch(self.generate(variables, observation, known), known["labels"])
         trial = trial_update(batch, observation, known)

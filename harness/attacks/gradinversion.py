@@ -5,7 +5,8 @@ from torch import Tensor
 
 from harness.attacks.images import ImageSearch
 from harness.attacks.matching import squared_distance, total_variation, trial_update
-from harness.attacks.solvers.engine import Variables
+from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
 
 
@@ -22,6 +23,7 @@ class GradInversion(ImageSearch):
     l2: NonNegativeFloat = 1e-6
     """Weight of the images' L2 norm, in the network's units."""
 
+    @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images = variables["images"]
         batch = Batch(observation.model.normalize.invert(images), known["labels"])

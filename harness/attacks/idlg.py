@@ -4,7 +4,8 @@ from torch import Tensor
 
 from harness.attacks.images import ImageSearch
 from harness.attacks.matching import squared_distance, trial_update
-from harness.attacks.solvers.engine import Variables
+from harness.attacks.solvers.evaluator import squared_matching, vectorizable
+from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
 
 
@@ -17,6 +18,8 @@ class IDLG(ImageSearch):
         """L-BFGS makes 20 inner iterations in each of the papers' steps."""
         return 20
 
+    @squared_matching
+    @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images = observation.model.normalize.invert(variables["images"])
         trial = trial_update(Batch(images, known["labels"]), observation, known)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers.engine import Variables
+from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, LabelInference, Observation, Params, component
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from harness.attacks.images import ImageSearch
 from harness.attacks.matching import cosine_distance, squared_distance, total_variation, trial_update
-from harness.attacks.solvers.engine import Variables
+from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
 
 
@@ -32,6 +33,7 @@ class InvertingGradients(ImageSearch):
         measure = cosine_distance if self.distance == "cosine" else squared_distance
         return measure(trial, observation.update)
 
+    @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images = variables["images"]
         return self.mismatch(images, observation, known) + self.total_variation * total_variation(images)

@@ -2,14 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from harness.attacks.matching import estimate_defenses
-from harness.attacks.solvers.engine import Engine, Job, Variables
+from harness.attacks.solvers.engine import Engine, Job
 from harness.attacks.solvers.optimizer import Optimizer
+from harness.attacks.solvers.selection import EngineName
+from harness.attacks.solvers.variables import Variables
 from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, component
 
 
@@ -18,14 +21,19 @@ class OptimizationAttack(Attack, ABC):
     """Minimise a loss over variables. A new attack writes `initial`, `loss` and `decode`.
 
     `prepare` works out once per problem what the loss needs beside the observation, as tensors: inferred labels,
-    the parameters of a known defence. `loss` and `project` are pure, so that many problems can share one call.
+    the parameters of a known defence. `loss` and `project` are pure, so that many problems can share one call; mark a
+    `loss` whose course doesn't depend on the values of tensors as `@vectorizable`, and small problems run side by side.
     """
 
     optimizer: Optimizer
     tolerance: PositiveFloat | None = None
     """Stop, with status converged, at a loss below this."""
-    slots: PositiveInt = 1
-    """How many problems are searched side by side; of no consequence for the results."""
+    engine: EngineName = "auto"
+    """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
+    for the sigmoid LeNet (lowrank). They differ in speed and rounding only."""
+    slots: PositiveInt | None = None
+    """How many problems are searched side by side; null: as many as the engine does best with."""
+    execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})
 
     @property
     def evaluations_per_step(self) -> int:

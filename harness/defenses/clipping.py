@@ -1,7 +1,7 @@
 """Clipping of the update's norm."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -31,6 +31,7 @@ def clip(update: Params, bounds: dict[str, Tensor], scope: Scope) -> Params:
 class ClippingAdaptation(Adaptation):
     """The bound is the norm of what was received: exact whenever the clip was active."""
 
+    vectorizable: ClassVar[bool] = True
     scope: Scope
 
     def estimate(self, observation: Observation) -> Params:

@@ -1,5 +1,8 @@
 """Soteria: hide the representation that the defended layer receives."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
@@ -28,8 +31,11 @@ def sensitivity(model: Classifier, params: Params, x: Tensor, chunk: int) -> tup
     return representation, slopes.T
 
 
+@dataclass(frozen=True)
 class SoteriaAdaptation(Adaptation):
     """The mask is read off the head's gradient: a pruned feature's column is zero."""
+
+    vectorizable: ClassVar[bool] = True
 
     def estimate(self, observation: Observation) -> Params:
         weight, _ = head_parameters(observation.model)

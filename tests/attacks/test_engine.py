@@ -11,8 +11,8 @@ from torch import Tensor
 from harness.attacks.idlg import IDLG
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.adam import Adam
-from harness.attacks.solvers.engine import Layout, Variables
 from harness.attacks.solvers.lbfgs import LBFGS
+from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Batch, Observation, Params, Problem, component
 from harness.labels.llg import LLG
 from tests.conftest import Observe

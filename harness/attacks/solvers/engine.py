@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from harness.attacks.solvers.evaluator import Setting
+from harness.attacks.solvers.selection import select
+from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Observation, Params, Reconstruction, Status
 
 if TYPE_CHECKING:
     from harness.attacks.optimization import OptimizationAttack
-
-Variables = dict[str, Tensor]
-"""What is searched for, by name: images, label logits, latent vectors."""
 
 EXPLODED = 1e3
 """A loss this many times the first one, for EXPLODED_STEPS steps on end, counts as diverged."""
@@ -53,50 +53,20 @@ class Queue:
 
 
 @dataclass
-class Layout:
-    """How named variables lie in one flat vector."""
-
-    shapes: dict[str, torch.Size]
-
-    @property
-    def size(self) -> int:
-        return sum(shape.numel() for shape in self.shapes.values())
-
-    def flatten(self, variables: Variables) -> Tensor:
-        """Variables, with or without a leading axis of slots, to [..., size]."""
-        parts = [
-            variables[name].flatten(variables[name].dim() - len(self.shapes[name])) for name in self.shapes
-        ]
-        return torch.cat(parts, dim=-1)
-
-    def unflatten(self, flat: Tensor) -> Variables:
-        """[..., size] to variables."""
-        parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], dim=-1)
-        return {
-            name: part.reshape(*part.shape[:-1], *shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
-
-
-@dataclass
 class Search:
-    """The state of the job in one slot."""
+    """How the job in one slot is going."""
 
     job: Job
     known: Params
-    best: Tensor
-    best_loss: float = math.inf
     first_loss: float = math.nan
     evaluations: int = 0
     exploded: int = 0
     trace: list[dict[str, float]] = field(default_factory=list)
 
-    def record(self, x: Tensor, loss: float, every: int) -> None:
-        """Take note of a loss and of the very point at which it was measured."""
+    def record(self, loss: float, every: int) -> None:
+        """Take note of one evaluation."""
         if self.evaluations == 0:
             self.first_loss = loss
-        if loss < self.best_loss:
-            self.best_loss, self.best = loss, x.clone()
         if self.evaluations % every == 0:
             self.trace.append({"evaluation": self.evaluations, "loss": loss})
         self.evaluations += 1
@@ -107,7 +77,7 @@ class Engine:
     """Step all slots, retire a slot that is converged, stalled, diverged or out of budget, and load the next job.
 
     Every slot has its own random generator and its own optimiser state: results don't depend on the number of slots,
-    on the order of the jobs, or on what happens in other slots.
+    on the order of the jobs, or on what happens in other slots, but for rounding.
     """
 
     def __init__(self, attack: "OptimizationAttack") -> None:
@@ -119,14 +89,9 @@ class Engine:
         queue = Queue(jobs)
         first = queue.next()
         if first is None:
-            return queue.check()
-        start = self._initial(first)
-        self.layout = Layout({name: value.shape for name, value in start.items()})
-        flat = self.layout.flatten(start)
-        self.searches: list[Search | None] = [None] * self.attack.slots
-        self.x = flat.new_zeros(self.attack.slots, self.layout.size)
-        self.state = self.attack.optimizer.start(self.attack.slots, self.layout.size, flat.device, flat.dtype)
-        self._load(0, first, start)
+            queue.check()
+            return
+        self._start(first)
         self._refill(queue)
         while any(self.searches):
             loss, gradient = self._evaluate()
@@ -137,13 +102,29 @@ class Engine:
             if self._empty() != empty:
                 self._refill(queue)
 
+    def _start(self, first: Job) -> None:
+        """Make the slots, to measure for the first job, and load it."""
+        start = self._initial(first)
+        self.layout = Layout({name: value.shape for name, value in start.items()})
+        x, known = self.layout.flatten(start), self.attack.prepare(first.observation)
+        setting = Setting(self.attack, self.layout, first.observation, known)
+        self.evaluator, slots = select(setting, x, self.attack.engine, self.attack.slots)
+        self.searches: list[Search | None] = [None] * slots
+        self.x = x.new_zeros(slots, self.layout.size)
+        self.best = torch.zeros_like(self.x)
+        """The points with the lowest losses so far [S, size]."""
+        self.best_loss = x.new_zeros(slots)
+        self.state = self.attack.optimizer.start(slots, self.layout.size, x.device, x.dtype)
+        self._load(0, first, x, known)
+
     def _refill(self, queue: Queue) -> None:
         """Fill the empty slots, as far as the queue has something ready."""
         for slot in self._empty():
             job = queue.next()
             if job is None:
                 break
-            self._load(slot, job, self._initial(job))
+            x = self.layout.flatten(self._initial(job))
+            self._load(slot, job, x, self.attack.prepare(job.observation))
         if not any(self.searches):
             queue.check()
 
@@ -156,23 +137,24 @@ class Engine:
         start = self.attack.initial(job.observation, job.rng)
         return {name: value.to(like) for name, value in start.items()}
 
-    def _load(self, slot: int, job: Job, start: Variables) -> None:
-        x = self.layout.flatten(start)
-        self.searches[slot] = Search(job, self.attack.prepare(job.observation), x)
+    def _load(self, slot: int, job: Job, x: Tensor, known: Params) -> None:
+        self.searches[slot] = Search(job, known)
         self.x[slot] = self.state.reset(slot, x, self.budget, job.rng)
+        self.best[slot], self.best_loss[slot] = x, math.inf
+        self.evaluator.load(slot, job.observation, known)
 
     def _evaluate(self) -> tuple[Tensor, Tensor | None]:
-        """Loss [slots] and gradient [slots, size] at the current points, one problem after the other."""
-        loss = self.x.new_zeros(len(self.searches))
-        gradient = torch.zeros_like(self.x) if self.attack.optimizer.uses_gradient else None
-        for slot, search in enumerate(self.searches):
-            if search is None:
-                continue
-            x = self.x[slot].detach().requires_grad_(gradient is not None)
-            value = self.attack.loss(self.layout.unflatten(x), search.job.observation, search.known)
-            if gradient is not None:
-                (gradient[slot],) = torch.autograd.grad(value, x)
-            loss[slot] = value.detach()
+        """Loss [slots] and gradient [slots, size] at the current points, zero in empty slots."""
+        slots, found, slopes = self.evaluator.evaluate(self.x)
+        loss = found.new_zeros(len(self.searches))
+        loss[slots] = found
+        gradient = None
+        if slopes is not None:
+            gradient = torch.zeros_like(self.x)
+            gradient[slots] = slopes
+        better = loss < self.best_loss
+        self.best = torch.where(better[:, None], self.x, self.best)
+        self.best_loss = torch.where(better, loss, self.best_loss)
         return loss, gradient
 
     def _retire(self, loss: Tensor) -> Iterator[tuple[Any, Reconstruction]]:
@@ -181,7 +163,7 @@ class Engine:
         for slot, search in enumerate(self.searches):
             if search is None:
                 continue
-            search.record(self.x[slot], values[slot], every)
+            search.record(values[slot], every)
             status = self._status(search, values[slot])
             if status is not None:
                 yield self._finish(slot, search, status)
@@ -210,21 +192,21 @@ class Engine:
 
     def _finish(self, slot: int, search: Search, status: Status) -> tuple[Any, Reconstruction]:
         self.searches[slot] = None
-        variables = self.layout.unflatten(search.best)
+        self.evaluator.release(slot)
+        variables = self.layout.unflatten(self.best[slot].clone())
+        loss = float(self.best_loss[slot])
         observation = search.job.observation
         with torch.no_grad():
             found = self.attack.decode(variables, observation, search.known)
-            score = self.attack.score(variables, observation, search.known, search.best_loss)
-            last = self.attack.decode(self.layout.unflatten(self.x[slot]), observation, search.known)
+            score = self.attack.score(variables, observation, search.known, loss)
         steps = math.ceil(search.evaluations / self.attack.evaluations_per_step)
         return search.job.key, Reconstruction(
             x=found.x,
             y=found.y,
-            loss=search.best_loss,
+            loss=loss,
             score=score,
             status=status,
             iterations=steps,
             evaluations=search.evaluations,
             trace=search.trace,
-            unclamped=last.x,
         )

@@ -1,0 +1,219 @@
+"""Losses and gradients of the problems in all slots: one after the other, or side by side."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from harness.attacks.solvers.variables import Layout
+from harness.core import Observation, Params
+
+if TYPE_CHECKING:
+    from harness.attacks.optimization import OptimizationAttack
+
+Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+Found = tuple[Tensor, Tensor | None]
+"""Losses [k] and gradients [k, size]; no gradients where the optimiser uses none."""
+
+
+def vectorizable(loss: Loss) -> Loss:
+    """Mark a `loss` whose course doesn't depend on the values of tensors, so that vmap can run many at once."""
+    loss.vectorizable = True  # type: ignore[attr-defined]
+    return loss
+
+
+def squared_matching(loss: Loss) -> Loss:
+    """Mark a `loss` that is the squared distance of updates, and nothing else, at `images` in the network's units.
+
+    Labels are the softmax of `logits` where those are searched for, else the known `labels`.
+    """
+    loss.squared_matching = True  # type: ignore[attr-defined]
+    return loss
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all problems of a run have in common."""
+
+    attack: "OptimizationAttack"
+    layout: Layout
+    observation: Observation
+    """The first one."""
+    known: Params
+
+    def loss(self, x: Tensor, observation: Observation, known: Params) -> Tensor:
+        """The loss of one problem at x [size]."""
+        return self.attack.loss(self.layout.unflatten(x), observation, known)
+
+
+class Evaluator(ABC):
+    """The problems that are in the slots."""
+
+    @abstractmethod
+    def load(self, slot: int, observation: Observation, known: Params) -> None:
+        """Put a problem into an empty slot."""
+
+    @abstractmethod
+    def release(self, slot: int) -> None:
+        """Empty a slot."""
+
+    @abstractmethod
+    def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
+        """The slots in use, in any order; losses [k] and gradients [k, size] there, for the points x [slots, size]."""
+
+
+class Loop(Evaluator):
+    """One problem after the other, by autograd in the variables alone: best where one closure fills the machine."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.problems: dict[int, tuple[Observation, Params]] = {}
+
+    def load(self, slot: int, observation: Observation, known: Params) -> None:
+        self.problems[slot] = observation, known
+
+    def release(self, slot: int) -> None:
+        del self.problems[slot]
+
+    def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
+        slots = list(self.problems)
+        found = [self._one(x[slot], *self.problems[slot]) for slot in slots]
+        gradients = [gradient for _, gradient in found if gradient is not None]
+        return slots, torch.stack([loss for loss, _ in found]), torch.stack(gradients) if gradients else None
+
+    def _one(self, x: Tensor, observation: Observation, known: Params) -> Found:
+        if not self.setting.attack.optimizer.uses_gradient:
+            return self.setting.loss(x, observation, known).detach(), None
+        x = x.detach().requires_grad_()
+        loss = self.setting.loss(x, observation, known)
+        return loss.detach(), torch.autograd.grad(loss, x)[0]
+
+
+class Stack:
+    """Tensors of all problems, row by row; one that all problems have in common is held once, without rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.common: Params = {}
+        self.own: Params = {}
+
+    def __setitem__(self, row: int, values: Params) -> None:
+        for name, value in values.items():
+            if name not in self.own and self.common.setdefault(name, value).data_ptr() != value.data_ptr():
+                first = self.common.pop(name)
+                self.own[name] = first.expand(self.rows, *first.shape).clone()
+            if name in self.own:
+                self.own[name][row] = value
+
+    def move(self, source: int, target: int) -> None:
+        """Copy one row over another."""
+        for tensor in self.own.values():
+            tensor[target] = tensor[source]
+
+    def first(self, count: int) -> Params:
+        """The first rows [count, ...]; what is common comes without a leading axis."""
+        return self.common | {name: tensor[:count] for name, tensor in self.own.items()}
+
+    @property
+    def axes(self) -> dict[str, int | None]:
+        """Where vmap finds the problems in each tensor of `first`."""
+        return dict.fromkeys(self.common, None) | dict.fromkeys(self.own, 0)
+
+
+class Stacked(Evaluator, ABC):
+    """Problems side by side in the first rows of a stack: the last one moves up into the row of one that leaves."""
+
+    def __init__(self, setting: Setting, slots: int) -> None:
+        self.setting = setting
+        self.stack = Stack(slots)
+        self.slots: list[int] = []
+        """The slot of each row in use."""
+
+    def load(self, slot: int, observation: Observation, known: Params) -> None:
+        check_alike(self.setting.observation, observation)
+        self.stack[len(self.slots)] = self.pack(observation, known)
+        self.slots.append(slot)
+
+    def release(self, slot: int) -> None:
+        row, last = self.slots.index(slot), len(self.slots) - 1
+        if row != last:
+            self.stack.move(last, row)
+        self.slots[row] = self.slots[last]
+        self.slots.pop()
+
+    def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
+        loss, gradient = self.side_by_side(x[self.slots])
+        return self.slots, loss, gradient
+
+    @abstractmethod
+    def pack(self, observation: Observation, known: Params) -> Params:
+        """What a problem's row holds."""
+
+    @abstractmethod
+    def side_by_side(self, x: Tensor) -> Found:
+        """Losses [k] and gradients [k, size] of the first k rows at x [k, size]."""
+
+
+def check_alike(first: Observation, other: Observation) -> None:
+    """Problems share one call only where they differ in nothing but tensors. Raises RuntimeError."""
+    same = (
+        first.protocol == other.protocol
+        and (first.n, first.shape, first.classes) == (other.n, other.shape, other.classes)
+        and first.knowledge.adaptations == other.knowledge.adaptations
+        and first.knowledge.prior is other.knowledge.prior
+        and _same_network(first, other)
+    )
+    if not same:
+        raise RuntimeError("problems of different kinds in one queue can only be searched with engine=loop")
+
+
+def _same_network(first: Observation, other: Observation) -> bool:
+    if first.model is other.model:
+        return True
+    buffers = dict(other.model.named_buffers())
+    return str(first.model) == str(other.model) and all(
+        torch.equal(value, buffers[name]) for name, value in first.model.named_buffers()
+    )
+
+
+class Vectorized(Stacked):
+    """vmap of the loss and its gradient: for any network and attack without data-dependent code."""
+
+    def __init__(self, setting: Setting, slots: int, compiled: bool = False) -> None:
+        super().__init__(setting, slots)
+        self.compiled = compiled
+        self.axes: dict[str, int | None] = {}
+
+    def pack(self, observation: Observation, known: Params) -> Params:
+        groups = {"params": observation.params, "update": observation.update, "known": known}
+        return {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
+
+    def side_by_side(self, x: Tensor) -> Found:
+        count = len(x)
+        if self.compiled:  # one shape, so that it is compiled once: rows out of use are computed and dropped
+            x = torch.cat([x, x.new_zeros(self.stack.rows - count, x.shape[1])])
+        if self.axes != self.stack.axes:
+            self.axes = self.stack.axes
+            self.function = self._function()
+        tensors = self.stack.first(len(x))
+        if not self.setting.attack.optimizer.uses_gradient:
+            return self.function(x, tensors)[:count].detach(), None
+        gradient, loss = self.function(x, tensors)
+        return loss[:count].detach(), gradient[:count].detach()
+
+    def _function(self) -> Callable[..., Any]:
+        def single(x: Tensor, tensors: Params) -> Tensor:
+            params, update, known = (
+                {name.removeprefix(group): t for name, t in tensors.items() if name.startswith(group)}
+                for group in ("params/", "update/", "known/")
+            )
+            observation = replace(self.setting.observation, params=params, update=update)
+            return self.setting.loss(x, observation, known)
+
+        differentiate = self.setting.attack.optimizer.uses_gradient
+        one: Callable[..., Any] = torch.func.grad_and_value(single) if differentiate else single
+        function: Callable[..., Any] = torch.func.vmap(one, in_dims=(0, self.axes))
+        return torch.compile(function, dynamic=False) if self.compiled else function

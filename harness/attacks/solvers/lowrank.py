@@ -1,0 +1,248 @@
+"""The gradient of the L2 mismatch of updates, written out by hand for sigmoid networks and one image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.attacks.solvers.evaluator import Found, Setting, Stacked
+from harness.core import Classifier, Observation, Params, UserError
+from harness.federated.fedsgd import FedSGD
+
+RANK_TOLERANCE = 1e-4
+"""How far, relative to its length, the head's gradient may be from an outer product."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution that a sigmoid follows: its parameters' names, and how it slides over its input."""
+
+    weight: str
+    bias: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+
+    def unfold(self, h: Tensor) -> Tensor:
+        """Patches [k, c * kernel, places] of maps [k, c, h, w]."""
+        return F.unfold(h, self.kernel, padding=self.padding, stride=self.stride)
+
+    def fold(self, patches: Tensor, size: torch.Size) -> Tensor:
+        """The transpose of `unfold`: maps whose height and width are `size`."""
+        return F.fold(patches, size, self.kernel, padding=self.padding, stride=self.stride)
+
+
+def convolutions(model: Classifier) -> list[Convolution] | None:
+    """The convolutions of a network (convolution, sigmoid) x n, flatten, linear; None: it is another network."""
+    if not isinstance(model.network, nn.Sequential):
+        return None
+    names, layers = zip(*model.network.named_children(), strict=True)
+    body, tail = layers[:-2], layers[-2:]
+    if not body or [type(layer) for layer in layers] != [nn.Conv2d, nn.Sigmoid] * (len(body) // 2) + [
+        nn.Flatten,
+        nn.Linear,
+    ]:
+        return None
+    found = [_convolution(f"network.{name}", each) for name, each in zip(names, body, strict=False)][::2]
+    plain = [each for each in found if each is not None]
+    return plain if len(plain) == len(found) and tail[1].bias is not None else None
+
+
+def _convolution(name: str, layer: nn.Module) -> Convolution | None:
+    if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str):
+        return None
+    usual = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+    if not usual or layer.bias is None:
+        return None
+    return Convolution(f"{name}.weight", f"{name}.bias", layer.kernel_size, layer.stride, layer.padding)
+
+
+def head_factors(update: Params, head: str) -> tuple[Tensor, Tensor] | None:
+    """delta [classes] and h [features] of a head's gradient delta h'; None: it is no such product.
+
+    For one image it is, and delta is the bias's gradient. Clipping and Soteria keep it so; noise does not.
+    """
+    weight, delta = update[f"{head}.weight"].double(), update[f"{head}.bias"].double()
+    length = delta.square().sum()
+    hidden = delta @ weight / length if length > 0 else torch.zeros_like(weight[0])
+    error = (weight - torch.outer(delta, hidden)).norm()
+    if error > RANK_TOLERANCE * weight.norm():
+        return None
+    return update[f"{head}.bias"], hidden.to(update[f"{head}.weight"])
+
+
+def applies(setting: Setting) -> bool:
+    """Whether the loss, the network and the update are those that this path is written for."""
+    attack, observation = setting.attack, setting.observation
+    return (
+        attack.optimizer.uses_gradient
+        and getattr(type(attack).loss, "squared_matching", False)
+        and type(observation.protocol) is FedSGD
+        and observation.n == 1
+        and not observation.knowledge.adaptations
+        and observation.params.keys() == observation.update.keys()
+        and convolutions(observation.model) is not None
+        and head_factors(observation.update, observation.model.head) is not None
+    )
+
+
+class Pass:
+    """The passes through one convolution and its sigmoid, for all problems [k] at once.
+
+    h = sigmoid(a), a = W patches + b; a prime on paper is a `_dot` here: the derivative in e at theta + e v.
+    """
+
+    def __init__(self, convolution: Convolution, t: Params, h: Tensor) -> None:
+        self.convolution, self.size = convolution, h.shape[-2:]
+        self.weight = t[convolution.weight]
+        self.received = t[f"update {convolution.weight}"], t[f"update {convolution.bias}"]
+        self.patches = convolution.unfold(h)
+        self.out = torch.baddbmm(t[convolution.bias][:, :, None], self.weight, self.patches).sigmoid()
+        self.slope = self.out * (1 - self.out)
+
+    def maps(self, h: Tensor) -> Tensor:
+        """[k, channels, places] as maps for the next layer."""
+        kernel, stride, padding = self.convolution.kernel, self.convolution.stride, self.convolution.padding
+        height, width = (
+            (side + 2 * pad - of) // step + 1
+            for side, of, step, pad in zip(self.size, kernel, stride, padding, strict=True)
+        )
+        return h.view(*h.shape[:2], height, width)
+
+    def backward(self, dh: Tensor) -> Tensor:
+        """From dl/dh to v, the mismatch of this layer's gradient, and to dl/da, which it returns."""
+        self.dh, self.da = dh, dh * self.slope
+        weight, bias = self.received
+        self.v = torch.baddbmm(weight, self.da, self.patches.mT, beta=-1)
+        self.v_bias = self.da.sum(2) - bias
+        return self.da
+
+    def forward_dot(self, h_dot: Tensor | None) -> Tensor:
+        """From the derivative of the input (None: it is zero) to that of h."""
+        a_dot = torch.baddbmm(self.v_bias[:, :, None], self.v, self.patches)
+        if h_dot is not None:
+            a_dot = torch.baddbmm(a_dot, self.weight, self.convolution.unfold(h_dot))
+        self.h_dot = self.slope * a_dot
+        return self.h_dot
+
+    def input_slope(self) -> Tensor:
+        """dl/d(input), as maps."""
+        return self.convolution.fold(torch.bmm(self.weight.mT, self.da), self.size)
+
+    def input_slope_dot(self, dh_dot: Tensor) -> Tensor:
+        """The derivative of dl/d(input), as maps, from that of dl/dh."""
+        da_dot = torch.addcmul(self.slope * dh_dot, self.dh * (1 - 2 * self.out), self.h_dot)
+        patches = torch.baddbmm(torch.bmm(self.weight.mT, da_dot), self.v.mT, self.da)
+        return self.convolution.fold(patches, self.size)
+
+
+class Head:
+    """The passes through the last layer and the cross-entropy, for all problems [k] at once."""
+
+    def __init__(self, head: str, t: Params, h: Tensor, target: Tensor) -> None:
+        self.weight, self.h, self.received = t[f"{head}.weight"], h, t["delta"]
+        self.probability = (t[f"{head}.bias"] + _times(self.weight, h)).softmax(1)
+        self.delta = self.probability - target
+        self.e, self.k = self.delta - self.received, h - t["hidden"]
+
+    def backward(self) -> Tensor:
+        """dl/dh."""
+        return _times(self.weight.mT, self.delta)
+
+    def loss(self) -> Tensor:
+        """||v||^2 of the weight and the bias [k]."""
+        e, k = _dot(self.e, self.e), _dot(self.k, self.k)
+        cross = 2 * _dot(self.e, self.received) * _dot(self.h, self.k)
+        return (e * _dot(self.h, self.h) + cross + _dot(self.received, self.received) * k + e)[:, 0]
+
+    def backward_dot(self, h_dot: Tensor) -> tuple[Tensor, Tensor]:
+        """The derivatives of dl/dh and of dl/d(target), the negative log-probabilities."""
+        own = self.e * (1 + _dot(self.h, self.h)) + self.received * _dot(self.k, self.h)
+        z_dot = _times(self.weight, h_dot) + own
+        centred = z_dot - _dot(self.probability, z_dot)
+        dh_dot = _times(self.weight.mT, self.probability * centred)
+        return dh_dot + self.h * _dot(self.e, self.delta) + self.k * _dot(self.received, self.delta), -centred
+
+
+def mismatch(
+    convolutions: list[Convolution], name: str, t: Params, images: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """||g' - g||^2 [k] and its gradient in images [k, c, h, w] and target probabilities [k, classes]."""
+    passes: list[Pass] = []
+    h = images
+    for convolution in convolutions:
+        passes.append(Pass(convolution, t, h))
+        h = passes[-1].maps(passes[-1].out)
+    head = Head(name, t, h.flatten(1), target)
+    dh = head.backward().view_as(h)
+    for each in reversed(passes):
+        each.backward(dh.flatten(2))
+        if each is not passes[0]:
+            dh = each.input_slope()
+    h_dot = None
+    for each in passes:
+        h_dot = each.maps(each.forward_dot(h_dot))
+    assert h_dot is not None
+    dh_dot, target_slope = head.backward_dot(h_dot.flatten(1))
+    slope = dh_dot.view_as(h_dot)
+    for each in reversed(passes):
+        slope = each.input_slope_dot(slope.flatten(2))
+    loss = head.loss() + sum(each.v.square().sum((1, 2)) + each.v_bias.square().sum(1) for each in passes)
+    return loss, 2 * slope, 2 * target_slope
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """[k, n, m] times [k, m]."""
+    return torch.bmm(matrix, vector[:, :, None])[:, :, 0]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products [k, 1] of [k, n] and [k, n]."""
+    return (a * b).sum(1, keepdim=True)
+
+
+class LowRank(Stacked):
+    """Forward over reverse, as a plain sequence of products over all problems.
+
+    With v = g' - g, the gradient of ||v||^2 is 2 d/de of the loss's gradient in the input at theta + e v, so that no
+    second-order graph is needed. The head's part of v is e h' + delta k' with e = delta' - delta and k = h' - h, which
+    is exact near zero and never written out as a matrix (classes x features).
+    """
+
+    def __init__(self, setting: Setting, slots: int) -> None:
+        super().__init__(setting, slots)
+        found = convolutions(setting.observation.model)
+        assert found is not None
+        self.convolutions = found
+        self.head = setting.observation.model.head
+
+    def pack(self, observation: Observation, known: Params) -> Params:
+        factors = head_factors(observation.update, self.head)
+        if factors is None:
+            raise UserError("an update's head is not of rank one: say attack.engine=vmap")
+        tensors = {"delta": factors[0], "hidden": factors[1]}
+        for name in (f"{self.head}.weight", f"{self.head}.bias"):
+            tensors[name] = observation.params[name]
+        for layer in self.convolutions:
+            for source, kind in ((observation.params, ""), (observation.update, "update ")):
+                tensors[kind + layer.weight] = source[layer.weight].flatten(1)
+                tensors[kind + layer.bias] = source[layer.bias]
+        if "logits" not in self.setting.layout.shapes:
+            tensors["target"] = F.one_hot(known["labels"][0], observation.classes).to(tensors["delta"])
+        return tensors
+
+    def side_by_side(self, x: Tensor) -> Found:
+        t = self.stack.first(len(x))
+        for name in self.stack.common:
+            t[name] = t[name].expand(len(x), *t[name].shape)
+        variables = self.setting.layout.unflatten(x)
+        logits = variables.get("logits")
+        target = t["target"] if logits is None else logits[:, 0].softmax(-1)
+        images = variables["images"][:, 0]
+        loss, image_slope, target_slope = mismatch(self.convolutions, self.head, t, images, target)
+        slopes = {"images": image_slope[:, None]}
+        if logits is not None:
+            inner = target_slope - (target * target_slope).sum(-1, keepdim=True)
+            slopes["logits"] = (target * inner)[:, None]
+        return loss, self.setting.layout.flatten(slopes)

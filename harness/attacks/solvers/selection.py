@@ -1,0 +1,68 @@
+"""Which way of evaluating the problems is fastest, and how many of them side by side."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.attacks.solvers import lowrank
+from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
+from harness.core import Observation, UserError
+
+EngineName = Literal["auto", "loop", "vmap", "compiled", "lowrank"]
+
+SMALL = {"cpu": 1e8, "cuda": 1e11}
+"""Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
+SLOTS = {"cpu": 16, "cuda": 256}
+"""More don't pay: on a CPU they leave the second-level cache. On a GPU an estimate."""
+STOCK = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""torch's own, whose eval kernels vmap can't vectorise: `harness.models.normalization` has one that it can."""
+
+
+def select(setting: Setting, x: Tensor, engine: EngineName, slots: int | None) -> tuple[Evaluator, int]:
+    """The evaluator, and the number of slots. Raises UserError where the one that is asked for can't do it."""
+    name = automatic(setting, x) if engine == "auto" else engine
+    if slots is None:
+        slots = 1 if name == "loop" else SLOTS[x.device.type]
+    if name == "loop":
+        return Loop(setting), slots
+    if name == "lowrank":
+        if not lowrank.applies(setting):
+            raise UserError(
+                "attack.engine=lowrank needs DLG or iDLG, one image, fedsgd, a sigmoid LeNet and a plain update"
+            )
+        return lowrank.LowRank(setting, slots), slots
+    if not vectorizable(setting):
+        raise UserError(
+            f"attack.engine={name}: this attack, network or defence can't be vectorised; say loop"
+        )
+    return Vectorized(setting, slots, compiled=name == "compiled"), slots
+
+
+def automatic(setting: Setting, x: Tensor) -> EngineName:
+    """lowrank where it applies, vmap where it can and a closure is small, else loop."""
+    if lowrank.applies(setting):
+        return "lowrank"
+    return "vmap" if vectorizable(setting) and operations(setting, x) < SMALL[x.device.type] else "loop"
+
+
+def vectorizable(setting: Setting) -> bool:
+    """Whether vmap can run the loss: none of its parts may depend on the values of tensors for its course."""
+    observation: Observation = setting.observation
+    networks: list[nn.Module] = [observation.model]
+    if observation.knowledge.prior is not None:
+        networks.append(observation.knowledge.prior)
+    return (
+        getattr(type(setting.attack).loss, "vectorizable", False)
+        and all(each.vectorizable for each in observation.knowledge.adaptations)
+        and not any(type(module) in STOCK for network in networks for module in network.modules())
+    )
+
+
+def operations(setting: Setting, x: Tensor) -> float:
+    """Floating-point operations of one evaluation, counted on the first problem."""
+    loop = Loop(setting)
+    loop.load(0, setting.observation, setting.known)
+    with FlopCounterMode(display=False) as counter:
+        loop.evaluate(x[None])
+    return float(counter.get_total_flops())
