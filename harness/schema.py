@@ -45,6 +45,8 @@ def prepare_hydra() -> None:
     if PLUGINS not in sys.path:
         # Hydra looks for sweepers in the namespace package hydra_plugins on sys.path, and nowhere else.
         sys.path.append(PLUGINS)
+        # Jobs of a cluster launcher start an interpreter of their own.
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), PLUGINS]))
     # Hydra then hands exceptions on, instead of printing its own many lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     ConfigStore.instance().store("schema", Schema)
