@@ -8,13 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.attacks.idlg import IDLG
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.adam import Adam
-from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Batch, Observation, Params, Problem, component
-from harness.labels.llg import LLG
 from tests.conftest import Observe
 
 
@@ -117,53 +114,3 @@ def test_layout_round_trip() -> None:
         variables = {"a": torch.rand(*lead, 2, 3), "b": torch.rand(*lead, 4)}
         back = layout.unflatten(layout.flatten(variables))
         assert all(torch.equal(back[name], variables[name]) for name in variables)
-
-
-def test_idlg_inverts_a_smooth_network_exactly(observe: Observe, batch: Batch) -> None:
-    single = Batch(batch.x[:1], batch.y[:1])
-    problem = Problem(0, observe(single), seed=0)
-    attack = IDLG(optimizer=LBFGS(), labels=LLG(), steps=100, restarts=4, tolerance=1e-12)
-    (found,) = attack([problem])
-    assert found.y.tolist() == single.y.tolist()
-    assert float((found.x - single.x).square().mean()) < 1e-3
-
-
-class Chains:
-    """Two sequences of problems, each of which starts when the one before it has been inverted."""
-
-    def __init__(self, observe: Observe, batch: Batch, length: int) -> None:
-        self.problems = {k: bowl(observe, batch, k) for k in range(2 * length)}
-        self.length, self.finished, self.asked = length, set[int](), list[int | None]()
-
-    def __iter__(self) -> Iterator[Problem | None]:
-        waiting = list(self.problems)
-        while waiting:
-            ready = [k for k in waiting if k % self.length == 0 or k - 1 in self.finished]
-            self.asked.append(ready[0] if ready else None)
-            if ready:
-                waiting.remove(ready[0])
-            yield self.problems[ready[0]] if ready else None
-
-
-@pytest.mark.parametrize("slots", [2, 5])
-@pytest.mark.parametrize("restarts", [1, 3])
-def test_a_queue_may_wait_for_results(observe: Observe, batch: Batch, slots: int, restarts: int) -> None:
-    chains = Chains(observe, batch, length=3)
-    attack = Bowl(optimizer=Adam(lr=0.05), steps=4, restarts=restarts, slots=slots)
-    for found in attack(chains):
-        assert found.problem % 3 == 0 or found.problem - 1 in chains.finished
-        chains.finished.add(found.problem)
-    assert chains.finished == set(range(6))
-    assert None in chains.asked or slots == 2
-    assert len(chains.asked) <= 6 + 6 * restarts, (
-        "it is asked again when something has finished, not at every step"
-    )
-
-
-@pytest.mark.parametrize("queue", [[None], [0, None, None]])
-def test_a_queue_that_waits_for_nothing_is_an_error(
-    observe: Observe, batch: Batch, queue: list[int | None]
-) -> None:
-    problems = [None if k is None else bowl(observe, batch, k) for k in queue]
-    with pytest.raises(RuntimeError, match="nothing is running"):
-        list(Bowl(optimizer=Adam(lr=0.05), steps=3, slots=2)(problems))
