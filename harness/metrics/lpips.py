@@ -71,10 +71,10 @@ def _displayed(x: Tensor) -> Tensor:
 
 @cache
 def _load(net: Net, folder: Path) -> nn.Module | None:
-    """The network, once for each process; None, said once, where the trunk's weights are missing."""
+    """The network, once for each process; None where the trunk's weights are missing."""
     path = folder / TRUNKS[net]
     if not path.is_file():
-        warn(f"LPIPS ({net}) is left out: no {TRUNKS[net]} in {folder}")
+        _tell(folder)
         return None
     state = read_weights(path)
     network = _untrained(net)
@@ -85,6 +85,13 @@ def _load(net: Net, folder: Path) -> nn.Module | None:
         raise UserError(f"{path} holds no weights of the {net} trunk: {missing[0]} is not in it")
     trunk.load_state_dict({own: state[name] for own, name in names.items()})
     return network
+
+
+@cache
+def _tell(folder: Path) -> None:
+    """Say once, for all trunks in one line, what is missing."""
+    missing = [name for name in TRUNKS.values() if not (folder / name).is_file()]
+    warn(f"LPIPS is left out: no {', '.join(missing)} in {folder}")
 
 
 def _untrained(net: Net) -> nn.Module:
