@@ -81,7 +81,10 @@ class Store:
         return [record for record in found if record is not None]
 
     def images(self, identity: str) -> dict[str, Tensor]:
-        """The tensors `truth` and `reconstruction` [n, c, h, w] of a finished run, in the rows' order."""
+        """The tensors `truth` and `reconstruction` [n, c, h, w] of a finished run, in the rows' order.
+
+        Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search.
+        """
         return load_file(str(self.root / identity / "reconstructions.safetensors"))
 
     def frame(self) -> "pandas.DataFrame":
@@ -176,15 +179,31 @@ class Run:
         except (OSError, SafetensorError):
             return None
 
+    def unclamped(self, problem: int) -> Tensor:
+        """The images [n, c, h, w] of a finished problem as the search left them, where they were given."""
+        with safe_open(str(self._part(problem)), framework="pt") as part:
+            images: Tensor = part.get_tensor("unclamped")
+        return images
+
     def append(
-        self, problem: int, rows: Sequence[Row], truth: Tensor, reconstruction: Tensor, trace: Trace
+        self,
+        problem: int,
+        rows: Sequence[Row],
+        truth: Tensor,
+        reconstruction: Tensor,
+        trace: Trace,
+        unclamped: Tensor | None = None,
     ) -> None:
-        """Store one finished problem durably: rows [n], truth and reconstruction [n, c, h, w] in [0, 1]."""
+        """Store one finished problem durably: rows [n], truth and reconstruction [n, c, h, w] in [0, 1].
+
+        `unclamped` [n, c, h, w] is for attacks that learn from earlier ones: if one problem has it, all must.
+        """
         if problem in self.finished:
             raise ValueError(f"problem {problem} of {self.directory} is already stored")
         if not len(rows) == len(truth) == len(reconstruction) or not rows:
             raise ValueError(f"{len(rows)} rows, {len(truth)} truths, {len(reconstruction)} reconstructions")
         tensors = {"truth": truth, "reconstruction": reconstruction}
+        tensors |= {} if unclamped is None else {"unclamped": unclamped}
         plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in tensors.items()}
         write_atomically(self._part(problem), save(plain, metadata={"trace": to_json(trace)}))
         new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
@@ -203,14 +222,13 @@ class Run:
         rows = sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
         problems = sorted(self.finished)
         parts = [load_file(str(self._part(problem))) for problem in problems]
-        truth, reconstruction = (cat([part[name] for part in parts]) for name in ("truth", "reconstruction"))
-        images = {"truth": truth, "reconstruction": reconstruction}
+        images = {name: cat([part[name] for part in parts]) for name in parts[0]}
         traces = "".join(to_json({"problem": p, "trace": self._trace(p)}) + "\n" for p in problems)
         write_atomically(self._journal, _lines(rows))
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
         scores = [row.get("psnr_unit") for row in rows]
-        pictures.save(pictures.gallery(truth, reconstruction, scores), self.directory / "gallery.png")
+        pictures.save(pictures.gallery(images["truth"], images["reconstruction"], scores), self.directory / "gallery.png")
         result = {
             "id": self.directory.name,
             "config": self._config,

@@ -1,72 +1,122 @@
-"""One run: clients send updates, an attack inverts them, metrics score it, the store keeps it."""
+"""One run, or several side by side: clients send updates, an attack inverts them, metrics score it, the store keeps it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 
 from harness.clients import Client, Clients
 from harness.config import Experiment
-from harness.core import Batch, Problem, Reconstruction, Record
+from harness.core import Batch, Reconstruction, Record
 from harness.log import RunInfo
 from harness.progress import task
 from harness.provenance import provenance
-from harness.records import Row, Run, Store, Trace, summarise
+from harness.records import Row, Run, Store, summarise
+from harness.series import Series, invert
 
 
 def run(experiment: Experiment) -> Record:
     """Carry out what is not yet done of a run, image by image, and return its record."""
-    store = Store(experiment.paths.runs)
-    record = store.load(experiment.id)
-    if record is not None:
-        return record
-    torch.set_num_threads(experiment.threads)
-    started, processor = time.perf_counter(), time.process_time()
-    clients = Clients(experiment)
-    experiment.metric.prepare()
-    stored = store.open(experiment.id, experiment.config)
-    with experiment.logger.open(_information(experiment, stored)) as session:
-        with task(experiment.title, clients.trials - len(stored.finished)) as bar:
-            for problem, rows, trace in attack(experiment, clients, stored):
-                session.image(problem, rows, trace)
-                bar.advance(_postfix(rows))
-        spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - processor}
-        record = stored.finish(summarise(stored.rows), provenance() | spent)
-        session.finish(record, stored.directory / "gallery.png")
+    (record,) = run_together([experiment])
     return record
 
 
-def attack(experiment: Experiment, clients: Clients, stored: Run) -> Iterator[tuple[int, list[Row], Trace]]:
-    """Attack every client that is not stored yet; score and store each reconstruction as it finishes."""
-    pending: dict[int, Client] = {}
+def run_together(experiments: Sequence[Experiment]) -> list[Record]:
+    """Carry out what is not yet done of runs that differ in seed and start alone, in one call of their attack.
 
-    def problems() -> Iterator[Problem]:
-        for position in range(clients.trials):
-            if position not in stored.finished:
-                pending[position] = clients[position]
-                yield pending[position].problem
+    Returns their records in order. What a run finds does not depend on those beside it.
+    """
+    if len({experiment.kinship for experiment in experiments}) > 1:
+        raise ValueError("runs side by side may differ in seed and start alone")
+    store = Store(experiments[0].paths.runs)
+    found = {experiment.id: store.load(experiment.id) for experiment in experiments}
+    pending = {e.id: e for e in experiments if found[e.id] is None}
+    if pending:
+        found |= {record.id: record for record in _carry_out(store, list(pending.values()))}
+    return [record for experiment in experiments if (record := found[experiment.id])]
 
-    for found in experiment.attack(problems()):
-        client = pending.pop(found.problem)
-        rows, matched = score(experiment, client, found)
-        stored.append(found.problem, rows, client.truth.x, matched, found.trace)
-        yield found.problem, rows, found.trace
+
+def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
+    first, clock = experiments[0], _Clock()
+    torch.set_num_threads(first.threads)
+    with ExitStack() as stack:
+        series = _open(store, experiments, stack)
+        at_work, left = list(series), sum(one.clients.trials - len(one.stored.finished) for one in series)
+        with task(_title(experiments), left) as bar:
+            for one, client, found in invert(first.attack, series):
+                rows = _store(one, client, found)
+                bar.advance(_postfix(rows))
+                clock.share(at_work)
+                if one.done:
+                    at_work.remove(one)
+                    yield _finish(one)
+        for one in at_work:  # stored whole, but killed before it was finished
+            yield _finish(one)
+
+
+def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
+    """The runs with their data and their stores, before a logger begins with any of them."""
+    first = Clients(experiments[0])
+    clients = [first, *(Clients(experiment, first) for experiment in experiments[1:])]
+    experiments[0].metric.prepare()
+    series = []
+    for experiment, own in zip(experiments, clients, strict=True):
+        stored = store.open(experiment.id, experiment.config)
+        session = experiment.logger.open(_information(experiment, stored))
+        series.append(Series(experiment, own, stored, session))
+        stack.push(series[-1].closing)
+    return series
+
+
+def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
+    """Score a reconstruction, store it and log it."""
+    rows, matched = score(series.experiment, client, found)
+    raw = found.unclamped if series.policy.learns else None
+    series.stored.append(found.problem, rows, client.truth.x, matched, found.trace, raw)
+    series.session.image(found.problem, rows, found.trace)
+    return rows
+
+
+def _finish(series: Series) -> Record:
+    spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
+    record = series.stored.finish(summarise(series.stored.rows), provenance() | spent)
+    series.session.finish(record, series.stored.directory / "gallery.png")
+    series.closing.close()
+    return record
 
 
 def score(experiment: Experiment, client: Client, found: Reconstruction) -> tuple[list[Row], Tensor]:
     """One row per image, and the reconstruction in the order of the truth that it was matched to."""
     observation = client.problem.observation
     scored = experiment.metric(Batch(found.x, found.y), client.truth, observation.model, observation.params)
+    converged = found.status == "converged"
     course = {
         "loss": found.loss,
         "iterations": found.iterations,
         "evaluations": found.evaluations,
         "seconds": found.seconds,
+        "converged": converged,
+        "iterations_to_converge": found.iterations if converged else None,
         "status": found.status,
     }
     rows = [{"target": t} | row | course for t, row in zip(client.indices, scored.rows, strict=True)]
     return rows, scored.matched
+
+
+class _Clock:
+    """Time since it was last looked at, in equal shares for the runs at work."""
+
+    def __init__(self) -> None:
+        self.seconds, self.cpu_seconds = time.perf_counter(), time.process_time()
+
+    def share(self, series: Sequence[Series]) -> None:
+        seconds, cpu_seconds = time.perf_counter(), time.process_time()
+        for one in series:
+            one.seconds += (seconds - self.seconds) / len(series)
+            one.cpu_seconds += (cpu_seconds - self.cpu_seconds) / len(series)
+        self.seconds, self.cpu_seconds = seconds, cpu_seconds
 
 
 def _information(experiment: Experiment, stored: Run) -> RunInfo:
@@ -80,6 +130,12 @@ def _information(experiment: Experiment, stored: Run) -> RunInfo:
         name=label.name,
         tags=tuple(label.tags),
     )
+
+
+def _title(experiments: Sequence[Experiment]) -> str:
+    """What a progress bar calls runs side by side."""
+    others = len(experiments) - 1
+    return f"{experiments[0].title} and {others} beside it" if others else experiments[0].title
 
 
 def _postfix(rows: list[Row]) -> str:

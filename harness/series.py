@@ -1,0 +1,101 @@
+"""A run under way: its clients one after the other, and what the attacker has learnt from those before."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from harness.clients import Client, Clients
+from harness.config import Experiment
+from harness.core import Attack, Problem, Reconstruction, generator
+from harness.log import Session
+from harness.records import Run
+from harness.starts.policy import Memory, Outcome
+
+
+@dataclass(eq=False)
+class Series:
+    """The clients of a run that are not stored yet, in their order.
+
+    Under a policy that learns, a client waits for the result of the one before it, which is read back from the store:
+    a run that was killed learns the same again, and goes on with the same blend.
+    """
+
+    experiment: Experiment
+    clients: Clients
+    stored: Run
+    session: Session
+    closing: ExitStack = field(default_factory=ExitStack)
+    """Closes the session."""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.closing.enter_context(self.session)
+        self.policy = self.experiment.start
+        self.memory: Memory = self.policy.begin(self.clients.public)
+        self.position = 0
+        self.pending: set[int] = set()
+
+    @property
+    def done(self) -> bool:
+        return len(self.stored.finished) == self.clients.trials
+
+    @property
+    def exhausted(self) -> bool:
+        """Every client is stored or handed out."""
+        return self.position >= self.clients.trials or self.done
+
+    def next(self) -> Client | None:
+        """The next client to attack; None: there is none, or none before a result has come."""
+        self._catch_up()
+        if self.exhausted or (self.policy.learns and self.pending):
+            return None
+        position = self.position
+        shape = (self.clients.size, *self.experiment.dataset.shape)
+        rng = generator("start", self.experiment.seed, position)
+        client = self.clients.client(position, self.policy.start(self.memory, shape, rng))
+        self.pending.add(position)
+        self.position += not self.policy.learns
+        return client
+
+    def _catch_up(self) -> None:
+        """Learn from the stored results at this position and after it, without a gap."""
+        finished = self.stored.finished
+        while self.position in finished:
+            if self.policy.learns:
+                self.memory = self.policy.learn(self.memory, outcome(self.stored, self.position))
+            self.position += 1
+
+
+def outcome(stored: Run, problem: int) -> Outcome:
+    """What the attacker saw of a stored problem."""
+    row = next(row for row in stored.rows if row["problem"] == problem)
+    loss = math.nan if row["loss"] is None else float(row["loss"])
+    return Outcome(stored.unclamped(problem), loss, row["status"])
+
+
+def invert(attack: Attack, series: Sequence[Series]) -> Iterator[tuple[Series, Client, Reconstruction]]:
+    """Attack the clients of all series in one call of an attack, yielding each result as it comes.
+
+    What comes must be stored before the next result is asked for.
+    """
+    under_way: dict[int, tuple[Series, Client]] = {}
+    # Those that must wait for results come first: they are what takes longest.
+    waiting = sorted(series, key=lambda one: not one.policy.learns)
+
+    def problems() -> Iterator[Problem | None]:
+        count = 0
+        while left := [one for one in waiting if not one.exhausted]:
+            found = next(((one, client) for one in left if (client := one.next())), None)
+            if found is None:
+                yield None
+                continue
+            under_way[count] = found
+            yield replace(found[1].problem, id=count)
+            count += 1
+
+    for found in attack(problems()):
+        one, client = under_way.pop(found.problem)
+        one.pending.discard(client.problem.id)
+        yield one, client, replace(found, problem=client.problem.id)
