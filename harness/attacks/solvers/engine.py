@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.evaluator import Setting
 from harness.attacks.solvers.selection import select
 from harness.attacks.solvers.variables import Layout, Variables
@@ -86,6 +87,7 @@ class Engine:
 
     def run(self, jobs: Iterator[Job | None]) -> Iterator[tuple[Any, Reconstruction]]:
         """Carry out all jobs, in any order. None in the queue: nothing is ready before something has finished."""
+        reuse_freed_memory()
         queue = Queue(jobs)
         first = queue.next()
         if first is None:

@@ -145,7 +145,8 @@ class Stacked(Evaluator, ABC):
         self.slots.pop()
 
     def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
-        loss, gradient = self.side_by_side(x[self.slots])
+        order = torch.tensor(self.slots, device=x.device)
+        loss, gradient = self.side_by_side(x.index_select(0, order))
         return self.slots, loss, gradient
 
     @abstractmethod

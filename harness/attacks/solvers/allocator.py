@@ -1,0 +1,26 @@
+"""How the process keeps memory that is freed."""
+
+import ctypes
+import functools
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_REUSED = 32 << 20
+"""glibc takes no more."""
+KEPT = 1 << 30
+"""Bytes that may lie idle at the top of the heap."""
+
+
+@functools.cache
+def reuse_freed_memory() -> None:
+    """Have glibc reuse a step's freed tensors in the next step; elsewhere do nothing.
+
+    By default it hands every block of some size back to the kernel, which then maps and clears the same pages again:
+    a third of the time of many small networks side by side.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_REUSED)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
