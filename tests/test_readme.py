@@ -1,0 +1,68 @@
+"""What the README says is there: its commands compose, its targets and files exist, its example attack runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.config import compose
+from harness.core import Batch, Problem
+from tests.conftest import Observe
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(?:sh|python)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python -m harness")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_compose(command: str) -> None:
+    _, _, module, *arguments = shlex.split(command, comments=True)
+    assert module == "harness"
+    values = [argument.split(",")[0] for argument in arguments if argument != "-m"]
+    table = [value.removeprefix("table=") for value in values if value.startswith("table=")]
+    assert all((ROOT / "experiments" / "table" / f"{name}.yaml").exists() for name in table)
+    compose(*(value for value in values if not value.startswith("table=")))
+
+
+def test_targets_and_links_exist() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    mentioned = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", README, re.MULTILINE))
+    assert mentioned
+    assert mentioned <= targets
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert all((ROOT / link).exists() for link in links if "://" not in link)
+
+
+def test_every_choice_of_a_group_is_listed() -> None:
+    listed = {
+        match[1]: set(re.findall(r"`([\w]+)`", match[2]))
+        for match in re.finditer(r"^\| `(\w+)` \| (.*) \|$", README, re.MULTILINE)
+    }
+    for group in ("attack", "defense", "fl", "model", "dataset", "prior", "logger", "scale"):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            family = any(path.stem.startswith(name) for name in listed[group])
+            assert path.stem in listed[group] or family, f"{group}={path.stem} is not in the README"
+
+
+def test_the_example_attack_works_as_it_stands(observe: Observe, batch: Batch) -> None:
+    example = next(block for block in BLOCKS if "class Mine" in block)
+    names: dict[str, object] = {"__name__": "mine"}
+    imports = (
+        "from pydantic import NonNegativeFloat\nfrom torch import Tensor\n"
+        "from harness.attacks.images import ImageSearch\n"
+        "from harness.attacks.matching import squared_distance, total_variation, trial_update\n"
+        "from harness.attacks.solvers.engine import Variables\n"
+        "from harness.core import Batch, Observation, Params, component\n"
+    )
+    exec(imports + example, names)
+    from harness.attacks.solvers.adam import Adam
+    from harness.labels.llg import LLG
+
+    attack = names["Mine"](steps=5, optimizer=Adam(lr=0.1), labels=LLG())  # type: ignore[operator]
+    (found,) = attack([Problem(0, observe(batch), seed=0)])
+    assert bool(torch.isfinite(found.x).all())
+    assert found.loss <= found.trace[0]["loss"]
