@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.adam import Adam
+from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Batch, Observation, Params, Problem, component
 from tests.conftest import Observe
@@ -114,3 +115,22 @@ def test_layout_round_trip() -> None:
         variables = {"a": torch.rand(*lead, 2, 3), "b": torch.rand(*lead, 4)}
         back = layout.unflatten(layout.flatten(variables))
         assert all(torch.equal(back[name], variables[name]) for name in variables)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [Adam(lr=0.05), LBFGS()], ids=lambda optimizer: type(optimizer).__name__
+)
+def test_dropping_empty_slots_at_the_end_changes_nothing(
+    observe: Observe, batch: Batch, optimizer: Adam | LBFGS
+) -> None:
+    """Problems of different length leave 7 slots one by one."""
+    problems = [bowl(observe, batch, identity, scale=10.0**-identity) for identity in range(9)]
+    for slots in (1, 7):
+        attack = Bowl(optimizer=optimizer, steps=40, slots=slots, tolerance=1e-4)
+        found = {f.problem: f for f in attack(problems)}
+        assert len({f.evaluations for f in found.values()}) > 2
+        if slots == 1:
+            alone = found
+    for identity, reconstruction in found.items():
+        assert torch.equal(reconstruction.x, alone[identity].x)
+        assert reconstruction.evaluations == alone[identity].evaluations

@@ -97,6 +97,12 @@ class AdamState(State):
         point = torch.where(moving, x - self._update(rates) + self._noise(rates), x)
         return point, active & ~moving[:, 0]
 
+    def narrow(self, slots: list[int]) -> bool:
+        self.mean, self.square = self.mean[slots], self.square[slots]
+        self.steps, self.count = [self.steps[slot] for slot in slots], [self.count[slot] for slot in slots]
+        self.rng = [self.rng[slot] for slot in slots]
+        return True
+
     def _rate(self, slot: int) -> float:
         """The learning rate of the step that a slot is about to make."""
         return self.rule.lr * SCHEDULES[self.rule.schedule](self.count[slot], self.steps[slot])

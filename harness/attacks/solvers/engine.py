@@ -129,6 +129,16 @@ class Engine:
             self._load(slot, job, x, self.attack.prepare(job.observation))
         if not any(self.searches):
             queue.check()
+        if queue.exhausted:
+            self._narrow()
+
+    def _narrow(self) -> None:
+        """No more jobs come: drop the empty slots where they are the most, for they cost as much as the others."""
+        kept = [slot for slot, search in enumerate(self.searches) if search is not None]
+        if kept and 2 * len(kept) <= len(self.searches) and self.state.narrow(kept):
+            self.searches = [self.searches[slot] for slot in kept]
+            self.x, self.best, self.best_loss = self.x[kept], self.best[kept], self.best_loss[kept]
+            self.evaluator.renumber(kept)
 
     def _empty(self) -> list[int]:
         return [slot for slot, search in enumerate(self.searches) if search is None]

@@ -61,6 +61,10 @@ class Evaluator(ABC):
         """Empty a slot."""
 
     @abstractmethod
+    def renumber(self, slots: list[int]) -> None:
+        """From now on these slots, which are all that are in use, have the numbers 0, 1, ..."""
+
+    @abstractmethod
     def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
         """The slots in use, in any order; losses [k] and gradients [k, size] there, for the points x [slots, size]."""
 
@@ -77,6 +81,9 @@ class Loop(Evaluator):
 
     def release(self, slot: int) -> None:
         del self.problems[slot]
+
+    def renumber(self, slots: list[int]) -> None:
+        self.problems = {number: self.problems[slot] for number, slot in enumerate(slots)}
 
     def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
         slots = list(self.problems)
@@ -143,6 +150,9 @@ class Stacked(Evaluator, ABC):
             self.stack.move(last, row)
         self.slots[row] = self.slots[last]
         self.slots.pop()
+
+    def renumber(self, slots: list[int]) -> None:
+        self.slots = [slots.index(slot) for slot in self.slots]
 
     def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
         order = torch.tensor(self.slots, device=x.device)

@@ -105,6 +105,14 @@ class LBFGSState(State):
         self.move = torch.where(moving, move, self.move)
         return torch.where(moving, x + move[:, : self.size], x), (self.done & active)[:, 0]
 
+    def narrow(self, slots: list[int]) -> bool:
+        self.pairs, self.inverse, self.gram = self.pairs[slots], self.inverse[slots], self.gram[slots]
+        self.curvature, self.scale, self.kept = self.curvature[slots], self.scale[slots], self.kept[slots]
+        self.products, self.gradient, self.move = self.products[slots], self.gradient[slots], self.move[slots]
+        self.loss, self.steps, self.spent = self.loss[slots], self.steps[slots], self.spent[slots]
+        self.done, self.first_row = self.done[slots], self.first_row[: len(slots)]
+        return True
+
     def _charged(self, loss: Tensor) -> Tensor:
         """What torch's budget stands at [S, 1]: a step() that ends early costs as much as a full one."""
         still = self.move.abs().amax(1, keepdim=True) <= self.rule.tolerance_change

@@ -30,6 +30,10 @@ class State(ABC):
         or not active gets its x back, and its state stays as it was; a done slot stays done until its reset.
         """
 
+    def narrow(self, slots: list[int]) -> bool:
+        """Keep these slots alone, renumbered in this order, since no more problems come. False: it can't."""
+        return False
+
 
 @component
 class Optimizer(Component, ABC):

@@ -1,0 +1,137 @@
+"""The figures to reach, what was measured, and the two files that hold them."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RESULTS = Path("experiments/results")
+MISSING = "not measured"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A ratio (more is better) or a cost (less is better) that the engine is held to."""
+
+    what: str
+    target: float | None
+    stretch: float | None = None
+    unit: str = "x"
+    less: bool = False
+
+    def met(self, value: float) -> str:
+        """How a value stands against the target."""
+        if self.target is None:
+            return ""
+        sign = -1 if self.less else 1
+        if self.stretch is not None and sign * value >= sign * self.stretch:
+            return "stretch"
+        return "yes" if sign * value >= sign * self.target else "no"
+
+
+FIGURES = {
+    "idlg_mnist": Figure("iDLG on MNIST, images per CPU second over serial", 5, 8),
+    "dlg_mnist": Figure("DLG on MNIST, images per CPU second over serial", 5, 8),
+    "idlg_cifar10": Figure("iDLG on CIFAR-10, images per CPU second over serial", 4, 6),
+    "closure_vmap": Figure("LeNet closure, 16 slots, eager vmap, over serial", 2, 10),
+    "closure_compiled": Figure("LeNet closure, 16 slots, compiled vmap, over serial", 5, 10),
+    "closure_lowrank": Figure("LeNet closure, 16 slots, by hand (lowrank), over serial", 5, 10),
+    "lbfgs": Figure("L-BFGS step, history 100 full, D = 3072, 16 slots, over torch's", 2.8, 4.5),
+    "ig_convnet": Figure("IG closure, float32, ConvNet64, over the authors'", 1.05),
+    "ig_resnet": Figure("IG closure, float32, ResNet-18, over the authors'", 1.2),
+    "ig_convnet_bf16": Figure("IG with bf16 autocast, ConvNet64 (at most 0.3 dB worse)", 1.6),
+    "ig_resnet_bf16": Figure("IG with bf16 autocast, ResNet-18 (at most 0.3 dB worse)", 1.4),
+    "ggl": Figure("GGL per candidate, ResNet-18, over the authors'", 0.95),
+    "ggl_optimizer": Figure("GGL, CMA-ES in torch, its own cost per candidate", 0.2, None, "ms", less=True),
+    "overhead": Figure("Harness (records, metrics, logging) over the bare attack", 5, 2, "%", less=True),
+    "gpu": Figure("LeNet on a GPU, 256 slots, over serial on the same GPU", 50, 500),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one part of the suite found: the figure of that name, and all else by quantity."""
+
+    name: str
+    value: float | None
+    details: dict[str, float | str] = field(default_factory=dict)
+    reason: str = ""
+    """Why the figure is short of its target, or missing."""
+
+
+def load(folder: Path = RESULTS) -> dict[str, Measurement]:
+    """The measurements of earlier parts, from bench.csv."""
+    path = folder / "bench.csv"
+    if not path.is_file():
+        return {}
+    found: dict[str, Measurement] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            one = found.setdefault(row["name"], Measurement(row["name"], None))
+            if row["quantity"] == "figure":
+                found[row["name"]] = Measurement(one.name, _number(row["value"]), one.details, one.reason)
+            elif row["quantity"] == "reason":
+                found[row["name"]] = Measurement(one.name, one.value, one.details, row["value"])
+            else:
+                number = _number(row["value"])
+                one.details[row["quantity"]] = row["value"] if number is None else number
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def save(measurements: Iterable[Measurement], machine: dict[str, str], folder: Path = RESULTS) -> None:
+    """Put new measurements among the old ones, and write bench.csv and bench.md."""
+    found = load(folder) | {each.name: each for each in measurements}
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "bench.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", "quantity", "value"])
+        for name in sorted(found):
+            one = found[name]
+            writer.writerow([name, "figure", "" if one.value is None else f"{one.value:.4g}"])
+            for quantity, value in one.details.items():
+                writer.writerow([name, quantity, value if isinstance(value, str) else f"{value:.6g}"])
+            if one.reason:
+                writer.writerow([name, "reason", one.reason])
+    (folder / "bench.md").write_text(document(found, machine))
+
+
+def document(found: dict[str, Measurement], machine: dict[str, str]) -> str:
+    """bench.md: the figures to reach, then the details of every part."""
+    lines = ["# The engine beside the authors' way", ""]
+    lines += [
+        "Written by `make bench`. CPU seconds of one thread, both sides in turn in one process, on the same"
+    ]
+    lines += [
+        "problems; medians where a part repeats. " + ", ".join(f"{k}: {v}" for k, v in machine.items()) + ".",
+        "",
+    ]
+    lines += ["| what | target | stretch | measured | met | why not |", "|---|---|---|---|---|---|"]
+    for name, figure in FIGURES.items():
+        lines.append(_row(figure, found.get(name)))
+    for name in sorted(found):
+        if found[name].details:
+            lines += ["", f"## {name}", "", "| quantity | value |", "|---|---|"]
+            lines += [f"| {quantity} | {_show(value)} |" for quantity, value in found[name].details.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(figure: Figure, one: Measurement | None) -> str:
+    goals = [
+        "-" if goal is None else f"{'<=' if figure.less else '>='} {goal:g} {figure.unit}"
+        for goal in (figure.target, figure.stretch)
+    ]
+    if one is None or one.value is None:
+        return f"| {figure.what} | {goals[0]} | {goals[1]} | {MISSING} | | {one.reason if one else ''} |"
+    shown = f"{one.value:.3g} {figure.unit}"
+    return f"| {figure.what} | {goals[0]} | {goals[1]} | {shown} | {figure.met(one.value)} | {one.reason} |"
+
+
+def _show(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
