@@ -1,4 +1,4 @@
-"""One run, or several side by side: clients send updates, an attack inverts them, metrics score it, the store keeps it."""
+"""Runs: clients send updates, an attack inverts them, metrics score it, the store keeps it."""
 
 import time
 from collections.abc import Iterator, Sequence

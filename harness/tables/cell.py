@@ -1,6 +1,5 @@
-"""What a launcher carries out for each cell, in this process or in another."""
+"""What a launcher carries out for the cells of a table, in this process or in another."""
 
-import dataclasses
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from harness.config import Label, parse
+from harness.config import Experiment
 from harness.core import UserError
 
 LOG = "error.log"
@@ -16,34 +15,36 @@ LOG = "error.log"
 
 
 @dataclass(frozen=True)
-class Job:
-    """How a cell is called, and where its run is."""
-
-    label: Label
-    directory: Path
-
-
-@dataclass(frozen=True)
-class CellTask:
+class CellsTask:
     """The task of a table's launcher. Its jobs are in the order of the launcher's numbers."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[tuple[Experiment, ...], ...]
+    """The cells of a job are carried out side by side."""
 
     def __call__(self, cfg: DictConfig) -> None:
-        """Carry out one cell. A failure is written to the run's directory: others must go on."""
-        from harness.run import run
+        """Carry out one job. A failure is written to the directory of each of its runs: others must go on.
 
-        hydra = HydraConfig.get()
-        job = self.jobs[hydra.job.num]
-        (job.directory / LOG).unlink(missing_ok=True)
+        The launcher's own configuration has done its duty in composing: what runs is what the table has validated.
+        """
+        from harness.run import run_together
+
+        experiments = self.jobs[HydraConfig.get().job.num]
+        directories = [experiment.paths.runs / experiment.id for experiment in experiments]
+        for directory in directories:
+            (directory / LOG).unlink(missing_ok=True)
         try:
-            experiment = parse(cfg, hydra.runtime.choices)
-            if experiment.id != job.directory.name:
-                raise UserError("its configuration was edited while the table ran")
-            run(dataclasses.replace(experiment, label=job.label))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this cell's own failure
-            job.directory.mkdir(parents=True, exist_ok=True)
-            (job.directory / LOG).write_text(_explain(error), encoding="utf-8")
+            run_together(experiments)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's own failure
+            for directory in directories:
+                _report(directory, error)
+
+
+def _report(directory: Path, error: Exception) -> None:
+    """Say in a run's directory why it failed, unless it had finished before."""
+    if (directory / "result.json").exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / LOG).write_text(_explain(error), encoding="utf-8")
 
 
 def _explain(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +10,11 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from harness.config import Label
+from harness.config import Experiment, Label
 from harness.errors import CellsFailed
 from harness.records import Store
 from harness.tables import spec
-from harness.tables.cell import LOG, CellTask, Job, failure
+from harness.tables.cell import LOG, CellsTask, failure
 from harness.tables.measurement import Outcome
 from harness.tables.plan import Plan, cell_config, check_data, compose, user
 from harness.tables.render import render
@@ -48,6 +49,7 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
 def launch(context: HydraContext, config: DictConfig, table: Table, store: Store, plan: Plan) -> str | None:
     """Have the configured launcher carry out the runs that are not in the store, each once.
 
+    Cells that differ in seed and start alone are one job: their attacks share one engine.
     Whether a run succeeded, the store says. Returns what broke the launcher itself, if something did.
     """
     runs = {experiment.id: cell for cell, experiment in plan.items()}
@@ -55,31 +57,34 @@ def launch(context: HydraContext, config: DictConfig, table: Table, store: Store
     if not pending:
         return None
     check_data(plan)
-    jobs = tuple(
-        Job(_label(table, cell, plan[cell].label), store.root / identity)
-        for identity, cell in pending.items()
+    jobs: dict[str, list[Cell]] = {}
+    for cell in pending.values():
+        jobs.setdefault(plan[cell].kinship, []).append(cell)
+    task = CellsTask(
+        tuple(tuple(_labelled(table, cell, plan[cell]) for cell in job) for job in jobs.values())
     )
     launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=context, task_function=CellTask(jobs), config=config
+        hydra_context=context, task_function=task, config=config
     )
     with watch(table, store, pending, done=len(runs) - len(pending)):
         try:
-            launcher.launch([list(cell.overrides) for cell in pending.values()], initial_job_idx=0)
+            launcher.launch([list(job[0].overrides) for job in jobs.values()], initial_job_idx=0)
         except RuntimeError as error:  # a worker was killed: joblib and submitit give up
             print(error, file=sys.stderr)
             return f"the launcher broke: {error}".splitlines()[0]
     return None
 
 
-def _label(table: Table, cell: Cell, given: Label) -> Label:
-    """What loggers call a cell, unless the user gave names."""
-    tags = [*given.tags, table.name, cell.column]
-    return Label(
+def _labelled(table: Table, cell: Cell, experiment: Experiment) -> Experiment:
+    """The experiment of a cell, with what loggers call it unless the user gave names."""
+    given = experiment.label
+    label = Label(
         group=given.group or table.name,
         job_type=given.job_type or cell.row,
         name=given.name or cell.name,
-        tags=tags,
+        tags=[*given.tags, table.name, cell.column],
     )
+    return replace(experiment, label=label)
 
 
 def _outcome(store: Store, cell: Cell, plan: Plan, broken: str | None) -> Outcome:
