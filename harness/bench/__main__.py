@@ -2,36 +2,40 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from harness.bench import attacks, report
+from harness.bench import attacks, closures, large, optimizers, overhead, report
 from harness.bench.timing import machine
 
+REPEATS = 15
 Part = Callable[[int], list[report.Measurement]]
-
-
-def parts() -> dict[str, Part]:
-    """What can be measured by itself: each takes the number of problems, and gives one figure or several."""
-    whole: dict[str, Part] = {
-        name: lambda problems, name=name: [attacks.compare(name, problems)]  # type: ignore[misc]
-        for name in attacks.CASES
-    }
-    return whole
+PARTS: dict[str, Part] = {
+    **{name: partial(attacks.compare, name) for name in attacks.CASES},
+    "closures": lambda _: closures.eager(REPEATS),
+    "compiled": lambda _: closures.compiled(REPEATS),
+    "lbfgs": lambda _: optimizers.lbfgs(REPEATS),
+    "cma": lambda _: optimizers.evolution(REPEATS),
+    "ig_convnet": lambda _: large.convnet(REPEATS),
+    "ig_resnet": lambda _: large.resnet(REPEATS),
+    "ggl": lambda _: large.latent(REPEATS),
+    "overhead": overhead.measure,
+}
+"""What can be measured by itself: each takes the number of problems, and gives one figure or several."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m harness.bench", description=__doc__)
-    parser.add_argument(
-        "--only", nargs="+", choices=list(parts()), help="measure these parts; the others stay"
-    )
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), help="measure these parts; the others stay")
     parser.add_argument(
         "--problems", type=int, default=16, help="images of each whole attack (64 for the record)"
     )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    for name, measure in parts().items():
+    for name, measure in PARTS.items():
         if chosen.only is None or name in chosen.only:
+            print(f"{name} ...", flush=True)
             report.save(measure(chosen.problems), machine())
 
 

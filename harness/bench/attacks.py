@@ -34,7 +34,7 @@ CASES = {
 }
 
 
-def compare(name: str, problems: int) -> Measurement:
+def compare(name: str, problems: int) -> list[Measurement]:
     """Attack the same images from the same starts, one side after every image of the other."""
     case = CASES[name]
     clients, dataset = open_clients(case, problems)
@@ -52,7 +52,7 @@ def compare(name: str, problems: int) -> Measurement:
         with theirs:
             baseline[one.problem] = _serial(attack, pending[one.problem], case.steps)
         _progress(name, len(found), problems, theirs.seconds / ours.seconds)
-    return _measurement(name, case, dataset, pending, found, baseline, ours.seconds, theirs.seconds)
+    return [_measurement(name, case, dataset, pending, found, baseline, ours.seconds, theirs.seconds)]
 
 
 def open_clients(case: Case, problems: int) -> tuple[Clients, str]:

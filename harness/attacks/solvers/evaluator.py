@@ -93,7 +93,8 @@ class Loop(Evaluator):
 
     def _one(self, x: Tensor, observation: Observation, known: Params) -> Found:
         if not self.setting.attack.optimizer.uses_gradient:
-            return self.setting.loss(x, observation, known).detach(), None
+            with torch.no_grad():  # the update is still differentiated: torch.func sees to itself
+                return self.setting.loss(x, observation, known), None
         x = x.detach().requires_grad_()
         loss = self.setting.loss(x, observation, known)
         return loss.detach(), torch.autograd.grad(loss, x)[0]
