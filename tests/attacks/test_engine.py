@@ -134,3 +134,26 @@ def test_dropping_empty_slots_at_the_end_changes_nothing(
     for identity, reconstruction in found.items():
         assert torch.equal(reconstruction.x, alone[identity].x)
         assert reconstruction.evaluations == alone[identity].evaluations
+
+
+@pytest.mark.parametrize("optimizer", [Adam(lr=0.05), LBFGS(lr=0.1)], ids=lambda one: type(one).__name__)
+def test_slots_come_back_when_more_problems_are_ready(
+    observe: Observe, batch: Batch, optimizer: Adam | LBFGS
+) -> None:
+    """One problem on which nine others wait: 8 slots shrink to one, and grow again."""
+    problems = [bowl(observe, batch, identity) for identity in range(10)]
+    attack = Bowl(optimizer=optimizer, steps=12, slots=8)
+    alone = {f.problem: f for problem in problems for f in attack([problem])}
+    finished: list[int] = []
+
+    def queue() -> Iterator[Problem | None]:
+        yield problems[0]
+        while not finished:
+            yield None
+        yield from problems[1:]
+
+    for found in attack(queue()):
+        finished.append(found.problem)
+        assert torch.equal(found.x, alone[found.problem].x)
+        assert found.trace == alone[found.problem].trace
+    assert sorted(finished) == list(range(10))

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from harness.attacks.solvers.optimizer import Optimizer, State
+from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.core import component
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -97,10 +97,12 @@ class AdamState(State):
         point = torch.where(moving, x - self._update(rates) + self._noise(rates), x)
         return point, active & ~moving[:, 0]
 
-    def narrow(self, slots: list[int]) -> bool:
-        self.mean, self.square = self.mean[slots], self.square[slots]
-        self.steps, self.count = [self.steps[slot] for slot in slots], [self.count[slot] for slot in slots]
-        self.rng = [self.rng[slot] for slot in slots]
+    def resize(self, kept: list[int], slots: int) -> bool:
+        self.mean, self.square = rows(self.mean, kept, slots), rows(self.square, kept, slots)
+        empty = slots - len(kept)
+        self.steps = [self.steps[slot] for slot in kept] + [0] * empty
+        self.count = [self.count[slot] for slot in kept] + [0] * empty
+        self.rng = [self.rng[slot] for slot in kept] + [None] * empty
         return True
 
     def _rate(self, slot: int) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.evaluator import Setting
+from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select
 from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Observation, Params, Reconstruction, Status
@@ -110,35 +111,48 @@ class Engine:
         self.layout = Layout({name: value.shape for name, value in start.items()})
         x, known = self.layout.flatten(start), self.attack.prepare(first.observation)
         setting = Setting(self.attack, self.layout, first.observation, known)
-        self.evaluator, slots = select(setting, x, self.attack.engine, self.attack.slots)
-        self.searches: list[Search | None] = [None] * slots
-        self.x = x.new_zeros(slots, self.layout.size)
+        self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots)
+        self.searches: list[Search | None] = [None] * self.slots
+        self.x = x.new_zeros(self.slots, self.layout.size)
         self.best = torch.zeros_like(self.x)
         """The points with the lowest losses so far [S, size]."""
-        self.best_loss = x.new_zeros(slots)
-        self.state = self.attack.optimizer.start(slots, self.layout.size, x.device, x.dtype)
+        self.best_loss = x.new_zeros(self.slots)
+        self.state = self.attack.optimizer.start(self.slots, self.layout.size, x.device, x.dtype)
         self._load(0, first, x, known)
 
     def _refill(self, queue: Queue) -> None:
-        """Fill the empty slots, as far as the queue has something ready."""
-        for slot in self._empty():
+        """Load jobs, as far as the queue has some ready and there are slots."""
+        while len(self.searches) - len(self._empty()) < self.slots:
             job = queue.next()
             if job is None:
                 break
             x = self.layout.flatten(self._initial(job))
-            self._load(slot, job, x, self.attack.prepare(job.observation))
+            self._load(self._free(), job, x, self.attack.prepare(job.observation))
         if not any(self.searches):
             queue.check()
-        if queue.exhausted:
-            self._narrow()
+        self._narrow()
+
+    def _free(self) -> int:
+        """An empty slot; where there is none, twice as many slots as before."""
+        if not self._empty():
+            count = len(self.searches)
+            self._resize(list(range(count)), min(2 * count, self.slots))
+        return self._empty()[0]
 
     def _narrow(self) -> None:
-        """No more jobs come: drop the empty slots where they are the most, for they cost as much as the others."""
-        kept = [slot for slot, search in enumerate(self.searches) if search is not None]
-        if kept and 2 * len(kept) <= len(self.searches) and self.state.narrow(kept):
-            self.searches = [self.searches[slot] for slot in kept]
-            self.x, self.best, self.best_loss = self.x[kept], self.best[kept], self.best_loss[kept]
-            self.evaluator.renumber(kept)
+        """Drop the empty slots where they are the half, for they cost as much as the others."""
+        used = [slot for slot, search in enumerate(self.searches) if search is not None]
+        if used and 2 * len(used) <= len(self.searches):
+            self._resize(used, len(used))
+
+    def _resize(self, used: list[int], slots: int) -> None:
+        """Have so many slots, if the optimiser can: those in use first."""
+        if self.state.resize(used, slots):
+            self.searches = [self.searches[slot] for slot in used] + [None] * (slots - len(used))
+            self.x, self.best, self.best_loss = (
+                rows(each, used, slots) for each in (self.x, self.best, self.best_loss)
+            )
+            self.evaluator.renumber(used)
 
     def _empty(self) -> list[int]:
         return [slot for slot, search in enumerate(self.searches) if search is None]

@@ -4,7 +4,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from harness.attacks.solvers.optimizer import Optimizer, State
+from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.core import component
 
 MIN_CURVATURE = 1e-10
@@ -53,8 +53,7 @@ class LBFGSState(State):
         width = -(-size // ALIGNMENT) * ALIGNMENT
         zeros = torch.zeros((), dtype=dtype, device=device).new_zeros
         whole = torch.zeros((), dtype=torch.int64, device=device).new_zeros
-        self.first_row = torch.arange(2 * slots, device=device).view(slots, 2) * rule.history
-        """Where the s and the y of each slot begin among the rows of all pairs [S, 2]."""
+        self.first_row = self._first_rows(slots, device)
         self.pairs = zeros(slots, 2, rule.history, width)
         """Moves s, then changes of the gradient y [S, 2, m, W]."""
         self.inverse = zeros(slots, rule.history, rule.history)
@@ -105,13 +104,16 @@ class LBFGSState(State):
         self.move = torch.where(moving, move, self.move)
         return torch.where(moving, x + move[:, : self.size], x), (self.done & active)[:, 0]
 
-    def narrow(self, slots: list[int]) -> bool:
-        self.pairs, self.inverse, self.gram = self.pairs[slots], self.inverse[slots], self.gram[slots]
-        self.curvature, self.scale, self.kept = self.curvature[slots], self.scale[slots], self.kept[slots]
-        self.products, self.gradient, self.move = self.products[slots], self.gradient[slots], self.move[slots]
-        self.loss, self.steps, self.spent = self.loss[slots], self.steps[slots], self.spent[slots]
-        self.done, self.first_row = self.done[slots], self.first_row[: len(slots)]
+    def resize(self, kept: list[int], slots: int) -> bool:
+        for name, state in vars(self).items():
+            if isinstance(state, Tensor):
+                setattr(self, name, rows(state, kept, slots))
+        self.first_row = self._first_rows(slots, self.pairs.device)
         return True
+
+    def _first_rows(self, slots: int, device: torch.device) -> Tensor:
+        """Where the s and the y of each slot begin among the rows of all pairs [S, 2]."""
+        return torch.arange(2 * slots, device=device).view(slots, 2) * self.rule.history
 
     def _charged(self, loss: Tensor) -> Tensor:
         """What torch's budget stands at [S, 1]: a step() that ends early costs as much as a full one."""

@@ -30,9 +30,16 @@ class State(ABC):
         or not active gets its x back, and its state stays as it was; a done slot stays done until its reset.
         """
 
-    def narrow(self, slots: list[int]) -> bool:
-        """Keep these slots alone, renumbered in this order, since no more problems come. False: it can't."""
+    def resize(self, kept: list[int], slots: int) -> bool:
+        """Keep these slots alone, renumbered in this order, and have so many in all. False: the number is fixed."""
         return False
+
+
+def rows(state: Tensor, kept: list[int], slots: int) -> Tensor:
+    """The rows of a tensor [S, ...] that are kept, then zeros [slots, ...]."""
+    resized = state.new_zeros(slots, *state.shape[1:])
+    resized[: len(kept)] = state[kept]
+    return resized
 
 
 @component
