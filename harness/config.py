@@ -25,7 +25,7 @@ from harness.core import (
     component,
 )
 from harness.errors import explain_validation
-from harness.log import Logger
+from harness.log import Logger, warn
 from harness.metrics.scores import Scores
 from harness.schema import CONF, prepare_hydra
 from harness.starts.policy import StartPolicy
@@ -121,7 +121,9 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """All that the numbers depend on, less what has its default value: new options keep old results valid."""
         later = [name for name, once in LATER.items() if getattr(self, name) != once]
-        return {name: canonical(getattr(self, name)) for name in (*IDENTIFYING, *later)}
+        files = self.dataset.fingerprint(self.data.root)
+        parts = {name: canonical(getattr(self, name)) for name in (*IDENTIFYING, *later)}
+        return parts | ({"files": files} if files else {})
 
     @property
     def kinship(self) -> str:
@@ -251,12 +253,26 @@ def _instantiation(name: str, node: Mapping[str, Any], error: InstantiationExcep
 def apply_scale(experiment: Experiment) -> Experiment:
     """Lower trials and steps to the scale's limits."""
     scale = experiment.scale
+    if scale.name != "smoke":
+        _say_what_is_lowered(experiment)
     return dataclasses.replace(
         experiment,
         trials=min(experiment.trials, scale.trials or experiment.trials),
         attack=_cap(experiment.attack, scale.steps),
         prior=_cap(experiment.prior, scale.prior_steps),
     )
+
+
+def _say_what_is_lowered(experiment: Experiment) -> None:
+    scale = experiment.scale
+    asked = {
+        "trials": (experiment.trials, scale.trials),
+        "attack.steps": (experiment.attack.steps, scale.steps),
+        "prior.steps": (experiment.prior.steps, scale.prior_steps),
+    }
+    for name, (value, limit) in asked.items():
+        if limit is not None and value > limit:
+            warn(f"scale={scale.name} lowers {name} from {value} to {limit}; scale=paper lowers nothing")
 
 
 Capped = TypeVar("Capped", Attack, Prior)

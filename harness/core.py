@@ -229,6 +229,10 @@ class Dataset(Component, ABC):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, on [0, 1]."""
 
+    def fingerprint(self, root: str | None) -> str:
+        """What tells one user's files from another's under the same settings; empty for a data set with one content."""
+        return ""
+
     @abstractmethod
     def load(self, split: Split, root: str | None) -> Images:
         """One split. Raises UserError, naming the expected files, when the data are not there."""

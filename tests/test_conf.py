@@ -25,7 +25,10 @@ CITATION = re.compile(r"\b(19|20)\d\d\b|paper 00\d")
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_composes_and_builds(group: str, name: str) -> None:
     needs = ["prior=untrained"] if group == "attack" else []
-    built = getattr(compose(f"{group}={name}", *needs), group)
+    if group == "labels":
+        built = compose(f"labels@attack.labels={name}").attack.labels  # type: ignore[attr-defined]
+    else:
+        built = getattr(compose(f"{group}={name}", *needs), group)
     assert type(built).__doc__
     if isinstance(built, Component) and group in ("attack", "defense") and name != "none":
         assert CITATION.search(type(built).__doc__ or ""), f"{type(built).__name__} cites no paper"
@@ -46,7 +49,12 @@ def settings(node: object) -> Iterator[tuple[type, set[str]]]:
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_lists_every_setting(group: str, name: str) -> None:
     """A setting that the YAML leaves out can't be overridden on the command line, nor found by reading."""
-    for cls, listed in settings(yaml.safe_load((CONF / group / f"{name}.yaml").read_text())):
+    content = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    composed = {
+        key.partition("@")[2] for default in content.pop("defaults", []) for key in default if "@" in key
+    }
+    for cls, listed in settings(content):
+        listed |= composed if content.get("_target_") == f"{cls.__module__}.{cls.__qualname__}" else set()
         fields = {f.name for f in dataclasses.fields(cls)}
         if group == "prior" and not issubclass(cls, WGANGP):
             fields.discard("steps")  # nothing is trained

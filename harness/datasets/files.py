@@ -31,7 +31,7 @@ def locate(root: str | None, expected: Sequence[str], download: str = "") -> Pat
 
     Raises UserError naming what is missing; `download` is the name by which `make data` knows the data set.
     """
-    ways = f"fetch them with `make data DATASET={download}`, or " if download else ""
+    ways = f"fetch them with `make data DATASET={download} DATA=FOLDER`, or " if download else ""
     remedy = f"{ways}use dataset=digits32, which needs no files"
     folder = root or os.environ.get("HARNESS_DATA")
     if not folder:

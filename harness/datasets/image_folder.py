@@ -1,5 +1,6 @@
 """Any tree of images with one folder per class."""
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -59,6 +60,14 @@ class ImageFolder(Dataset):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return self.mean, self.std
 
+    def fingerprint(self, root: str | None) -> str:
+        """A hash of the names and sizes of the files that are attacked; empty where there are none to read."""
+        try:
+            folder = locate(root, [f"{self.folder}/{self.test or ''}"]) / self.folder / (self.test or "")
+        except UserError:  # `load` says what is missing
+            return ""
+        return _listing(folder)
+
     def load(self, split: Split, root: str | None) -> Images:
         part: Part = "all" if self.train is None else part_of(split)
         folders: dict[Part, str | None] = {"all": "", "train": self.train, "test": self.test}
@@ -87,6 +96,12 @@ class ImageFolder(Dataset):
             raise damaged(folder, str(error).splitlines()[0]) from error
         numbers = self.numbers(folder, source.classes)
         return [(path, numbers[source.classes[label]]) for path, label in source.samples]
+
+
+@cache
+def _listing(folder: Path) -> str:
+    files = sorted((str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file())
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
 @cache

@@ -16,5 +16,5 @@ class IDLG(LabelInference):
     def labels(self, observation: Observation) -> Tensor:
         """The label [1]. Raises UserError for more than one image."""
         if observation.n != 1:
-            raise UserError(f"label rule idlg reads one label, not {observation.n}: use llg, analytic or yin")
+            raise UserError(f"labels=idlg reads one label, not {observation.n}: say labels@attack.labels=llg")
         return class_signal(observation.model, observation.update).argmin().view(1)

@@ -17,8 +17,8 @@ class Yin(LabelInference):
         """Distinct labels [n]. Raises UserError where there are more images than classes."""
         if observation.n > observation.classes:
             raise UserError(
-                f"label rule yin finds distinct labels: {observation.n} images of {observation.classes} "
-                "classes repeat some; use llg"
+                f"labels=yin finds distinct labels: {observation.n} images of {observation.classes} "
+                "classes repeat some; say labels@attack.labels=llg"
             )
         least = head_gradient(observation).amin(1)
         return least.argsort(stable=True)[: observation.n].sort().values

@@ -35,6 +35,16 @@ def test_images_come_with_their_class(tmp_path):
         assert image[:, 4, 4].tolist() == [float(channel == colour) for channel in range(3)]
 
 
+def test_other_files_have_another_fingerprint(tmp_path):
+    for folder in ("one", "same", "other"):
+        plant(tmp_path / folder / "zoo", each=4 if folder == "other" else 10)
+    found = {
+        folder: tree().fingerprint(str(tmp_path / folder)) for folder in ("one", "same", "other", "none")
+    }
+    assert found["one"] == found["same"] != found["other"]
+    assert found["none"] == ""
+
+
 def test_splits_are_disjoint_and_hold_every_class(tmp_path):
     plant(tmp_path / "zoo")
     found = [tree().load(split, str(tmp_path)) for split in ("attack", "public", "train")]

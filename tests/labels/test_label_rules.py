@@ -198,7 +198,7 @@ def test_rules_are_deterministic_and_leave_the_update_alone(rule: LabelInference
 
 
 def test_rules_say_what_they_can_not_do() -> None:
-    with pytest.raises(UserError, match="idlg reads one label, not 4: use llg"):
+    with pytest.raises(UserError, match=r"idlg reads one label, not 4: say labels@attack\.labels=llg"):
         IDLG().labels(observe(NETWORKS["mlp"], draw(4, 0)))
     with pytest.raises(UserError, match="12 images of 10 classes repeat some"):
         Yin().labels(observe(NETWORKS["mlp"], draw(12, 0)))
