@@ -14,7 +14,6 @@ from harness.core import (
     Images,
     Knowledge,
     Observation,
-    Params,
     Problem,
     UserError,
     derive_seed,
@@ -33,6 +32,8 @@ class Client:
     """Row numbers of the images in the data set."""
     truth: Batch
     problem: Problem
+    norm: float
+    """Length of the update before any defence: what a clipping bound is to be compared with."""
 
 
 class Clients:
@@ -71,6 +72,8 @@ class Clients:
         positions = {row: position for position, row in enumerate(self.images.indices)}
         if missing := [row for row in targets if row not in positions]:
             raise UserError(f"targets: row {missing[0]} is not in the attack split")
+        if len(targets) % self.size:
+            raise UserError(f"targets: {len(targets)} rows can't be cut into updates of {self.size} images")
         return [positions[row] for row in targets]
 
     @property
@@ -78,7 +81,7 @@ class Clients:
         """How many targets there are."""
         if self.experiment.targets is None:
             return self.experiment.trials
-        return min(self.experiment.trials, len(self.order) // self.size)
+        return len(self.order) // self.size
 
     @functools.cached_property
     def prior(self) -> Generator | None:
@@ -92,18 +95,17 @@ class Clients:
 
     @functools.cached_property
     def _fixed_model(self) -> Classifier:
-        return self._build(derive_seed("model", self.experiment.seed))
-
-    def _build(self, seed: int) -> Classifier:
         own = self.experiment.model.seed
-        model = self.experiment.model.build(self.experiment.dataset, seed if own is None else own)
-        return self.experiment.defense.on_model(model.to(self.device))
+        return self._build(derive_seed("model", self.experiment.seed) if own is None else own)
 
     def _model(self, position: int) -> Classifier:
         if not self.experiment.model.fresh:
             return self._fixed_model
-        seed = self.experiment.seed if self.experiment.model.seed is None else self.experiment.model.seed
-        model = self.experiment.model.build(self.experiment.dataset, derive_seed("model", seed, position))
+        own = self.experiment.model.seed
+        return self._build(derive_seed("model", self.experiment.seed if own is None else own, position))
+
+    def _build(self, seed: int) -> Classifier:
+        model = self.experiment.model.build(self.experiment.dataset, seed)
         return self.experiment.defense.on_model(model.to(self.device))
 
     def __getitem__(self, position: int) -> Client:
@@ -123,11 +125,14 @@ class Clients:
         truth = Batch(images.to(self.device), labels.to(self.device))
         model = self._model(position)
         params = {name: value.detach() for name, value in model.named_parameters()}
-        update = self._update(model, params, truth, generator("client", experiment.seed, position))
+        rng = generator("client", experiment.seed, position)
+        batch = experiment.defense.on_batch(truth, rng)
+        update = experiment.fl.update(model, params, batch, experiment.fl.order(rng))
+        sent = experiment.defense.on_update(update, model, params, batch, rng)
         observation = Observation(
             model=model,
             params=params,
-            update=update,
+            update={name: value.detach() for name, value in sent.items()},
             protocol=experiment.fl,
             n=self.size,
             shape=experiment.dataset.shape,
@@ -135,14 +140,8 @@ class Clients:
             knowledge=self._knowledge(truth, start),
         )
         problem = Problem(position, observation, derive_seed("attack", experiment.seed, position))
-        return Client([self.images.indices[row] for row in rows], truth, problem)
-
-    def _update(self, model: Classifier, params: Params, truth: Batch, rng: torch.Generator) -> Params:
-        experiment = self.experiment
-        batch = experiment.defense.on_batch(truth, rng)
-        update = experiment.fl.update(model, params, batch, experiment.fl.order(rng))
-        defended = experiment.defense.on_update(update, model, params, batch, rng)
-        return {name: value.detach() for name, value in defended.items()}
+        norm = torch.linalg.vector_norm(torch.stack([value.norm() for value in update.values()]))
+        return Client([self.images.indices[row] for row in rows], truth, problem, float(norm))
 
     def _knowledge(self, truth: Batch, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge

@@ -81,7 +81,7 @@ def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
 
 def _finish(series: Series) -> Record:
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
-    record = series.stored.finish(summarise(series.stored.rows), provenance() | spent)
+    record = series.stored.finish(summarise(series.stored.rows), provenance(series.clients.device) | spent)
     series.session.finish(record, series.stored.directory / "gallery.png")
     series.closing.close()
     return record
@@ -100,6 +100,7 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> tupl
         "converged": converged,
         "iterations_to_converge": found.iterations if converged else None,
         "status": found.status,
+        "update_norm": client.norm,
     }
     rows = [{"target": t} | row | course for t, row in zip(client.indices, scored.rows, strict=True)]
     return rows, scored.matched
@@ -140,4 +141,5 @@ def _title(experiments: Sequence[Experiment]) -> str:
 
 def _postfix(rows: list[Row]) -> str:
     """What a progress bar says of the newest images."""
-    return f"psnr_unit {sum(row['psnr_unit'] for row in rows) / len(rows):.2f} dB"
+    values = [row["psnr_unit"] for row in rows if row.get("psnr_unit") is not None]
+    return f"psnr_unit {sum(values) / len(values):.2f} dB" if values else ""

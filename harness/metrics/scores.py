@@ -13,7 +13,9 @@ from harness.metrics.matching import match
 
 Row = dict[str, Any]
 
-RESERVED = frozenset({"label", "label_inferred", "label_correct", "exact", "success"})
+SCORED = frozenset({"label", "label_inferred", "label_correct", "exact", "success"})
+RUN = frozenset({"target", "problem", "image", "loss", "iterations", "evaluations", "seconds", "update_norm"})
+RESERVED = SCORED | RUN | {"converged", "iterations_to_converge", "status"}
 """Columns that every row has, whatever the metrics."""
 
 

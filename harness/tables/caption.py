@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.statistics import statistic
 from harness.tables.measurement import Measurements, Outcome, finished, images
-from harness.tables.spec import Table
+from harness.tables.spec import Table, key
 
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""
@@ -24,9 +24,12 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines.append(f"Cells: measured mean ± standard deviation over images{shown}; best mean in bold.")
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
-    lines.append(f"Columns: {'; '.join(_column(column, outcomes) for column in table.columns)}.")
+    lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
+    if any(_start(outcome.config) for outcome in outcomes):
+        lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
     lines += by_row(table, outcomes, "Attacker's knowledge", lambda done: knowledge(done[0].config))
-    lines += by_row(table, outcomes, "Mean cost of an image", _cost)
+    lines += by_row(table, outcomes, "Attacks", lambda done: settings(done[0].config, "attack"))
+    lines += by_row(table, outcomes, "Mean effort for an image", _cost)
     return lines
 
 
@@ -45,16 +48,26 @@ def notes(
 def settings(config: Mapping[str, Any], group: str) -> str:
     """The component of a group, with its own plain settings: `clipping (bound 1.0, scope global)`."""
     node = config.get(group, {})
+    if not isinstance(node, Mapping):
+        return str(node)
     values = {name: value for name, value in node.items() if isinstance(value, bool | int | float | str)}
     told = [f"{name} {value}" for name, value in values.items() if name != "_target_"]
     name = config.get("choices", {}).get(group) or group
     return f"{name} ({', '.join(told)})" if told else name
 
 
-def _column(column: str, outcomes: Sequence[Outcome]) -> str:
-    """A column's defence; the same for all rows, or only its name."""
-    told = {settings(outcome.config, "defense") for outcome in outcomes if outcome.cell.column == column}
-    return f"{column}: {told.pop()}" if len(told) == 1 else column
+def _column(table: Table, column: str, outcomes: Sequence[Outcome]) -> str:
+    """What a column sets, such as its defence, where that is the same for all rows; else only its name."""
+    groups = dict.fromkeys(key(override).partition(".")[0] for override in table.columns[column])
+    configs = [outcome.config for outcome in outcomes if outcome.cell.column == column]
+    told = [{settings(config, group) for config in configs} for group in groups]
+    same = [texts.pop() for texts in told if len(texts) == 1]
+    return f"{column}: {', '.join(same)}" if same else column
+
+
+def _start(config: Mapping[str, Any]) -> bool:
+    """Whether a search begins where something else than chance says."""
+    return bool(config.get("choices", {}).get("start", "random") != "random")
 
 
 def knowledge(config: Mapping[str, Any]) -> str:
@@ -68,7 +81,7 @@ def knowledge(config: Mapping[str, Any]) -> str:
     prior = config.get("prior", {})
     name = config.get("choices", {}).get("prior") or "none"
     if name != "none":
-        steps = f", {prior['steps']} steps" if "steps" in prior else ""
+        steps = f", {prior['steps']} steps" if prior.get("steps", 1) > 1 else ""
         known.append(f"a generative prior ({name}{steps})")
     return _listed(known)
 
@@ -92,7 +105,7 @@ def _cost(outcomes: Sequence[Outcome]) -> str:
     seconds = statistic([row.get("seconds") for row in rows])
     if evaluations is None or seconds is None:
         return ""
-    return f"{evaluations.mean:.0f} evaluations, {seconds.mean:.1f} s"
+    return f"{evaluations.mean:.0f} evaluations, {seconds.mean:.1f} s from start to end"
 
 
 def _images(table: Table, outcomes: Sequence[Outcome]) -> str:

@@ -5,7 +5,8 @@ import pytest
 from harness.config import compose
 from harness.tables.spec import Table
 
-CHOICES = [("smoke", "digits32"), ("small", "digits32"), ("small", "tile_sheets"), ("paper", "celeba32")]
+CHOICES = [("smoke", "digits32"), ("small", "digits32"), ("small", "tile_sheets"), ("medium", "tile_sheets")]
+CHOICES += [("paper", "celeba32"), ("paper", "imagenet")]
 
 
 @pytest.mark.parametrize(("scale", "dataset"), CHOICES)
@@ -33,8 +34,19 @@ def test_the_paper_scale_has_the_papers_settings(table3: Table) -> None:
     assert (attack.steps, attack.per_round, attack.kl) == (500, 50, 0.1)  # type: ignore[attr-defined]
 
 
+def test_imagenet_at_the_paper_scale_is_the_papers_other_setting(table3: Table) -> None:
+    cells = {
+        c.row: compose(*c.overrides) for c in table3.cells("imagenet", "paper") if c.column == "Clipping"
+    }
+    assert {experiment.choices["model"] for experiment in cells.values()} == {"resnet18_imagenet"}
+    assert [cells[row].attack.steps for row in ("DLG", "iDLG", "IG", "GI")] == [1200, 1200, 24000, 24000]
+    ggl = cells["GGL"]
+    assert ggl.choices["prior"] == "biggan"
+    assert (ggl.attack.squash, ggl.attack.start) == (True, "uniform")  # type: ignore[attr-defined]
+
+
 def test_metrics_exist_and_point_where_their_classes_say(table3: Table) -> None:
-    scores = compose("dataset=digits32").metric.metrics
-    assert {name: scores[name].higher_is_better for name in table3.metrics} == {
+    scores = compose("dataset=digits32").metric.higher_is_better
+    assert {name: scores[name] for name in table3.metrics} == {
         name: metric.higher_is_better for name, metric in table3.metrics.items()
     }
