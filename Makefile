@@ -11,9 +11,12 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness
 ROOT := $(if $(DATA),data.root=$(DATA))
+ifneq ($(filter-out 0,$(shell expr $(JOBS) + 0 2>/dev/null || echo 0)),$(JOBS))
+$(error JOBS=$(JOBS): say how many processes, 1 or more)
+endif
 PARALLEL := $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
 
-.PHONY: help setup test lint smoke table3 tables publish bench data dashboard wandb-sync clean
+.PHONY: help setup test lint smoke table3 dlgfb tables publish bench data dashboard wandb-sync clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +41,10 @@ lint: $(READY)  ## ruff and mypy (strict)
 table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-tables: table3  ## every table
+dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above
+	@$(RUN) table=dlgfb scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+tables: table3 dlgfb  ## every table
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 	@$(RUN) table=table3 scale=smoke

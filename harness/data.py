@@ -40,7 +40,7 @@ def download(name: str, root: str) -> str:
         raise UserError(
             f"{name} could not be downloaded to {root}: {' '.join(str(error).split())}"
         ) from error
-    return f"{name} is in {root}"
+    return f"{name} is in {root}: say data.root={root} (make: DATA={root})"
 
 
 def _by_hand(name: str, dataset: Dataset, root: str) -> str:
@@ -51,7 +51,7 @@ def _by_hand(name: str, dataset: Dataset, root: str) -> str:
         raise UserError(
             f"{name} can't be downloaded, its files must be put there by hand: {error}"
         ) from error
-    return f"{name} is in {root}"
+    return f"{name} is in {root}: say data.root={root} (make: DATA={root})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -126,6 +126,9 @@ class Run:
         self._parts = directory / "parts"
         self._parts.mkdir(parents=True, exist_ok=True)
         self._lock = self._acquire()
+        if (directory / "result.json").exists():  # since it was last looked at, before the lock was ours
+            self._lock.close()
+            raise UserError(f"{directory} was finished by another process: say the same command again")
         for stale in directory.rglob(".*.tmp"):
             stale.unlink()
         self._config = dict(config)
@@ -228,7 +231,10 @@ class Run:
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
         scores = [row.get("psnr_unit") for row in rows]
-        pictures.save(pictures.gallery(images["truth"], images["reconstruction"], scores), self.directory / "gallery.png")
+        pictures.save(
+            pictures.gallery(images["truth"], images["reconstruction"], scores),
+            self.directory / "gallery.png",
+        )
         result = {
             "id": self.directory.name,
             "config": self._config,

@@ -29,7 +29,10 @@ def clip(update: Params, bounds: dict[str, Tensor], scope: Scope) -> Params:
 
 @dataclass(frozen=True)
 class ClippingAdaptation(Adaptation):
-    """The bound is the norm of what was received: exact whenever the clip was active."""
+    """The bound is the norm of what was received: exact when the clip was active and nothing was added after it.
+
+    Under later noise it is the norm of the noisy update, which is no bound for a trial at all.
+    """
 
     vectorizable: ClassVar[bool] = True
     scope: Scope

@@ -175,7 +175,7 @@ def train(
         opponent = critic((channels, height, width), prior.critic)
         module = Adversaries(prior, network, Draws(prior, images, seed), opponent)
         trainer = pl.Trainer(
-            accelerator="auto",
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
             plugins=[LightningEnvironment()],
             max_epochs=-(-prior.steps // CHECKPOINT_EVERY),
