@@ -26,10 +26,15 @@ class InvertingGradients(ImageSearch):
     """Weight of the total variation, in the network's units: the code's default 1e-1, its script 1e-4, on weight
     updates 1e-6; paper 003 does not say."""
 
+    autocast: bool = False
+    """Differentiate the network in bfloat16 where torch.autocast deems it safe: faster on large networks, and about
+    0.1 % to 3 % off the exact slope."""
+
     def mismatch(self, images: Tensor, observation: Observation, known: Params) -> Tensor:
         """Distance between the update of the images and the one received."""
         batch = Batch(observation.model.normalize.invert(images), known["labels"])
-        trial = trial_update(batch, observation, known)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+            trial = trial_update(batch, observation, known)
         measure = cosine_distance if self.distance == "cosine" else squared_distance
         return measure(trial, observation.update)
 

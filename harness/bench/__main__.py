@@ -19,6 +19,7 @@ PARTS: dict[str, Part] = {
     "cma": lambda _: optimizers.evolution(REPEATS),
     "ig_convnet": lambda _: large.convnet(REPEATS),
     "ig_resnet": lambda _: large.resnet(REPEATS),
+    "ig_bf16": lambda problems: large.precision(min(problems, 16)),
     "ggl": lambda _: large.latent(REPEATS),
     "overhead": overhead.measure,
 }

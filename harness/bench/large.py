@@ -1,6 +1,7 @@
 """Large networks, where one closure fills the machine: IG's closure and GGL's candidate, ours and the authors'."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from harness.attacks.solvers.evaluator import Loop
 from harness.bench import problems, serial
 from harness.bench.report import Measurement
 from harness.bench.timing import interleaved, operations, sgemm_peak
+from harness.clients import Clients
+from harness.config import compose
 from harness.core import Model, Observation
 from harness.labels.analytic import Analytic
 from harness.models.convnet import ConvNet
@@ -28,15 +31,44 @@ SHAPE, CLASSES = (3, 32, 32), 10
 def inverting(name: str, model: Model, repeats: int) -> list[Measurement]:
     """IG's closure: cosine distance and total variation, one image."""
     reuse_freed_memory()
-    attack = InvertingGradients(optimizer=Adam(), labels=Analytic())
     seen = [problems.observe(model, SHAPE, CLASSES, 0)]
-    setting, x = problems.setting(attack, seen)
-    loop = problems.loaded(Loop(setting), attack, seen)
-    calls: dict[str, Callable[[], object]] = {
-        "authors": _authors_inverting(seen[0], x),
-        "ours": lambda: loop.evaluate(x),
-    }
-    return [_measurement(name, calls, repeats)]
+    setting, x = problems.setting(_attack(autocast=False), seen)
+    calls: dict[str, Callable[[], object]] = {"authors": _authors_inverting(seen[0], x)}
+    for side, autocast in (("ours", False), ("bf16", True)):
+        own = replace(setting, attack=_attack(autocast))
+        loop = problems.loaded(Loop(own), own.attack, seen)
+        calls[side] = lambda loop=loop: loop.evaluate(x)  # type: ignore[misc]
+    found = _measurement(name, calls, repeats)
+    times = {side: float(found.details[f"ms per closure, {side}"]) for side in calls}
+    return [found, Measurement(f"{name}_bf16", times["authors"] / times["bf16"], {})]
+
+
+def _attack(autocast: bool) -> InvertingGradients:
+    return InvertingGradients(optimizer=Adam(), labels=Analytic(), autocast=autocast)
+
+
+def precision(count: int) -> list[Measurement]:
+    """What bfloat16 costs in PSNR: IG on a narrow ConvNet, 150 steps, the same images and starts."""
+    quality: dict[str, float] = {}
+    for autocast in (False, True):
+        run = compose(
+            "attack=ig",
+            "attack.steps=150",
+            f"attack.autocast={str(autocast).lower()}",
+            "model=convnet64",
+            "model.width=16",
+            "dataset=photos32",
+            f"trials={count}",
+            "device=cpu",
+        )
+        clients = Clients(run)
+        truth = {k: clients[k] for k in range(count)}
+        found = run.attack(client.problem for client in truth.values())
+        errors = [(one.x - truth[one.problem].truth.x).square().mean() for one in found]
+        quality["bf16" if autocast else "float32"] = float(torch.stack(errors).log10().mul(-10).mean())
+    details: dict[str, float | str] = {f"mean PSNR, {name}, dB": value for name, value in quality.items()}
+    details |= {"images": count, "network": "ConvNet, width 16", "steps": 150}
+    return [Measurement("ig_bf16_quality", quality["float32"] - quality["bf16"], details)]
 
 
 def labels(observation: Observation) -> Tensor:
