@@ -6,6 +6,8 @@ DATA ?=
 JOBS ?= 2
 TABLE ?= table3
 RUNS ?= runs
+PROBLEMS ?= 16
+ONLY ?=
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -48,6 +50,10 @@ tables: table3 dlgfb  ## every table
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 	@$(RUN) table=table3 scale=smoke
+
+bench: $(READY)  ## the engine beside the authors' way, one image at a time: PROBLEMS=n ONLY="part ..." DATA=folder
+	@OMP_NUM_THREADS=1 $(if $(DATA),HARNESS_DATA=$(DATA)) $(VENV)/bin/python -m harness.bench \
+		--problems $(PROBLEMS) $(if $(ONLY),--only $(ONLY))
 
 publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results/
 	@$(VENV)/bin/python -m harness.publish $(TABLE)
