@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.files import to_json, write_atomically
 
-COPIED = ("cells.csv", "table.md", "gallery.png")
+COPIED = (".csv", ".md", ".png")
 PROVENANCE = "provenance.json"
 _PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\](?![/\\])[^\s'\"\]),]+")
 """An absolute path at the start of a text, or after a sign that can stand before one."""
@@ -31,9 +31,9 @@ def publish(
 
 def _copy(source: Path, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
-        if (source / name).exists():
-            write_atomically(target / name, (source / name).read_bytes())
+    for path in sorted(source.iterdir()):
+        if path.suffix in COPIED and not path.name.startswith("."):
+            write_atomically(target / path.name, path.read_bytes())
     provenance = json.loads((source / PROVENANCE).read_text(encoding="utf-8"))
     write_atomically(target / PROVENANCE, (to_json(without_paths(provenance), indent=1) + "\n").encode())
     return target

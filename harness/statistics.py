@@ -56,3 +56,21 @@ def _half_width(means: Sequence[float], level: float) -> float | None:
         return None
     error = float(numpy.std(means, ddof=1)) / math.sqrt(count)
     return float(stdtrit(count - 1, (1 + level) / 2)) * error
+
+
+def wilson(successes: int, count: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a rate (Wilson 1927): it stays within [0, 1] and holds at 0 and at `count`."""
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + level) / 2))
+    rate, weight = successes / count, z * z / count
+    centre = (rate + weight / 2) / (1 + weight)
+    half = z * math.sqrt(rate * (1 - rate) / count + weight / (4 * count)) / (1 + weight)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mcnemar(one: int, other: int) -> float:
+    """McNemar's exact two-sided p of paired successes: `one` pairs where only the one succeeded, `other` vice versa."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(one, one + other).pvalue) if one + other else 1.0

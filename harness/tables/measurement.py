@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.config import Experiment
 from harness.core import Record
 from harness.statistics import Statistic, statistic
 from harness.tables.reference import Published
@@ -26,6 +27,7 @@ class Outcome:
     config: Mapping[str, Any]
     record: Record | None = None
     failure: str | None = None
+    experiment: Experiment | None = None
 
 
 @dataclass(frozen=True)

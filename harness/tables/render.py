@@ -1,4 +1,4 @@
-"""Write a table down: cells.csv, table.md, table.tex, table.html, gallery.png and provenance.json."""
+"""Write a table down: cells.csv, table.md, table.tex, table.html, gallery.png, provenance.json, supplements."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +37,8 @@ def render(
     }
     for name, text in texts.items():
         write_atomically(directory / name, text.encode())
+    for supplement in table.supplements:
+        supplement.write(dataset, outcomes, store, directory)
     return document
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import Field, NonNegativeInt
 
+from harness.config import build
 from harness.core import UserError, component
+from harness.tables.supplement import Supplement
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 """Where the tables and the published numbers are."""
@@ -110,6 +112,7 @@ class Table:
     """A line below the table for a dataset or a scale, by its name; `all` is for every table."""
     picture: str | None = None
     """The metric whose mean stands under the pictures of the gallery."""
+    supplements: list[Supplement] = field(default_factory=list)
 
     def cells(
         self, dataset: str, scale: str, user: Sequence[str] = (), seeds: Sequence[int] | None = None
@@ -147,8 +150,10 @@ def _added(deltas: Sequence[Delta], row: str, column: str) -> Overrides:
 
 def parse(node: Mapping[str, Any]) -> Table:
     """A table from plain data. Raises UserError with one line that names the mistake."""
+    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    supplements = [build("supplements", each) for each in values.pop("supplements", [])]
     try:
-        table = Table(**{key: value for key, value in node.items() if key != "_target_"})
+        table = Table(**values, supplements=supplements)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -91,7 +91,7 @@ def _outcome(store: Store, cell: Cell, plan: Plan, broken: str | None) -> Outcom
     experiment = plan[cell]
     record = store.load(experiment.id)
     why = None if record else failure(store.root / experiment.id) or broken or "it left no result"
-    return Outcome(cell, experiment.id, experiment.config, record, why)
+    return Outcome(cell, experiment.id, experiment.config, record, why, experiment)
 
 
 def _complaint(store: Store, outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -26,6 +26,7 @@ class TableNode:
     claims: Any = field(default_factory=list)
     notes: Any = field(default_factory=dict)
     picture: str | None = None
+    supplements: Any = field(default_factory=list)
 
 
 @dataclass
@@ -33,6 +34,8 @@ class TableConf(TableNode):
     """The node `hydra.sweeper` of a table."""
 
     _target_: str = "hydra_plugins.harness_table.TableSweeper"
+    _recursive_: bool = False
+    """The components in a table are built, and their mistakes explained, where it is parsed."""
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="table", node=TableConf, provider="harness")

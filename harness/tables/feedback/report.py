@@ -1,0 +1,221 @@
+"""The report of feedback blending: Figures 3 to 5, and every method beside its base, the paper and the controls."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import PositiveInt
+
+from harness import pictures
+from harness.core import component
+from harness.files import write_atomically
+from harness.records import Store
+from harness.statistics import Statistic
+from harness.tables.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
+from harness.tables.feedback.methods import Method, Pair, gather
+from harness.tables.feedback.strip import draw_strips, strips, strips_csv
+from harness.tables.measurement import Outcome
+from harness.tables.reference import read
+from harness.tables.spec import EXPERIMENTS, Reference
+from harness.tables.supplement import Supplement
+
+Numbers = Mapping[tuple[str, str], float]
+"""Published numbers by (row, metric)."""
+
+
+@component
+class FeedbackReport(Supplement):
+    """report.md and figure3, figure4 and figure5 as .csv and .png."""
+
+    families: list[Family]
+    """Each base attack with its variants and controls."""
+    reference: Reference
+    attacked: PositiveInt = 1200
+    """How many images the paper probably attacked: it does not say, but 1187 were recovered."""
+    strip: str
+    """The method of Figure 5."""
+    images: PositiveInt = 3
+    steps: list[PositiveInt]
+    """The iterations that Figure 5 shows beside the first and the last."""
+
+    def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
+        methods = gather(outcomes)
+        shown = [methods[name] for family in self.families for name in family.names if methods[name].rows]
+        if not shown:
+            return
+        curves, iterations = curves_csv(shown), iterations_csv(shown)
+        files = {
+            "figure3.csv": curves.encode(),
+            "figure3.png": draw_curves(curves, self.families, f"Cumulative recovered images, {dataset}"),
+            "figure4.csv": iterations.encode(),
+            "figure4.png": draw_iterations(iterations, self.families, f"Iterations to success, {dataset}"),
+            "report.md": self.markdown(dataset, methods).encode(),
+        }
+        for name, content in files.items():
+            write_atomically(directory / name, content)
+        self._strips([o for o in outcomes if o.record and o.cell.row == self.strip], store, directory)
+
+    def _strips(self, done: Sequence[Outcome], store: Store, directory: Path) -> None:
+        """Figure 5, of the first finished run; not again when it is there."""
+        if not done:
+            return
+        outcome, path = done[0], directory / "figure5.csv"
+        if path.exists() and f"\n{outcome.id}," in path.read_text(encoding="utf-8"):
+            return
+        assert outcome.record is not None
+        assert outcome.experiment is not None
+        found = strips(outcome.experiment, outcome.record, store.images(outcome.id), self.images, self.steps)
+        write_atomically(path, strips_csv(outcome.id, found).encode())
+        if found:
+            pictures.save(draw_strips(found), directory / "figure5.png")
+
+    def published(self, dataset: str) -> Numbers:
+        """The paper's numbers about the dataset that ours stands for."""
+        theirs = self.reference.dataset(dataset)
+        found = read(EXPERIMENTS / self.reference.file).get(theirs or "", {})
+        return {(row, metric): value for (row, _, metric), value in found.items()}
+
+    def markdown(self, dataset: str, methods: Mapping[str, Method]) -> str:
+        """report.md."""
+        published, theirs = self.published(dataset), self.reference.dataset(dataset)
+        blocks = [
+            f"# Feedback blending on {dataset}",
+            _READING,
+            _table(self._methods(methods)),
+        ]
+        if published:
+            blocks += [f"## Published beside measured ({self.reference.name}, {theirs})"]
+            blocks += [_table(self._beside(methods, published)), *self._slip(published)]
+        blocks += ["## Is it the blend?", _CONTROLS, _table(self._against_controls(methods))]
+        blocks += ["## Success by another measure", _table(self._measures(methods)), _MEASURES]
+        blocks += ["![Cumulative recovered images](figure3.png)", "![Iterations to success](figure4.png)"]
+        blocks += [f"{self.strip}, from the blend that each search began at:", "![Strips](figure5.png)"]
+        return "\n\n".join(blocks) + "\n"
+
+    def _methods(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
+        yield [
+            "method",
+            "recovered",
+            "rate",
+            "gain over base",
+            "only it / only base",
+            "p",
+            "iterations",
+            "saved",
+        ]
+        for family in self.families:
+            base = methods[family.base]
+            for name in family.names:
+                method, pair = methods[name], Pair(methods[name], base)
+                own = [name, f"{method.recovered} of {len(method)}", _rate(method)]
+                versus = [_percent(pair.gain), "{} / {}".format(*pair.discordant), _p(pair.p)]
+                yield [
+                    *own,
+                    *(versus if method is not base else [""] * 3),
+                    _mean(method.iterations),
+                    _percent(pair.saved) if method is not base else "",
+                ]
+
+    def _beside(self, methods: Mapping[str, Method], published: Numbers) -> Iterator[list[str]]:
+        yield [
+            *("method", "recovered, published", f"rate if of {self.attacked}", "rate, measured"),
+            *("gain, published", "gain, measured", "iterations saved, published", "measured"),
+        ]
+        for family in self.families:
+            for name in (family.base, family.feedback, family.noise):
+                pair, count = Pair(methods[name], methods[family.base]), published.get((name, "recovered"))
+                gain, saved = published.get((name, "gain_pct")), published.get((name, "iterations_saved_pct"))
+                yield [
+                    name,
+                    "not stated" if count is None else f"{count:.0f}",
+                    "" if count is None else f"{count / self.attacked:.1%}",
+                    _rate(methods[name]),
+                    "" if gain is None else f"{gain:+.2f} %",
+                    _percent(pair.gain) if name != family.base else "",
+                    "" if saved is None else f"{saved:+.2f} %",
+                    _percent(pair.saved) if name != family.base else "",
+                ]
+
+    def _slip(self, published: Numbers) -> Iterator[str]:
+        """The paper's arithmetic, where two of its numbers contradict a third."""
+        for family in self.families:
+            printed, read_as = (published.get((family.base, m)) for m in ("recovered", "recovered_corrected"))
+            with_feedback, gain = (published.get((family.feedback, m)) for m in ("recovered", "gain_pct"))
+            if printed and read_as and with_feedback and gain:
+                yield (
+                    f"The paper prints {printed:.0f} for {family.base} and a gain of {gain:.2f} %, but "
+                    f"{with_feedback:.0f} / {printed:.0f} is {with_feedback / printed - 1:+.2%}. With {read_as:.0f} "
+                    f"it is {with_feedback / read_as - 1:+.2%}: two digits were probably swapped. The rate would then "
+                    f"be {read_as / self.attacked:.1%}."
+                )
+
+    def _against_controls(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
+        yield [
+            "pair",
+            "recovered",
+            "only the first / only the second",
+            "p",
+            "iterations fewer, both recovered",
+        ]
+        for family in self.families:
+            for name in family.controls:
+                pair = Pair(methods[family.feedback], methods[name])
+                yield [
+                    f"{family.feedback} v {name}",
+                    f"{pair.one.recovered} v {pair.other.recovered}",
+                    "{} / {}".format(*pair.discordant),
+                    _p(pair.p),
+                    _mean(pair.fewer, sign="+"),
+                ]
+
+    def _measures(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
+        measures = [("loss", 1e-3), ("loss", 1e-4), ("mse", 1e-2), ("mse", 1e-3)]
+        yield [
+            "method",
+            *(f"{'true MSE' if name == 'mse' else name} < {limit:g}" for name, limit in measures),
+        ]
+        for family in self.families:
+            for name in family.names:
+                yield [name, *(str(methods[name].below(of, limit)) for of, limit in measures)]
+
+
+_READING = (
+    "Recovered: the matching loss, which the attacker sees, fell below the tolerance within the budget. Rates with "
+    "Wilson's 95 % interval; p is McNemar's exact two-sided one, uncorrected, against the base on the same images; "
+    "iterations are means over the recovered images with Student's 95 % interval."
+)
+_CONTROLS = (
+    "The blend is a start within the range of images, while N(0, 1) is far outside it. The controls have such a start "
+    "too, but know nothing of earlier images (the last one knows a single one). Positive: feedback needs fewer."
+)
+_MEASURES = (
+    "The attacker sees the loss alone; the true MSE (1e-3 is 30 dB, 1e-2 is 20 dB) audits it. A search stops at its "
+    "tolerance, so that smaller losses can't be counted: another tolerance is another run."
+)
+
+
+def _table(rows: Iterator[list[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rate(method: Method) -> str:
+    if method.rate is None:
+        return "-"
+    low, high = method.rate
+    return f"{method.recovered / len(method):.1%} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _mean(found: Statistic | None, sign: str = "") -> str:
+    if found is None:
+        return "-"
+    interval = "" if found.low is None else f" ({found.low:{sign}.1f} to {found.high:{sign}.1f})"
+    return f"{found.mean:{sign}.1f}{interval}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.1f} %"
+
+
+def _p(value: float) -> str:
+    return f"{value:.1e}" if value < 1e-3 else f"{value:.3f}"
