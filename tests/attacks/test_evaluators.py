@@ -12,7 +12,7 @@ from harness.attacks.ggl import GGL
 from harness.attacks.idlg import IDLG
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import lowrank
+from harness.attacks.solvers import lowrank, selection
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.lbfgs import LBFGS
@@ -207,11 +207,15 @@ def test_an_engine_that_cannot_is_refused() -> None:
         select(setting, x[0], "vmap", None)
 
 
-def test_slots_follow_the_evaluator_unless_given() -> None:
+def test_slots_follow_the_evaluator_and_the_memory_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
     setting, x = prepare(ATTACKS[0], observations(True))
     chosen = {engine: select(setting, x[0], engine, None)[1] for engine in ("loop", "vmap", "lowrank")}
     assert chosen == {"loop": 1, "vmap": 16, "lowrank": 16}
     assert select(setting, x[0], "vmap", 3)[1] == 3
+    monkeypatch.setitem(selection.MEMORY, "cpu", 4e6)
+    assert 1 < select(setting, x[0], "vmap", None)[1] < 16
+    monkeypatch.setitem(selection.MEMORY, "cpu", 1)
+    assert select(setting, x[0], "vmap", None)[1] == 1
 
 
 def test_an_overridden_loss_is_not_taken_for_its_parent() -> None:

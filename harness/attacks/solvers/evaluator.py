@@ -198,6 +198,23 @@ class Vectorized(Stacked):
         super().__init__(setting, slots)
         self.compiled = compiled
         self.axes: dict[str, int | None] = {}
+        self.loop = Loop(setting)
+
+    def load(self, slot: int, observation: Observation, known: Params) -> None:
+        super().load(slot, observation, known)
+        self.loop.load(slot, observation, known)
+
+    def release(self, slot: int) -> None:
+        super().release(slot)
+        self.loop.release(slot)
+
+    def renumber(self, slots: list[int]) -> None:
+        super().renumber(slots)
+        self.loop.renumber(slots)
+
+    def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
+        alone = len(self.slots) == 1 and not self.compiled  # where vmap only costs
+        return self.loop.evaluate(x) if alone else super().evaluate(x)
 
     def pack(self, observation: Observation, known: Params) -> Params:
         groups = {"params": observation.params, "update": observation.update, "known": known}

@@ -15,6 +15,8 @@ SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
 SLOTS = {"cpu": 16, "cuda": 256}
 """More don't pay: on a CPU they leave the second-level cache. On a GPU an estimate."""
+MEMORY = {"cpu": 2e9, "cuda": 16e9}
+"""Bytes that all slots may take."""
 STOCK = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """torch's own, whose eval kernels vmap can't vectorise: `harness.models.normalization` has one that it can."""
 
@@ -23,7 +25,7 @@ def select(setting: Setting, x: Tensor, engine: EngineName, slots: int | None) -
     """The evaluator, and the number of slots. Raises UserError where the one that is asked for can't do it."""
     name = automatic(setting, x) if engine == "auto" else engine
     if slots is None:
-        slots = 1 if name == "loop" else SLOTS[x.device.type]
+        slots = 1 if name == "loop" else _affordable(setting, x)
     if name == "loop":
         return Loop(setting), slots
     if name == "lowrank":
@@ -37,6 +39,13 @@ def select(setting: Setting, x: Tensor, engine: EngineName, slots: int | None) -
             f"attack.engine={name}: this attack, network or defence can't be vectorised; say loop"
         )
     return Vectorized(setting, slots, compiled=name == "compiled"), slots
+
+
+def _affordable(setting: Setting, x: Tensor) -> int:
+    """As many slots as pay, or as fit: L-BFGS keeps 200 vectors, an evaluator parameters, update and trial update."""
+    parameters = sum(value.numel() for value in setting.observation.params.values())
+    size = x.element_size() * (200 * x.numel() + 3 * parameters)
+    return max(1, min(SLOTS[x.device.type], int(MEMORY[x.device.type] / size)))
 
 
 def automatic(setting: Setting, x: Tensor) -> EngineName:
