@@ -93,10 +93,10 @@ class Pair:
         return statistic([b["iterations_to_converge"] - a["iterations_to_converge"] for a, b in both])
 
 
-def gather(outcomes: Sequence[Outcome]) -> dict[str, Method]:
-    """The methods of a table, by its rows; those without a finished run have no images."""
+def gather(outcomes: Sequence[Outcome], names: Sequence[str]) -> dict[str, Method]:
+    """The methods of a table, by its rows; one without a finished run has no images."""
     found = {}
-    for name in dict.fromkeys(outcome.cell.row for outcome in outcomes):
+    for name in names:
         done = {o.id: o for o in outcomes if o.record and o.cell.row == name}
         rows = images(done)
         order = sorted(rows, key=lambda image: (image[1], image[0], image[2]))

@@ -38,8 +38,8 @@ class FeedbackReport(Supplement):
     """The iterations that Figure 5 shows beside the first and the last."""
 
     def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
-        methods = gather(outcomes)
-        shown = [methods[name] for family in self.families for name in family.names if methods[name].rows]
+        methods = gather(outcomes, [name for family in self.families for name in family.names])
+        shown = [method for method in methods.values() if method.rows]
         if not shown:
             return
         curves, iterations = curves_csv(shown), iterations_csv(shown)
