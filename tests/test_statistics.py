@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.statistics import statistic
+from harness.statistics import mcnemar, statistic, wilson
 
 numbers = st.floats(-1e6, 1e6)
 
@@ -63,3 +63,12 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     intervals = [statistic(list(draw)) for draw in draws]
     covered = sum(s.low <= 3.0 <= s.high for s in intervals if s and s.low is not None and s.high is not None)
     assert 0.93 < covered / 2000 < 0.97
+
+
+def test_wilson_and_mcnemar_have_their_textbook_values() -> None:
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert mcnemar(1, 9) == pytest.approx(22 / 1024)
+    assert mcnemar(9, 1) == mcnemar(1, 9)
+    assert mcnemar(0, 0) == 1

@@ -1,0 +1,151 @@
+"""The figures and the report of feedback blending hold what the records say, and nothing else."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from harness.config import compose
+from harness.core import Record
+from harness.records import Store
+from harness.tables.feedback.figures import curves_csv, draw_curves, draw_iterations, iterations_csv
+from harness.tables.feedback.methods import Method, Pair, gather
+from harness.tables.feedback.report import FeedbackReport
+from harness.tables.measurement import Outcome
+from harness.tables.spec import EXPERIMENTS, Cell, Table, parse
+
+
+@pytest.fixture(scope="module")
+def dlgfb() -> Table:
+    config = OmegaConf.load(EXPERIMENTS / "table" / "dlgfb.yaml")
+    return parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def report(dlgfb: Table) -> FeedbackReport:
+    (only,) = dlgfb.supplements
+    assert isinstance(only, FeedbackReport)
+    return only
+
+
+def outcome(name: str, iterations: list[int | None], seed: int = 0) -> Outcome:
+    """A run in which None is a failure."""
+    rows = [
+        {"problem": k, "image": 0, "target": k, "converged": n is not None, "iterations_to_converge": n,
+         "loss": 5e-5 if n else 20.0, "mse": 5e-4 if n else 0.3}
+        for k, n in enumerate(iterations)
+    ]  # fmt: skip
+    identity = f"{name}{seed}"
+    record = Record(identity, {}, rows, {}, {})
+    return Outcome(Cell(name, "Random order", seed, ()), identity, {}, record)
+
+
+def lines(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_curves_are_the_running_counts_of_the_records() -> None:
+    found = gather(
+        [outcome("A", [9, None, 7]), outcome("A", [None, 5, 3], seed=1), outcome("B", [4])], ["A", "B"]
+    )
+    rows = lines(curves_csv(list(found.values())))
+    # The first image of both seeds, then the second of both, then the third.
+    assert [row["A"] for row in rows] == ["1", "1", "1", "2", "3", "4"]
+    assert [row["B"] for row in rows] == ["1", "", "", "", "", ""]
+    assert [row["attacked"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_iterations_are_those_of_the_recovered_images_alone() -> None:
+    found = gather([outcome("A", [10, None, 14]), outcome("B", [None])], ["A", "B", "C"])
+    one, other, absent = lines(iterations_csv(list(found.values())))
+    assert (one["method"], one["recovered"], float(one["mean"])) == ("A", "2", 12)
+    assert float(one["ci_low"]) < 12 < float(one["ci_high"])
+    assert (other["recovered"], other["mean"]) == ("0", "")
+    assert absent["recovered"] == "0"
+
+
+def test_a_pair_compares_the_images_that_both_attacked() -> None:
+    found = gather([outcome("A", [5, None, 6, 8, 9]), outcome("B", [10, 7, None, 9])], ["A", "B"])
+    pair = Pair(found["A"], found["B"])
+    assert pair.discordant == (1, 1)
+    assert pair.p == 1
+    assert pair.gain == pytest.approx(4 / 3 - 1)
+    assert pair.saved == pytest.approx(1 - 7 / (26 / 3))
+    assert pair.fewer is not None
+    assert (pair.fewer.n, pair.fewer.mean) == (2, 3)
+
+
+def test_a_method_without_successes_divides_by_nothing() -> None:
+    found = gather([outcome("A", [None, None])], ["A", "B"])
+    pair = Pair(found["B"], found["A"])
+    assert (pair.gain, pair.saved, pair.fewer, pair.p) == (None, None, None, 1)
+    assert found["B"].rate is None
+
+
+def test_pictures_are_drawn_from_the_csv(report: FeedbackReport) -> None:
+    methods = [Method(name, {}) for family in report.families for name in family.names]
+    filled = list(
+        gather([outcome(m.name, [4, None, 6]) for m in methods], [m.name for m in methods]).values()
+    )
+    for text, draw in ((curves_csv(filled), draw_curves), (iterations_csv(filled), draw_iterations)):
+        with Image.open(io.BytesIO(draw(text, report.families, "title"))) as picture:
+            assert picture.width > 800
+
+
+def test_the_report_shows_published_beside_measured_and_the_slip(report: FeedbackReport) -> None:
+    outcomes = [outcome("DLG", [50, None, 40, None]), outcome("DLG-FB", [20, 30, 40, None])]
+    methods = gather(outcomes, [name for family in report.families for name in family.names])
+    text = report.markdown("cifar100", methods)
+    assert (
+        "| DLG-FB | 3 of 4 | 75.0% (30.1 to 95.4) | +50.0 % | 1 / 0 | 1.000 | 30.0 (5.2 to 54.8) | +33.3 % |"
+        in text
+    )
+    assert re.search(r"\| DLG \| 769 \| 64.1% \| 50.0% ", text)
+    assert "908 / 769 is +18.08%. With 796 it is +14.07%" in text
+    mnist = report.markdown("mnist", methods)
+    assert "| DLG | 929 |" in mnist
+    assert "swapped" not in mnist
+    assert "Published beside measured" not in report.markdown("digits32", methods)
+
+
+def test_every_method_composes_and_differs_in_attack_or_start_alone(dlgfb: Table) -> None:
+    paper = {cell.row: compose(*cell.overrides) for cell in dlgfb.cells("digits32", "smoke")}
+    assert len({experiment.id for experiment in paper.values()}) == len(dlgfb.rows) == 14
+    assert len({experiment.kinship for experiment in paper.values()}) == 2
+    (cell,) = [cell for cell in dlgfb.cells("mnist", "paper") if cell.row == "DLG-FB"]
+    experiment = compose(*cell.overrides)
+    assert (experiment.trials, experiment.attack.steps) == (1200, 300)
+    assert experiment.attack.tolerance == 1e-4  # type: ignore[attr-defined]
+
+
+def test_the_whole_table_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import cli
+
+    keep = {"iDLG", "iDLG-FB", "iDLG grey"}
+    config = OmegaConf.load(EXPERIMENTS / "table" / "dlgfb.yaml")
+    sweeper = config.hydra.sweeper
+    sweeper.rows = {name: overrides for name, overrides in sweeper.rows.items() if name in keep}
+    sweeper.claims = []
+    sweeper.supplements[0].update(strip="iDLG-FB", steps=[1])
+    (tmp_path / "own" / "table").mkdir(parents=True)
+    text = OmegaConf.to_yaml(config)
+    (tmp_path / "own" / "table" / "few.yaml").write_text(f"# @package _global_\n{text}")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["scale=small", "trials=4", "attack.steps=20", "attack.tolerance=1e-2", "logger=none"]
+    monkeypatch.setattr("sys.argv", ["harness", "--config-dir", "own", "table=few", *arguments])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert not done.value.code
+    folder = tmp_path / "results" / "dlgfb" / "digits32-small"
+    records = {r.config["choices"]["start"]: r for r in Store(tmp_path / "runs").records()}
+    last = lines((folder / "figure3.csv").read_text())[-1]
+    for row, start in (("iDLG", "random"), ("iDLG-FB", "feedback"), ("iDLG grey", "constant_grey")):
+        assert int(last[row]) == sum(image["converged"] for image in records[start].rows)
+    strip = lines((folder / "figure5.csv").read_text())
+    assert {line["run"] for line in strip} == {records["feedback"].id}
+    for name in ("figure3.png", "figure4.png", "figure5.png", "report.md"):
+        assert (folder / name).stat().st_size > 500
