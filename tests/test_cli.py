@@ -13,9 +13,15 @@ from safetensors.torch import load_file
 QUICK = ["logger=none", "scale=smoke", "dataset=digits32"]
 
 
+def clean_environment() -> dict[str, str]:
+    """Without the user's data, and without the W&B service that another test may have started and stopped."""
+    kept = {k: v for k, v in os.environ.items() if k != "HARNESS_DATA" and "WANDB" not in k}
+    return kept | {"OMP_NUM_THREADS": "1"}
+
+
 def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run `python -m harness` somewhere else than the repository."""
-    environment = {k: v for k, v in os.environ.items() if k != "HARNESS_DATA"} | {"OMP_NUM_THREADS": "1"}
+    environment = clean_environment()
     command = [sys.executable, "-m", "harness", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, check=False)
 

@@ -1,9 +1,10 @@
 """The embedded main job needs no network: it runs while every connection but to this machine is refused."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.test_cli import clean_environment
 
 FORBID = """
 import socket
@@ -26,7 +27,7 @@ main()
 
 def test_a_table_of_embedded_images_is_made_without_a_network(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FORBID, "table=table3", "scale=smoke", "logger.curves=1"]
-    environment = {k: v for k, v in os.environ.items() if k != "HARNESS_DATA"} | {"OMP_NUM_THREADS": "1"}
+    environment = clean_environment()
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False, timeout=280
     )

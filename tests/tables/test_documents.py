@@ -63,7 +63,8 @@ def test_the_caption_says_what_was_run_and_what_attackers_know(table: Table, mea
         "Attacker's knowledge: A: the model, the update, the kind of the defence, a generative prior (wgan, 20 steps); "
         "B, C: the model, the update."
     )
-    assert lines[5] == "Mean cost of an image: A, B, C: 7 evaluations, 0.5 s."
+    assert lines[5] == "Attacks: A: a; B: b; C: c."
+    assert lines[6] == "Mean effort for an image: A, B, C: 7 evaluations, 0.5 s from start to end."
 
 
 def test_a_partial_table_renders_and_says_what_is_missing(

@@ -15,6 +15,8 @@ import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
+from tests.test_cli import clean_environment
+
 Main = Callable[..., int]
 
 TOY = {
@@ -157,7 +159,7 @@ def test_the_sweepers_own_settings_can_be_overridden(main: Main, tmp_path: Path)
 
 def command(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     line = [sys.executable, "-m", "harness", "--config-dir", "own", "table=toy", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = clean_environment()
     return subprocess.Popen(
         line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
