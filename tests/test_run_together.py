@@ -13,8 +13,8 @@ LIGHT = (
     "logger=none",
     "trials=3",
     "attack=idlg",
-    "attack.steps=3",
-    "attack.tolerance=1e-2",
+    "attack.steps=1",
+    "attack.tolerance=100",
     "attack.engine=loop",
 )
 CHOICES = [
