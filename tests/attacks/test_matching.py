@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from harness.attacks.solvers.adam import Adam
 from torch import Tensor
 
 from harness.attacks.dlg import DLG
@@ -18,6 +17,7 @@ from harness.attacks.matching import (
     trial_update,
 )
 from harness.attacks.optimization import OptimizationAttack
+from harness.attacks.solvers.adam import Adam
 from harness.core import Batch, Generator, Knowledge, Protocol, generator
 from harness.defenses.clipping import Clipping
 from harness.defenses.soteria import Soteria
