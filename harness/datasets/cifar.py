@@ -1,9 +1,9 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) through torchvision."""
 
-from collections.abc import Callable
+from abc import ABC
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -43,9 +43,15 @@ CIFAR100_CLASSES = tuple(CIFAR100_NAMES.split())
 
 
 @component
-class CIFAR10(Dataset):
-    """60,000 photographs of 32x32 pixels in ten classes: 50,000 for training, 10,000 to attack."""
+class CIFAR(Dataset, ABC):
+    """What CIFAR-10 and CIFAR-100 share: 50,000 photographs of 32x32 pixels for training, 10,000 to attack."""
 
+    name: ClassVar[str]
+    """Of torchvision's class; in lower case, of the YAML."""
+    names: ClassVar[tuple[str, ...]]
+    files: ClassVar[tuple[str, ...]]
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
     public_fraction: Fraction = 0.5
     """Of the official training part; the rest is for trained victims."""
 
@@ -55,68 +61,56 @@ class CIFAR10(Dataset):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return CIFAR10_CLASSES
+        return self.names
 
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Of the official training part."""
-        return (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+        return self.mean, self.std
 
     def load(self, split: Split, root: str | None) -> Images:
-        base = locate(root, CIFAR10_FILES, download="cifar10")
-        return cut(_pool(_cifar10, base, part_of(split)), split, self.public_fraction)
+        base = locate(root, self.files, download=self.name.lower())
+        return cut(_pool(self.name, base, part_of(split)), split, self.public_fraction)
 
     def download(self, root: str) -> None:
-        _cifar10()(root, download=True)
+        _torchvision(self.name)(root, download=True)
 
 
 @component
-class CIFAR100(Dataset):
-    """60,000 photographs of 32x32 pixels in 100 fine classes: 50,000 for training, 10,000 to attack."""
+class CIFAR10(CIFAR):
+    """Krizhevsky 2009: photographs in ten classes."""
 
-    public_fraction: Fraction = 0.5
-    """Of the official training part; the rest is for trained victims."""
-
-    @property
-    def shape(self) -> Shape:
-        return (3, 32, 32)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return CIFAR100_CLASSES
-
-    @property
-    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Of the official training part, as commonly published."""
-        return (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-
-    def load(self, split: Split, root: str | None) -> Images:
-        base = locate(root, CIFAR100_FILES, download="cifar100")
-        return cut(_pool(_cifar100, base, part_of(split)), split, self.public_fraction)
-
-    def download(self, root: str) -> None:
-        _cifar100()(root, download=True)
+    name: ClassVar[str] = "CIFAR10"
+    names: ClassVar[tuple[str, ...]] = CIFAR10_CLASSES
+    files: ClassVar[tuple[str, ...]] = tuple(CIFAR10_FILES)
+    mean: ClassVar[tuple[float, ...]] = (0.4914, 0.4822, 0.4465)
+    std: ClassVar[tuple[float, ...]] = (0.2470, 0.2435, 0.2616)
 
 
-def _cifar10() -> Any:
+@component
+class CIFAR100(CIFAR):
+    """Krizhevsky 2009: photographs in 100 fine classes; mean and deviation as commonly published."""
+
+    name: ClassVar[str] = "CIFAR100"
+    names: ClassVar[tuple[str, ...]] = CIFAR100_CLASSES
+    files: ClassVar[tuple[str, ...]] = tuple(CIFAR100_FILES)
+    mean: ClassVar[tuple[float, ...]] = (0.5071, 0.4865, 0.4409)
+    std: ClassVar[tuple[float, ...]] = (0.2673, 0.2564, 0.2762)
+
+
+def _torchvision(name: str) -> Any:
     vision.declare_operators()
     from torchvision import datasets
 
-    return datasets.CIFAR10
-
-
-def _cifar100() -> Any:
-    vision.declare_operators()
-    from torchvision import datasets
-
-    return datasets.CIFAR100
+    return getattr(datasets, name)
 
 
 @cache
-def _pool(kind: Callable[[], Any], base: Path, part: Part) -> Pool:
-    folder = base / kind().base_folder
+def _pool(name: str, base: Path, part: Part) -> Pool:
+    kind = _torchvision(name)
+    folder = base / kind.base_folder
     try:
-        source = kind()(base, train=part == "train")
+        source = kind(base, train=part == "train")
     except RuntimeError as error:  # torchvision compares the md5 of every file
         raise damaged(folder, "a checksum differs from the original's") from error
     pixels = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()
