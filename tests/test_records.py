@@ -206,7 +206,7 @@ def test_a_kill_while_a_run_is_being_finished_loses_nothing(
         write_atomically(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("harness.records.write_atomically", dying)
+        patch.setattr("harness.recording.write_atomically", dying)
         patch.setattr("harness.pictures.write_atomically", dying)
         process, _ = victim(tmp_path, 3, pause=0)
         process.join()

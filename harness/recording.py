@@ -1,0 +1,160 @@
+"""A run that is being written: what is finished survives a kill, and nothing is written twice."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, cat
+
+from harness.core import Record, UserError
+from harness.files import to_json, write_atomically
+
+Row = dict[str, Any]
+Trace = list[dict[str, float]]
+
+
+class Run:
+    """An open run. The tensors of a problem are on disk, whole, before its rows are: a row is a promise."""
+
+    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self._journal = directory / "rows.jsonl"
+        self._parts = directory / "parts"
+        self._parts.mkdir(parents=True, exist_ok=True)
+        self._lock = self._acquire()
+        if (directory / "result.json").exists():  # since it was last looked at, before the lock was ours
+            self._lock.close()
+            raise UserError(f"{directory} was finished by another process: say the same command again")
+        for stale in directory.rglob(".*.tmp"):
+            stale.unlink()
+        self._config = dict(config)
+        self._rows = self._recover()
+        write_atomically(directory / "config.yaml", yaml.safe_dump(self._config, sort_keys=False).encode())
+
+    @property
+    def finished(self) -> frozenset[int]:
+        """The problems whose rows and tensors are safe on disk."""
+        return frozenset(row["problem"] for row in self._rows)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all finished problems, in order."""
+        return sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
+
+    def _acquire(self) -> IO[str]:
+        """One writer at a time; the system gives the lock back when a process dies, however it dies."""
+        file = (self.directory / ".lock").open("w")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise UserError(f"{self.directory} is being written by another process") from error
+        return file
+
+    def _recover(self) -> list[Row]:
+        """The rows of whole problems. What a kill tore off (half a line, half a batch) is dropped."""
+        content = self._journal.read_bytes() if self._journal.exists() else b""
+        rows: dict[tuple[int, int], Row] = {}
+        for line in content.splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
+            row = json.loads(line)
+            rows.setdefault((row["problem"], row["image"]), row)
+        counts = Counter(problem for problem, _ in rows)
+        sizes = {problem: self._size(problem) for problem in counts}
+        kept = [row for (problem, _), row in rows.items() if counts[problem] == sizes[problem]]
+        if _lines(kept) != content:
+            write_atomically(self._journal, _lines(kept))
+        return kept
+
+    def _part(self, problem: int) -> Path:
+        return self._parts / f"{problem}.safetensors"
+
+    def _size(self, problem: int) -> int | None:
+        """How many images the stored part of a problem holds; None when it is missing or broken."""
+        try:
+            with safe_open(str(self._part(problem)), framework="pt") as part:
+                return int(part.get_slice("truth").get_shape()[0])
+        except (OSError, SafetensorError):
+            return None
+
+    def unclamped(self, problem: int) -> Tensor:
+        """The images [n, c, h, w] of a finished problem as the search left them, where they were given."""
+        with safe_open(str(self._part(problem)), framework="pt") as part:
+            images: Tensor = part.get_tensor("unclamped")
+        return images
+
+    def append(
+        self,
+        problem: int,
+        rows: Sequence[Row],
+        truth: Tensor,
+        reconstruction: Tensor,
+        trace: Trace,
+        unclamped: Tensor | None = None,
+    ) -> None:
+        """Store one finished problem durably: rows [n], truth and reconstruction [n, c, h, w] in [0, 1].
+
+        `unclamped` [n, c, h, w] is for attacks that learn from earlier ones: if one problem has it, all must.
+        """
+        if problem in self.finished:
+            raise ValueError(f"problem {problem} of {self.directory} is already stored")
+        if not len(rows) == len(truth) == len(reconstruction) or not rows:
+            raise ValueError(f"{len(rows)} rows, {len(truth)} truths, {len(reconstruction)} reconstructions")
+        tensors = {"truth": truth, "reconstruction": reconstruction}
+        tensors |= {} if unclamped is None else {"unclamped": unclamped}
+        plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in tensors.items()}
+        write_atomically(self._part(problem), save(plain, metadata={"trace": to_json(trace)}))
+        new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
+        with self._journal.open("ab") as file:
+            file.write(_lines(new))
+            file.flush()
+            os.fsync(file.fileno())
+        self._rows += [json.loads(to_json(row)) for row in new]
+
+    def finish(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Record:
+        """Sort and merge what was appended, draw the gallery, and write result.json last of all."""
+        from harness import pictures
+
+        if not self._rows:
+            raise ValueError(f"{self.directory} has no rows to finish")
+        rows = sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
+        problems = sorted(self.finished)
+        parts = [load_file(str(self._part(problem))) for problem in problems]
+        images = {name: cat([part[name] for part in parts]) for name in parts[0]}
+        traces = "".join(to_json({"problem": p, "trace": self._trace(p)}) + "\n" for p in problems)
+        write_atomically(self._journal, _lines(rows))
+        write_atomically(self.directory / "reconstructions.safetensors", save(images))
+        write_atomically(self.directory / "traces.jsonl", traces.encode())
+        scores = [row.get("psnr_unit") for row in rows]
+        pictures.save(
+            pictures.gallery(images["truth"], images["reconstruction"], scores),
+            self.directory / "gallery.png",
+        )
+        result = {
+            "id": self.directory.name,
+            "config": self._config,
+            "summary": summary,
+            "provenance": provenance,
+        }
+        write_atomically(self.directory / "result.json", (to_json(result, indent=1) + "\n").encode())
+        shutil.rmtree(self._parts)
+        self._lock.close()
+        return Record(rows=rows, **json.loads(to_json(result)))
+
+    def _trace(self, problem: int) -> Trace:
+        with safe_open(str(self._part(problem)), framework="pt") as part:
+            trace: Trace = json.loads(part.metadata()["trace"])
+        return trace
+
+
+def _lines(rows: Sequence[Row]) -> bytes:
+    return "".join(to_json(row) + "\n" for row in rows).encode()
