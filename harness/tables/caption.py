@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.cells.plan import key
 from harness.statistics import statistic
 from harness.tables.measurement import Measurements, Outcome, finished, images
-from harness.tables.spec import Table, key
+from harness.tables.spec import Table
 
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""

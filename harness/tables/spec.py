@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import Field, NonNegativeInt
 
+from harness.cells.plan import latest
 from harness.config import build
 from harness.core import UserError, component
 from harness.tables.supplement import Supplement
@@ -124,23 +125,12 @@ class Table:
         chosen = [f"dataset={dataset}", f"scale={scale}", *self.base]
         chosen += [override for delta in deltas for override in delta.base]
         return [
-            Cell(row, column, seed, _latest([*chosen, *settings, f"seed={seed}", *user]))
+            Cell(row, column, seed, latest([*chosen, *settings, f"seed={seed}", *user]))
             for row in self.rows
             for column in self.columns
             for settings in [self.rows[row] + self.columns[column] + _added(deltas, row, column)]
             for seed in (self.seeds if seeds is None else seeds)
         ]
-
-
-def key(override: str) -> str:
-    """What an override sets: `attack.steps` of `attack.steps=3`."""
-    return override.partition("=")[0].lstrip("+~")
-
-
-def _latest(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Of the overrides that set the same thing, the last."""
-    last = {key(override): place for place, override in enumerate(overrides)}
-    return tuple(overrides[place] for place in sorted(last.values()))
 
 
 def _added(deltas: Sequence[Delta], row: str, column: str) -> Overrides:

@@ -1,26 +1,28 @@
 """Carry a table out: compose every cell, launch what is missing from the store, render what there is."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from harness.cells.launch import launch
+from harness.cells.plan import Plan, cell_config, compose
+from harness.cells.task import LOG, failure
 from harness.config import Experiment, Label
+from harness.core import Record
 from harness.errors import CellsFailed
 from harness.records import Store
 from harness.tables import spec
-from harness.tables.cell import LOG, CellsTask, failure
 from harness.tables.measurement import Outcome
-from harness.tables.plan import Plan, cell_config, check_data, compose, user
+from harness.tables.plan import user
 from harness.tables.render import render
 from harness.tables.spec import Cell, Table
 from harness.tables.terminal import show
-from harness.tables.watch import watch
+from harness.tables.view import number
 
 
 def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
@@ -34,45 +36,20 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     dataset, scale = (str(config.hydra.runtime.choices[group]) for group in ("dataset", "scale"))
     overrides, seeds = user(context, table, arguments)
     config = cell_config(config)
-    plan = compose(context, config, table.cells(dataset, scale, overrides, seeds))
+    cells = table.cells(dataset, scale, overrides, seeds)
+    plan = {
+        cell: _labelled(table, cell, experiment)
+        for cell, experiment in compose(context, config, cells).items()
+    }
     paths = next(iter(plan.values())).paths
     store = Store(paths.runs)
-    broken = launch(context, config, table, store, plan)
+    broken = launch(context, config, store, plan, table.name, partial(_news, table))
     outcomes = [_outcome(store, cell, plan, broken) for cell in plan]
     directory = paths.results / table.name / f"{dataset}-{scale}"
     show(render(table, dataset, scale, outcomes, store, directory))
     print(f"{directory}/", flush=True)
     if any(outcome.failure for outcome in outcomes):
         raise CellsFailed("\n".join(_complaint(store, outcomes)))
-
-
-def launch(context: HydraContext, config: DictConfig, table: Table, store: Store, plan: Plan) -> str | None:
-    """Have the configured launcher carry out the runs that are not in the store, each once.
-
-    Cells that differ in seed and start alone are one job: their attacks share one engine.
-    Whether a run succeeded, the store says. Returns what broke the launcher itself, if something did.
-    """
-    runs = {experiment.id: cell for cell, experiment in plan.items()}
-    pending = {identity: cell for identity, cell in runs.items() if store.load(identity) is None}
-    if not pending:
-        return None
-    check_data(plan)
-    jobs: dict[str, list[Cell]] = {}
-    for cell in pending.values():
-        jobs.setdefault(plan[cell].kinship, []).append(cell)
-    task = CellsTask(
-        tuple(tuple(_labelled(table, cell, plan[cell]) for cell in job) for job in jobs.values())
-    )
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=context, task_function=task, config=config
-    )
-    with watch(table, store, pending, done=len(runs) - len(pending)):
-        try:
-            launcher.launch([list(job[0].overrides) for job in jobs.values()], initial_job_idx=0)
-        except RuntimeError as error:  # a worker was killed: joblib and submitit give up
-            print(error, file=sys.stderr)
-            return f"the launcher broke: {error}".splitlines()[0]
-    return None
 
 
 def _labelled(table: Table, cell: Cell, experiment: Experiment) -> Experiment:
@@ -87,7 +64,16 @@ def _labelled(table: Table, cell: Cell, experiment: Experiment) -> Experiment:
     return replace(experiment, label=label)
 
 
-def _outcome(store: Store, cell: Cell, plan: Plan, broken: str | None) -> Outcome:
+def _news(table: Table, record: Record) -> str:
+    """What to say of a finished run: its first metric with a value."""
+    for name, metric in table.metrics.items():
+        summary = record.summary.get(name)
+        if summary:
+            return f"{metric.title} {number(summary['mean'], metric.digits)}"
+    return "done"
+
+
+def _outcome(store: Store, cell: Cell, plan: Plan[Cell], broken: str | None) -> Outcome:
     experiment = plan[cell]
     record = store.load(experiment.id)
     why = None if record else failure(store.root / experiment.id) or broken or "it left no result"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cells.plan import key
 from harness.core import UserError
-from harness.tables.spec import Table, key, parse
+from harness.tables.spec import Table, parse
 
 
 def overrides(table: Table, row: str, column: str, *arguments: object) -> list[str]:

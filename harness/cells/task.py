@@ -1,4 +1,4 @@
-"""What a launcher carries out for the cells of a table, in this process or in another."""
+"""What a launcher carries out, in this process or in another."""
 
 import traceback
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LOG = "error.log"
 
 @dataclass(frozen=True)
 class CellsTask:
-    """The task of a table's launcher. Its jobs are in the order of the launcher's numbers."""
+    """The task of a launcher. Its jobs are in the order of the launcher's numbers."""
 
     jobs: tuple[tuple[Experiment, ...], ...]
     """The cells of a job are carried out side by side."""
@@ -24,7 +24,7 @@ class CellsTask:
     def __call__(self, cfg: DictConfig) -> None:
         """Carry out one job. A failure is written to the directory of each of its runs: others must go on.
 
-        The launcher's own configuration has done its duty in composing: what runs is what the table has validated.
+        The launcher's own configuration has done its duty in composing: what runs is what was validated before.
         """
         from harness.run import run_together
 

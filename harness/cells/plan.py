@@ -1,0 +1,72 @@
+"""From cells to one validated experiment each."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from hydra.errors import HydraException
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.config import Experiment, parse
+from harness.core import UserError
+from harness.errors import explain_composition
+
+
+class Cell(Protocol):
+    """One run of many: what people call it, and the overrides that make it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def overrides(self) -> tuple[str, ...]: ...
+
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
+Plan = Mapping[AnyCell, Experiment]
+
+
+def key(override: str) -> str:
+    """What an override sets: `attack.steps` of `attack.steps=3`."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def latest(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Of the overrides that set the same thing, the last."""
+    last = {key(override): place for place, override in enumerate(overrides)}
+    return tuple(overrides[place] for place in sorted(last.values()))
+
+
+def cell_config(config: DictConfig) -> DictConfig:
+    """The configuration from which cells are composed: without overrides of the sweeper, which a cell lacks."""
+    clean = copy.deepcopy(config)
+    with read_write(clean), open_dict(clean):
+        given = clean.hydra.overrides.hydra
+        clean.hydra.overrides.hydra = [
+            o for o in given if not key(o).replace("/", ".").startswith("hydra.sweeper")
+        ]
+    return clean
+
+
+def compose(context: HydraContext, config: DictConfig, cells: Iterable[AnyCell]) -> dict[AnyCell, Experiment]:
+    """Compose and validate every cell. Raises UserError, naming the cell, for the first that is wrong."""
+    return {cell: _experiment(context, config, cell) for cell in cells}
+
+
+def _experiment(context: HydraContext, config: DictConfig, cell: Cell) -> Experiment:
+    try:
+        return parse(context.config_loader.load_sweep_config(config, list(cell.overrides)))
+    except UserError as error:
+        raise UserError(f"{cell.name}: {error}") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"{cell.name}: {explain_composition(error)}") from error
+
+
+def check_data(experiments: Iterable[Experiment]) -> None:
+    """Load every data set once: missing files are an error before anything runs."""
+    for dataset, root in {
+        (repr(e.dataset), e.data.root): (e.dataset, e.data.root) for e in experiments
+    }.values():
+        dataset.load("attack", root)
