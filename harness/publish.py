@@ -34,8 +34,9 @@ def _copy(source: Path, target: Path) -> Path:
     for path in sorted(source.iterdir()):
         if path.suffix in COPIED and not path.name.startswith("."):
             write_atomically(target / path.name, path.read_bytes())
-    provenance = json.loads((source / PROVENANCE).read_text(encoding="utf-8"))
-    write_atomically(target / PROVENANCE, (to_json(without_paths(provenance), indent=1) + "\n").encode())
+    for path in sorted(source.glob("*.json")):
+        content = without_paths(json.loads(path.read_text(encoding="utf-8")))
+        write_atomically(target / path.name, (to_json(content, indent=1) + "\n").encode())
     return target
 
 

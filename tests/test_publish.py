@@ -16,6 +16,7 @@ def rendered(results: Path, name: str) -> None:
         (folder / file).write_text(f"{file} of {name}")
     overrides = ["data.root=/home/somebody/data", "attack=ig", "paths.runs='/tmp/a b/runs'"]
     (folder / "provenance.json").write_text(json.dumps({"git": "0123", "cells": [{"overrides": overrides}]}))
+    (folder / "document.json").write_text(json.dumps({"notes": ["A x B: no result (no /home/somebody/x)."]}))
 
 
 def test_every_rendered_table_is_copied(tmp_path: Path) -> None:
@@ -28,6 +29,7 @@ def test_every_rendered_table_is_copied(tmp_path: Path) -> None:
     target = tmp_path / "to" / "table3" / "digits32-small"
     assert {path.name for path in target.iterdir()} == {
         "cells.csv",
+        "document.json",
         "table.md",
         "gallery.png",
         "provenance.json",
@@ -47,10 +49,11 @@ def test_a_dataset_and_a_scale_can_be_chosen(tmp_path: Path, capsys: pytest.Capt
 def test_machine_paths_are_stripped(tmp_path: Path) -> None:
     rendered(tmp_path / "results", "digits32-small")
     (target,) = publish("table3", tmp_path / "results", tmp_path / "to")
-    text = (target / "provenance.json").read_text()
+    text = "".join((target / f"{name}.json").read_text() for name in ("document", "provenance"))
     assert "home" not in text
     assert "tmp" not in text
-    assert json.loads(text)["cells"][0]["overrides"][:2] == ["data.root=PATH", "attack=ig"]
+    cells = json.loads((target / "provenance.json").read_text())["cells"]
+    assert cells[0]["overrides"][:2] == ["data.root=PATH", "attack=ig"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
-"""A table ready to be written down, in whatever form."""
+"""A table ready to be written down, in whatever form; and as JSON, from which others read it back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+import pydantic
+
+from harness.files import to_json
 from harness.tables.caption import caption, notes
 from harness.tables.claims import Verdict, judge_all
 from harness.tables.measurement import Measurements, Outcome
@@ -41,3 +44,13 @@ def compose(
 def direction(section: Section) -> str:
     """The title of a section with an arrow to what is better."""
     return f"{section.metric.title} {'↑' if section.metric.higher_is_better else '↓'}"
+
+
+def dump(document: Document) -> str:
+    """document.json: all words of a table. The numbers behind its cells are in cells.csv."""
+    return to_json(asdict(document), indent=1) + "\n"
+
+
+def load(text: str) -> Document:
+    """What `dump` wrote. Raises pydantic.ValidationError, a ValueError, for anything else."""
+    return pydantic.TypeAdapter(Document).validate_json(text)

@@ -1,4 +1,4 @@
-"""Write a table down: cells.csv, table.md, table.tex, table.html, gallery.png, provenance.json, supplements."""
+"""Write a table down: cells.csv, document.json, table.{md,tex,html}, gallery.png, provenance.json, supplements."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from harness import pictures
 from harness.files import to_json, write_atomically
 from harness.records import Store
-from harness.tables.document import Document, compose
+from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery
 from harness.tables.html import html
 from harness.tables.latex import latex
@@ -30,6 +30,7 @@ def render(
     shown = (directory / "gallery.png").read_bytes() if picture else None
     texts = {
         "cells.csv": to_csv(measurements),
+        "document.json": dump(document),
         "table.md": markdown(document),
         "table.tex": latex(document),
         "table.html": html(document, shown),

@@ -21,8 +21,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Section:
-    """One metric: rows of cells."""
+    """One metric, by its name in the records: rows of cells."""
 
+    name: str
     metric: MetricColumn
     rows: tuple[tuple[str, tuple[Shown, ...]], ...]
 
@@ -46,7 +47,7 @@ def _section(table: Table, metric: str, measurements: Measurements) -> Section:
         (row, tuple(_shown(measurements[row, c, metric], column_metric, best[c]) for c in table.columns))
         for row in table.rows
     )
-    return Section(column_metric, rows)
+    return Section(metric, column_metric, rows)
 
 
 def _best(cells: Sequence[Measurement], metric: MetricColumn) -> float | None:

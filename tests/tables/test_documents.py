@@ -12,13 +12,13 @@ from PIL import Image
 
 from harness.records import Store
 from harness.tables import terminal
-from harness.tables.document import Document, compose
+from harness.tables.document import Document, compose, dump, load
 from harness.tables.html import html
 from harness.tables.latex import escape, latex
 from harness.tables.markdown import markdown
 from harness.tables.measurement import Outcome, measure
 from harness.tables.render import render
-from harness.tables.spec import Table, parse
+from harness.tables.spec import EXPERIMENTS, Table, parse
 from harness.tables.view import number
 
 Measured = Callable[..., list[Outcome]]
@@ -99,7 +99,15 @@ def test_failed_attacks_are_counted_and_named(table: Table, measured: Measured) 
 def test_everything_is_written(table: Table, measured: Measured, store: Store, tmp_path: Path) -> None:
     render(table, "faces", "small", measured(FULL), store, tmp_path / "deep" / "results")
     names = {path.name for path in (tmp_path / "deep" / "results").iterdir()}
-    assert names == {"cells.csv", "table.md", "table.tex", "table.html", "gallery.png", "provenance.json"}
+    assert names == {
+        "cells.csv",
+        "document.json",
+        "table.md",
+        "table.tex",
+        "table.html",
+        "gallery.png",
+        "provenance.json",
+    }
     origin = json.loads((tmp_path / "deep" / "results" / "provenance.json").read_text())
     assert origin["git"] == "0123"
     assert origin["seconds"] == 6 * 1.5
@@ -209,3 +217,17 @@ def test_the_gallery_has_the_originals_on_top_and_grey_for_what_is_missing(
     below = [picture.getpixel((left + 32 + 66 * k, top + 65 + 10 + 32)) for k in (0, 1)]
     assert below == [255, 0], "A under X: the first is white, the second black"
     assert any(picture.getpixel((x, picture.height - 40)) == 0xD9 for x in range(picture.width))
+
+
+def test_a_document_is_read_back_as_it_was_written(table: Table, measured: Measured) -> None:
+    written = document(table, measured(FULL), A_X_mse=0.123)
+    assert load(dump(written)) == written
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [path.parent for path in sorted(EXPERIMENTS.glob("results/*/*/document.json"))],
+    ids=lambda path: f"{path.parent.name}-{path.name}",
+)
+def test_a_published_document_says_what_its_markdown_says(folder: Path) -> None:
+    assert markdown(load((folder / "document.json").read_text())) == (folder / "table.md").read_text()
