@@ -1,6 +1,7 @@
 """The clients under attack: which images they hold, and what they send."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -127,29 +128,33 @@ class Clients:
         params = {name: value.detach() for name, value in model.named_parameters()}
         rng = generator("client", experiment.seed, position)
         batch = experiment.defense.on_batch(truth, rng)
-        update = experiment.fl.update(model, params, batch, experiment.fl.order(rng))
+        order = experiment.fl.order(rng)
+        update = experiment.fl.update(model, params, batch, order)
         sent = experiment.defense.on_update(update, model, params, batch, rng)
         observation = Observation(
             model=model,
             params=params,
             update={name: value.detach() for name, value in sent.items()},
             protocol=experiment.fl,
-            n=self.size,
+            n=self.size if experiment.fl.dummies is None else experiment.fl.dummies,
+            held=self.size,
             shape=experiment.dataset.shape,
             classes=len(experiment.dataset.classes),
-            knowledge=self._knowledge(truth, start),
+            knowledge=self._knowledge(truth, order, start),
         )
         problem = Problem(position, observation, derive_seed("attack", experiment.seed, position))
         norm = torch.linalg.vector_norm(torch.stack([value.norm() for value in update.values()]))
         return Client([self.images.indices[row] for row in rows], truth, problem, float(norm))
 
-    def _knowledge(self, truth: Batch, start: Tensor | None) -> Knowledge:
+    def _knowledge(self, truth: Batch, order: Sequence[Tensor] | None, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge
         # An attack that has no use for a generator must not wait until one is trained.
         return Knowledge(
             labels=truth.y if granted.labels else None,
             adaptations=self.experiment.defense.adaptations() if granted.defense else (),
             prior=self.prior if self.experiment.attack.requires_prior else None,
+            order=order if granted.order else None,
+            public=self.public() if granted.public else None,
             start=None if start is None else start.to(self.device),
         )
 

@@ -48,6 +48,10 @@ class Granted:
 
     labels: bool = False
     defense: bool = False
+    order: bool = False
+    """The order in which the client goes through its images."""
+    public: bool = False
+    """Labelled images like the clients'."""
 
 
 @component
@@ -253,6 +257,8 @@ def check(experiment: Experiment) -> Experiment:
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
     check_start(experiment.start, experiment.attack)
+    if experiment.knowledge.order and experiment.fl.dummies is not None:
+        raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment

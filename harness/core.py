@@ -13,7 +13,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
+from harness.errors import Unreadable as Unreadable
 from harness.errors import UserError as UserError
+from harness.labels.counts import apportion, multiset
 
 T = TypeVar("T")
 Params = dict[str, Tensor]
@@ -98,6 +100,10 @@ class Knowledge:
     labels: Tensor | None = None
     adaptations: tuple[Adaptation, ...] = ()
     prior: Generator | None = None
+    order: Sequence[Tensor] | None = None
+    """The indices of the examples in each of the client's local steps."""
+    public: Images | None = None
+    """Labelled images like the clients', but none of theirs."""
     start: Tensor | None = None
     """Images [n, c, h, w], in the units of [0, 1], to begin the search at; None: the attack's own random start."""
 
@@ -107,7 +113,7 @@ class Observation:
     """All that an attacker sees: this object is the threat model.
 
     `update` has the parameters' names and shapes; it is gradient-like (a positive multiple of the gradient for
-    one step). `n` is the number of images behind it, `shape` is (c, h, w).
+    one step). `n` is the number of images to look for, `shape` is (c, h, w); `protocol` is as it was in force.
     """
 
     model: "Classifier"
@@ -118,6 +124,13 @@ class Observation:
     shape: Shape
     classes: int
     knowledge: Knowledge = field(default_factory=Knowledge)
+    held: int | None = None
+    """How many images the client trained on; null: those that are looked for are all."""
+
+    @property
+    def examples(self) -> int:
+        """How many images stand behind the update: clients tell it, for the server weighs them by it."""
+        return self.n if self.held is None else self.held
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +286,8 @@ class Protocol(Component, ABC):
     """What a client computes from its data and sends."""
 
     batch_size: PositiveInt = 1
+    dummies: PositiveInt | None = None
+    """How many images an attack looks for; null: as many as the client holds."""
 
     @property
     @abstractmethod
@@ -315,11 +330,19 @@ class Defense(Component, ABC):
 
 @component
 class LabelInference(Component, ABC):
-    """A rule that reads the labels off an update."""
+    """A rule that reads off an update how many images of each class are behind it."""
 
     @abstractmethod
+    def counts(self, observation: Observation) -> Tensor:
+        """How many of the client's examples have each class: [classes] int64, not negative, `examples` in all.
+
+        Raises Unreadable for an update that says nothing, UserError where the rule does not fit the observation.
+        """
+
+    @final
     def labels(self, observation: Observation) -> Tensor:
-        """The labels [n] int64 of the batch, as a sorted multiset."""
+        """Labels [n] int64 for the images that are looked for, in the proportions of the counts: a sorted multiset."""
+        return multiset(apportion(self.counts(observation), observation.n))
 
 
 @component

@@ -16,6 +16,10 @@ class UserError(Exception):
     """A mistake that the user can mend: shown as one or two lines, exit status 2, no traceback."""
 
 
+class Unreadable(Exception):
+    """An update that an attacker can make nothing of: the attack on it fails, and the run goes on."""
+
+
 class CellsFailed(Exception):
     """Some cells of a table could not be computed: the table is rendered without them, exit status 1."""
 

@@ -72,9 +72,9 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
 
 def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
     """Score a reconstruction, store it and log it."""
-    rows, matched = score(series.experiment, client, found)
+    rows, truth, matched = score(series.experiment, client, found)
     raw = found.unclamped if series.policy.learns else None
-    series.stored.append(found.problem, rows, client.truth.x, matched, found.trace, raw)
+    series.stored.append(found.problem, rows, truth, matched, found.trace, raw)
     series.session.image(found.problem, rows, found.trace)
     return rows
 
@@ -87,8 +87,11 @@ def _finish(series: Series) -> Record:
     return record
 
 
-def score(experiment: Experiment, client: Client, found: Reconstruction) -> tuple[list[Row], Tensor]:
-    """One row per image, and the reconstruction in the order of the truth that it was matched to."""
+def score(experiment: Experiment, client: Client, found: Reconstruction) -> tuple[list[Row], Tensor, Tensor]:
+    """One row per image, the images of the truth that they are about, and the reconstructions in the same order.
+
+    Where the attack has failed, nothing was measured: labels and metrics are None.
+    """
     observation = client.problem.observation
     scored = experiment.metric(Batch(found.x, found.y), client.truth, observation.model, observation.params)
     converged = found.status == "converged"
@@ -102,8 +105,13 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> tupl
         "status": found.status,
         "update_norm": client.norm,
     }
-    rows = [{"target": t} | row | course for t, row in zip(client.indices, scored.rows, strict=True)]
-    return rows, scored.matched
+    failed = found.status == "failed"
+    measured = [dict.fromkeys(row) | {"label": row["label"]} if failed else row for row in scored.rows]
+    rows = [
+        {"target": client.indices[position]} | row | course
+        for position, row in zip(scored.positions, measured, strict=True)
+    ]
+    return rows, client.truth.x[scored.positions], scored.matched
 
 
 class _Clock:

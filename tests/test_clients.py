@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.attacks.matching import trial_update
 from harness.clients import Client, Clients
 from harness.config import compose
 from harness.core import Observation, UserError
@@ -52,7 +53,7 @@ def test_an_observation_holds_neither_images_nor_labels() -> None:
     client = clients("fl.batch_size=3", "defense=noise", "attack=dlg")[0]
     observation = client.problem.observation
     assert {f.name for f in dataclasses.fields(Observation)} == {
-        *("model", "params", "update", "protocol", "n", "shape", "classes", "knowledge")
+        *("model", "params", "update", "protocol", "n", "shape", "classes", "knowledge", "held")
     }
     secrets = [*client.truth.x, client.truth.x, client.truth.y]
     for tensor in reachable(observation):
@@ -102,3 +103,28 @@ def test_the_secret_order_of_local_training_changes_the_update() -> None:
     observation = client.problem.observation
     unshuffled = observation.protocol.update(observation.model, observation.params, client.truth)
     assert any(not torch.allclose(unshuffled[name], observation.update[name]) for name in unshuffled)
+
+
+def test_the_order_of_the_steps_is_told_only_when_granted() -> None:
+    protocol = ("fl=fedavg", "fl.examples_per_client=4", "fl.batch_size=2", "model.fresh=false", "fl.lr=1.0")
+    assert clients(*protocol)[0].problem.observation.knowledge.order is None
+    client = clients(*protocol, "knowledge.order=true")[0]
+    seen = client.problem.observation
+    again = trial_update(client.truth, seen, {})
+    assert all(torch.equal(again[name], seen.update[name]) for name in again)
+    with pytest.raises(UserError, match=r"needs fl\.dummies=null"):
+        clients(*protocol, "knowledge.order=true", "fl.dummies=2")
+
+
+def test_public_images_are_told_only_when_granted_and_are_none_of_the_clients() -> None:
+    assert clients()[0].problem.observation.knowledge.public is None
+    told = clients("knowledge.public=true")
+    public = told[0].problem.observation.knowledge.public
+    assert public is not None
+    assert not set(public.indices) & set(told.images.indices)
+
+
+def test_an_attack_may_look_for_fewer_images_than_the_client_holds() -> None:
+    client = clients("fl=fedavg", "fl.examples_per_client=4", "fl.dummies=2", "model.fresh=false")[0]
+    assert (client.problem.observation.n, client.problem.observation.examples) == (2, 4)
+    assert len(client.truth) == 4

@@ -39,7 +39,8 @@ def estimate_defenses(observation: Observation) -> Params:
 
 def trial_update(batch: Batch, observation: Observation, known: Params) -> Params:
     """The update that the batch would have produced, through the known defences (paper 003, eq. 7: T(F(z)))."""
-    trial = observation.protocol.update(observation.model, observation.params, batch)
+    order = observation.knowledge.order
+    trial = observation.protocol.update(observation.model, observation.params, batch, order)
     for position, adaptation in enumerate(observation.knowledge.adaptations):
         prefix = f"defense{position}."
         estimate = {name.removeprefix(prefix): v for name, v in known.items() if name.startswith(prefix)}

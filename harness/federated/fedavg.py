@@ -1,5 +1,6 @@
 """FedAvg: the client trains for some epochs and sends how far its weights have moved."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -28,6 +29,10 @@ class FedAvg(Protocol):
     @property
     def examples(self) -> int:
         return self.examples_per_client
+
+    def steps(self, examples: int) -> int:
+        """How many local steps a client with so many images makes."""
+        return self.local_epochs * math.ceil(examples / self.batch_size)
 
     def order(self, rng: torch.Generator) -> list[Tensor]:
         """A fresh shuffle for every epoch, cut into minibatches; the last one may be smaller."""

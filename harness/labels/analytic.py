@@ -15,9 +15,9 @@ class Analytic(LabelInference):
     most negative ones are then named again, in turn. Where more are, by noise, the most negative ones count.
     """
 
-    def labels(self, observation: Observation) -> Tensor:
+    def counts(self, observation: Observation) -> Tensor:
         signal = class_signal(observation.model, observation.update)
         present = max(1, int((signal < 0).sum()))
-        ranked = signal.argsort(stable=True)[: min(present, observation.n)]
-        turns = torch.arange(observation.n, device=ranked.device) % len(ranked)
-        return ranked[turns].sort().values
+        ranked = signal.argsort(stable=True)[: min(present, observation.examples)]
+        turns = torch.arange(observation.examples, device=ranked.device) % len(ranked)
+        return torch.bincount(ranked[turns], minlength=observation.classes)

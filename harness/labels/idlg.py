@@ -1,6 +1,7 @@
 """The label of a single image."""
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from harness.core import LabelInference, Observation, UserError, component
 from harness.labels.signal import class_signal
@@ -13,8 +14,9 @@ class IDLG(LabelInference):
     Exact for one image and one local step. Reads the bias where there is one, which holds for any activation.
     """
 
-    def labels(self, observation: Observation) -> Tensor:
-        """The label [1]. Raises UserError for more than one image."""
+    def counts(self, observation: Observation) -> Tensor:
+        """All examples in one class. Raises UserError where more than one image is looked for."""
         if observation.n != 1:
             raise UserError(f"labels=idlg reads one label, not {observation.n}: say labels@attack.labels=llg")
-        return class_signal(observation.model, observation.update).argmin().view(1)
+        found = class_signal(observation.model, observation.update).argmin()
+        return F.one_hot(found, observation.classes) * observation.examples

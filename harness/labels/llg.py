@@ -21,14 +21,15 @@ class LLG(LabelInference):
     passes: int = Field(default=10, ge=2)
     """Dummy updates, each of n images of one class."""
 
-    def labels(self, observation: Observation) -> Tensor:
+    def counts(self, observation: Observation) -> Tensor:
         offset, impact = self._calibrate(observation)
-        counts = (class_signal(observation.model, observation.update) - offset) / impact
-        found = []
-        for _ in range(observation.n):
-            found.append(counts.argmax())
-            counts[found[-1]] -= 1
-        return torch.stack(found).sort().values
+        left = (class_signal(observation.model, observation.update) - offset) / impact
+        found = torch.zeros(observation.classes, dtype=torch.int64, device=left.device)
+        for _ in range(observation.examples):
+            largest = left.argmax()
+            found[largest] += 1
+            left[largest] -= 1
+        return found
 
     def _calibrate(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """The signal of an absent class [classes], and what one label adds to that of its own (negative)."""
@@ -38,12 +39,12 @@ class LLG(LabelInference):
         signals = torch.stack([self._dummy_signal(observation, int(c), rng) for c in shown])
         own = (torch.arange(classes) == shown[:, None]).to(signals.device)
         offset = signals.masked_fill(own, 0).sum(0) / (~own).sum(0)
-        return offset, (signals - offset)[own].mean() / observation.n
+        return offset, (signals - offset)[own].mean() / observation.examples
 
     def _dummy_signal(self, observation: Observation, label: int, rng: torch.Generator) -> Tensor:
-        """The signal of n uniform noise images of one class."""
-        x = torch.rand(observation.n, *observation.shape, generator=rng)
+        """The signal of uniform noise images of one class, as many as the client has."""
+        x = torch.rand(observation.examples, *observation.shape, generator=rng)
         x = x.to(next(iter(observation.params.values())))
-        batch = Batch(x, torch.full((observation.n,), label, device=x.device))
+        batch = Batch(x, torch.full((observation.examples,), label, device=x.device))
         update = observation.protocol.update(observation.model, observation.params, batch)
         return class_signal(observation.model, update)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from harness.core import Classifier, Observation, Params, UserError
+from harness.core import Classifier, Observation, Params, Unreadable, UserError
 from harness.models.head import head_parameters
 
 
@@ -27,5 +27,5 @@ def _finite(update: Params, name: str) -> Tensor:
     if name not in update:
         raise UserError(f"labels can't be inferred: the update holds no {name}")
     if not bool(torch.isfinite(update[name]).all()):
-        raise ValueError(f"labels can't be inferred: the update of {name} is not finite")
+        raise Unreadable(f"labels can't be inferred: the update of {name} is not finite")
     return update[name].detach()

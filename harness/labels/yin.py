@@ -1,5 +1,6 @@
 """The classes of a batch without repetitions, by the least entry of their gradient."""
 
+import torch
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, UserError, component
@@ -13,12 +14,13 @@ class Yin(LabelInference):
     Assumes distinct labels and a representation that is not negative.
     """
 
-    def labels(self, observation: Observation) -> Tensor:
-        """Distinct labels [n]. Raises UserError where there are more images than classes."""
-        if observation.n > observation.classes:
+    def counts(self, observation: Observation) -> Tensor:
+        """One for each of the classes found. Raises UserError where there are more images than classes."""
+        examples, classes = observation.examples, observation.classes
+        if examples > classes:
             raise UserError(
-                f"labels=yin finds distinct labels: {observation.n} images of {observation.classes} "
+                f"labels=yin finds distinct labels: {examples} images of {classes} "
                 "classes repeat some; say labels@attack.labels=llg"
             )
         least = head_gradient(observation).amin(1)
-        return least.argsort(stable=True)[: observation.n].sort().values
+        return torch.bincount(least.argsort(stable=True)[:examples], minlength=classes)

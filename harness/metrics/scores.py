@@ -27,10 +27,12 @@ def _free(name: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One row for each image of the truth, and the reconstructed images [n, c, h, w] in the same order."""
+    """One row for each pair of an image of the truth and a reconstructed one: `positions` [n] of the one in the truth,
+    and the other [n, c, h, w]."""
 
     rows: list[Row]
     matched: Tensor
+    positions: list[int]
 
 
 @component
@@ -66,22 +68,21 @@ class Scores(Component):
             metric.prepare()
 
     def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params) -> Scored:
-        """Score a reconstruction of every image of the truth, matched one to one; each keeps its own label.
+        """Score a reconstruction matched one to one to images of the truth; each image keeps its own label.
 
-        A metric that can't be had is None. Raises ValueError for images that are not finite or not in [0, 1]
-        and for fewer of them than the truth has.
+        Where the one has more images than the other, what is left over is not scored: a client may hold more than the
+        attack looks for. A metric that can't be had is None. Raises ValueError for images that are not finite or not in
+        [0, 1].
         """
         _check("reconstruction", reconstruction.x)
         _check("truth", truth.x)
-        if len(reconstruction) < len(truth):
-            raise ValueError(f"{len(reconstruction)} reconstructions of {len(truth)} images")
         device = next(iter(params.values())).device
         found, true = _moved(reconstruction, device), _moved(truth, device)
-        _, theirs = match(found.x, true.x)
-        matched = Batch(found.x[theirs], found.y[theirs])
-        columns = self._columns(matched, true, model, params)
-        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(truth))]
-        return Scored(rows, matched.x.to(truth.x.device))
+        ours, theirs = match(found.x, true.x)
+        matched, shown = Batch(found.x[theirs], found.y[theirs]), Batch(true.x[ours], true.y[ours])
+        columns = self._columns(matched, shown, model, params)
+        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(ours))]
+        return Scored(rows, matched.x.to(truth.x.device), ours.tolist())
 
     def _columns(
         self, matched: Batch, truth: Batch, model: Classifier, params: Params

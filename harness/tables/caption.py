@@ -79,6 +79,10 @@ def knowledge(config: Mapping[str, Any]) -> str:
         known.append("the true labels")
     if granted.get("defense"):
         known.append("the kind of the defence")
+    if granted.get("order"):
+        known.append("the order of the client's steps")
+    if granted.get("public"):
+        known.append("public images with labels")
     prior = config.get("prior", {})
     name = config.get("choices", {}).get("prior") or "none"
     if name != "none":

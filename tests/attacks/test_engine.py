@@ -12,7 +12,7 @@ from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.variables import Layout, Variables
-from harness.core import Batch, Observation, Params, Problem, component
+from harness.core import Batch, Observation, Params, Problem, Unreadable, component
 from tests.conftest import Observe
 
 
@@ -157,3 +157,38 @@ def test_slots_come_back_when_more_problems_are_ready(
         assert torch.equal(found.x, alone[found.problem].x)
         assert found.trace == alone[found.problem].trace
     assert sorted(finished) == list(range(10))
+
+
+@component
+class Choosy(Bowl):
+    """Makes nothing of a problem whose scale is zero."""
+
+    def prepare(self, observation: Observation) -> Params:
+        if float(observation.update["scale"]) == 0:
+            raise Unreadable("there is nothing to read")
+        return {}
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+@pytest.mark.parametrize("scales", [(0, 1, 1), (1, 0, 1), (0, 0, 0), (1, 1, 0)], ids=str)
+def test_what_can_not_be_read_fails_alone(
+    observe: Observe, batch: Batch, slots: int, scales: tuple[int, ...]
+) -> None:
+    problems = [bowl(observe, batch, k, scale) for k, scale in enumerate(scales)]
+    found = {f.problem: f for f in Choosy(optimizer=Adam(lr=0.05), steps=3, slots=slots)(problems)}
+    assert [found[k].status for k in range(3)] == ["budget" if scale else "failed" for scale in scales]
+    assert all(torch.isfinite(each.x).all() for each in found.values())
+
+
+def test_a_problem_may_wait_for_one_that_fails(observe: Observe, batch: Batch) -> None:
+    done: list[int] = []
+
+    def problems() -> Iterator[Problem | None]:
+        for k in range(3):
+            yield bowl(observe, batch, k, 0)
+            while len(done) <= k:
+                yield None
+
+    for found in Choosy(optimizer=Adam(lr=0.05), steps=3)(problems()):
+        done.append(found.problem)  # noqa: PERF401 - the generator above reads it meanwhile
+    assert done == [0, 1, 2]

@@ -16,6 +16,7 @@ from harness.core import (
     Normalize,
     Observation,
     Protocol,
+    Unreadable,
     UserError,
 )
 from harness.federated.fedavg import FedAvg
@@ -214,7 +215,7 @@ def test_an_update_without_a_usable_head_is_an_error(rule: LabelInference) -> No
     broken = observation.update | {
         name: torch.full_like(observation.update[name], torch.nan) for name in head
     }
-    with pytest.raises(ValueError, match="is not finite"):
+    with pytest.raises(Unreadable, match="is not finite"):
         rule.labels(replace(observation, update=broken))
 
 

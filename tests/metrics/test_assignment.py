@@ -77,14 +77,16 @@ def test_more_or_fewer_reconstructions_than_images(m: int, n: int) -> None:
             assert torch.equal(found[j], truth[i])
 
 
-def test_surplus_reconstructions_are_ignored_and_missing_ones_are_an_error() -> None:
+def test_what_is_left_over_on_either_side_is_not_scored() -> None:
     truth = Batch(images(2), torch.tensor([0, 1]))
     surplus = Batch(torch.cat([images(3, seed=5), truth.x]), torch.tensor([7, 7, 7, 0, 1]))
     scored = SCORES(surplus, truth, MODEL, PARAMS)
     assert torch.equal(scored.matched, truth.x)
     assert [row["label_inferred"] for row in scored.rows] == [0, 1]
-    with pytest.raises(ValueError, match="1 reconstructions of 2 images"):
-        SCORES(Batch(truth.x[:1], truth.y[:1]), truth, MODEL, PARAMS)
+    fewer = SCORES(Batch(truth.x[1:], truth.y[1:]), truth, MODEL, PARAMS)
+    assert fewer.positions == [1]
+    assert torch.equal(fewer.matched, truth.x[1:])
+    assert [(row["label"], row["exact"]) for row in fewer.rows] == [(1, True)]
 
 
 def test_a_row_has_plain_values() -> None:

@@ -13,7 +13,8 @@ from harness.attacks.solvers.evaluator import Setting
 from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select
 from harness.attacks.solvers.variables import Layout, Variables
-from harness.core import Observation, Params, Reconstruction, Status
+from harness.core import Observation, Params, Reconstruction, Status, Unreadable
+from harness.log import warn
 
 if TYPE_CHECKING:
     from harness.attacks.optimization import OptimizationAttack
@@ -85,17 +86,17 @@ class Engine:
     def __init__(self, attack: "OptimizationAttack") -> None:
         self.attack = attack
         self.budget = attack.steps * attack.evaluations_per_step
+        self.searches: list[Search | None] = []
+        self.slots = 1
 
     def run(self, jobs: Iterator[Job | None]) -> Iterator[tuple[Any, Reconstruction]]:
-        """Carry out all jobs, in any order. None in the queue: nothing is ready before something has finished."""
+        """Carry out all jobs, in any order. None in the queue: nothing is ready before something has finished.
+
+        A job whose update says nothing to the attack comes back at once, with status failed.
+        """
         reuse_freed_memory()
         queue = Queue(jobs)
-        first = queue.next()
-        if first is None:
-            queue.check()
-            return
-        self._start(first)
-        self._refill(queue)
+        yield from self._refill(queue)
         while any(self.searches):
             loss, gradient = self._evaluate()
             empty = self._empty()
@@ -103,34 +104,43 @@ class Engine:
             self._step(loss, gradient)
             yield from self._stalled()
             if self._empty() != empty:
-                self._refill(queue)
+                yield from self._refill(queue)
 
-    def _start(self, first: Job) -> None:
-        """Make the slots, to measure for the first job, and load it."""
-        start = self._initial(first)
-        self.layout = Layout({name: value.shape for name, value in start.items()})
-        x, known = self.layout.flatten(start), self.attack.prepare(first.observation)
-        setting = Setting(self.attack, self.layout, first.observation, known)
-        self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots)
-        self.searches: list[Search | None] = [None] * self.slots
-        self.x = x.new_zeros(self.slots, self.layout.size)
-        self.best = torch.zeros_like(self.x)
-        """The points with the lowest losses so far [S, size]."""
-        self.best_loss = x.new_zeros(self.slots)
-        self.state = self.attack.optimizer.start(self.slots, self.layout.size, x.device, x.dtype)
-        self._load(0, first, x, known)
-
-    def _refill(self, queue: Queue) -> None:
+    def _refill(self, queue: Queue) -> Iterator[tuple[Any, Reconstruction]]:
         """Load jobs, as far as the queue has some ready and there are slots."""
         while len(self.searches) - len(self._empty()) < self.slots:
             job = queue.next()
             if job is None:
                 break
-            x = self.layout.flatten(self._initial(job))
-            self._load(self._free(), job, x, self.attack.prepare(job.observation))
+            try:
+                known = self.attack.prepare(job.observation)
+            except Unreadable as error:
+                warn(str(error))
+                yield job.key, _failed(job.observation)
+                continue
+            self._admit(job, known)
         if not any(self.searches):
             queue.check()
         self._narrow()
+
+    def _admit(self, job: Job, known: Params) -> None:
+        """Load a job into a slot; the first one makes the slots, to measure."""
+        start = self._initial(job)
+        if not self.searches:
+            self._make(job, start, known)
+        self._load(self._free(), job, self.layout.flatten(start), known)
+
+    def _make(self, first: Job, start: Variables, known: Params) -> None:
+        self.layout = Layout({name: value.shape for name, value in start.items()})
+        x = self.layout.flatten(start)
+        setting = Setting(self.attack, self.layout, first.observation, known)
+        self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots)
+        self.searches = [None] * self.slots
+        self.x = x.new_zeros(self.slots, self.layout.size)
+        self.best = torch.zeros_like(self.x)
+        """The points with the lowest losses so far [S, size]."""
+        self.best_loss = x.new_zeros(self.slots)
+        self.state = self.attack.optimizer.start(self.slots, self.layout.size, x.device, x.dtype)
 
     def _free(self) -> int:
         """An empty slot; where there is none, twice as many slots as before."""
@@ -236,3 +246,16 @@ class Engine:
             evaluations=search.evaluations,
             trace=search.trace,
         )
+
+
+def _failed(observation: Observation) -> Reconstruction:
+    """What stands for a search that could not begin: grey images that are never scored."""
+    return Reconstruction(
+        x=torch.full((observation.n, *observation.shape), 0.5),
+        y=torch.full((observation.n,), -1),
+        loss=math.nan,
+        score=math.inf,
+        status="failed",
+        iterations=0,
+        evaluations=0,
+    )

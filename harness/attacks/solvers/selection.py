@@ -56,8 +56,14 @@ def automatic(setting: Setting, x: Tensor) -> EngineName:
 
 
 def vectorizable(setting: Setting) -> bool:
-    """Whether vmap can run the loss: none of its parts may depend on the values of tensors for its course."""
+    """Whether vmap can run the loss: none of its parts may depend on the values of tensors for its course.
+
+    Nor on what is no tensor and each client's own: the order of its steps, or how many images it holds beside those
+    that are looked for.
+    """
     observation: Observation = setting.observation
+    if observation.knowledge.order is not None or observation.n != observation.examples:
+        return False
     networks: list[nn.Module] = [observation.model]
     if observation.knowledge.prior is not None:
         networks.append(observation.knowledge.prior)
