@@ -18,7 +18,7 @@ $(error JOBS=$(JOBS): say how many processes, 1 or more)
 endif
 PARALLEL := $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
 
-.PHONY: help setup test lint smoke table3 dlgfb tables publish bench data dashboard wandb-sync clean
+.PHONY: help setup test lint smoke table3 dlgfb tables report publish bench data dashboard wandb-sync clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 bench: $(READY)  ## the engine beside the authors' way, one image at a time: PROBLEMS=n ONLY="part ..." DATA=folder
 	@OMP_NUM_THREADS=1 $(if $(DATA),HARNESS_DATA=$(DATA)) $(VENV)/bin/python -m harness.bench \
 		--problems $(PROBLEMS) $(if $(ONLY),--only $(ONLY))
+
+report: $(READY)  ## one static site of all results, runs and images: results/site/index.html
+	@$(VENV)/bin/python -m harness.report --runs $(RUNS)
 
 publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results/
 	@$(VENV)/bin/python -m harness.publish $(TABLE)

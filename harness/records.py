@@ -80,6 +80,11 @@ class Store:
         """
         return load_file(str(self.root / identity / "reconstructions.safetensors"))
 
+    def traces(self, identity: str) -> dict[int, Trace]:
+        """The course of the loss of a finished run, by problem."""
+        lines = (self.root / identity / "traces.jsonl").read_text(encoding="utf-8").splitlines()
+        return {line["problem"]: line["trace"] for line in map(json.loads, lines)}
+
     def frame(self) -> "pandas.DataFrame":
         """One line per image of every finished run, its configuration in flat columns.
 

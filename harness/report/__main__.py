@@ -1,0 +1,37 @@
+"""Build the site of all results: `make report`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 2 for a user error."""
+    parser = argparse.ArgumentParser(prog="python -m harness.report", description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results"), help="what was made here")
+    parser.add_argument("--published", type=Path, default=Path("experiments/results"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--to", type=Path, help="default: site in the results")
+    options = parser.parse_args(arguments)
+    from harness.report.site import build
+
+    begun = time.perf_counter()
+    try:
+        built = build(
+            options.to or options.results / "site", options.results, options.published, options.runs
+        )
+    except UserError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    spent = time.perf_counter() - begun
+    print(f"{built.results} results and {built.runs} runs in {spent:.1f} s", file=sys.stderr)
+    print(built.index)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+// A click on a cell of a table: its numbers in full, and the runs behind it.
+"use strict";
+
+{
+  const { element, link, number, state, table } = report;
+  const cells = JSON.parse(document.getElementById("cells").textContent);
+  const dialog = document.getElementById("cell");
+
+  const interval = ({ low, high, digits }) => (low === null || low === undefined ? "-" : `${number(low, digits)} to ${number(high, digits)}`);
+  const difference = ({ mean, published, digits }) =>
+    mean == null || published == null ? "-" : `${mean >= published ? "+" : ""}${number(mean - published, digits)}`;
+
+  const numbers = (cell) =>
+    table(
+      ["metric", "measured", "std", "95 % interval", "images", "paper", "difference"],
+      cell.metrics.map((metric) => [
+        `${metric.title} ${metric.higher ? "↑" : "↓"}`,
+        [number(metric.mean, metric.digits), metric.mean],
+        [number(metric.std, metric.digits), metric.std],
+        [interval(metric), metric.low],
+        [String(metric.n ?? 0), metric.n],
+        [number(metric.published, metric.digits), metric.published],
+        [difference(metric), null],
+      ]),
+    );
+
+  const pictures = (run) =>
+    element(
+      "a",
+      { href: link("run.html", { run: run.id }) },
+      element("img", {
+        class: "strip",
+        alt: `Originals above what was recovered by run ${run.id}`,
+        src: `${document.body.dataset.root}runs/${run.id}.png`,
+      }),
+    );
+
+  const behind = (run) =>
+    element(
+      "li",
+      {},
+      element("p", {}, `Seed ${run.seed}, run `, element("code", {}, run.id)),
+      run.here
+        ? element(
+            "p",
+            {},
+            element("a", { class: "button", href: link("run.html", { run: run.id }) }, "Images, loss, rows, config"),
+            " ",
+            element("a", { class: "button", href: link("runs.html", { a: run.id }) }, "Compare with another"),
+          )
+        : element("p", { class: "hint" }, run.finished ? "This run is not in the runs that the report was built from." : "Not finished."),
+      run.here ? pictures(run) : null,
+      element("details", {}, element("summary", {}, "Overrides that make it"), element("pre", {}, run.overrides.join("\n"))),
+    );
+
+  const close = () => state.write({ row: null, column: null });
+
+  const show = (cell) => {
+    dialog.replaceChildren(
+      element("button", { class: "close", type: "button", "aria-label": "Close", click: close }, "×"),
+      element("h2", { id: "cell-title" }, `${cell.row} × ${cell.column}`),
+      numbers(cell),
+      element("h3", {}, cell.runs.length === 1 ? "The run behind it" : "The runs behind it"),
+      cell.runs.length ? element("ul", { class: "behind" }, cell.runs.map(behind)) : element("p", {}, "None is known."),
+    );
+    if (!dialog.open) dialog.showModal();
+  };
+
+  dialog.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    close();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) close();
+  });
+  for (const anchor of document.querySelectorAll("table.cells td a")) {
+    anchor.addEventListener("click", (event) => {
+      event.preventDefault();
+      state.write(Object.fromEntries(new URLSearchParams(anchor.hash.slice(1))));
+    });
+  }
+  state.follow(({ row, column }) => {
+    const cell = cells.find((found) => found.row === row && found.column === column);
+    if (cell) show(cell);
+    else if (dialog.open) dialog.close();
+  });
+}

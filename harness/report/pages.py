@@ -1,0 +1,148 @@
+"""The pages of the site, from templates that escape whatever they are given."""
+
+import csv
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import jinja2
+from markupsafe import Markup
+
+from harness.core import Record
+from harness.files import to_json
+from harness.report import texts as markdown
+from harness.report.results import Result
+from harness.report.runs import Place, settings
+from harness.tables.view import number
+
+TEMPLATES = Path(__file__).parent / "templates"
+HEADLINE = {
+    "psnr_unit": "PSNR (dB)",
+    "ssim": "SSIM",
+    "lpips_vgg": "LPIPS",
+    "success": "success",
+    "seconds": "s / image",
+}
+"""Metrics by which the list of runs can be sorted; the page of a run has all."""
+CHOSEN = ("dataset", "model", "fl", "attack", "defense", "scale")
+"""Groups by which the list of runs can be filtered."""
+LINES = 1000
+"""A longer CSV file is shown up to here; the link beside it leads to all of it."""
+
+
+def overview(root: str, results: Sequence[Result], texts: Mapping[str, str], runs: int) -> str:
+    """Every result, those of one table together."""
+    families: dict[str, list[Result]] = {}
+    for result in results:
+        families.setdefault(result.title, []).append(result)
+    return _render("overview.html", root, families=families, texts=texts, runs=runs)
+
+
+def result(root: str, result: Result, known: Collection[str]) -> str:
+    """One table with its numbers, claims, figures and texts; `known` are the runs that have a page."""
+    return _render(
+        "result.html",
+        root,
+        result=result,
+        cells=_cells(result, known),
+        texts=[markdown.render(path.read_text(encoding="utf-8")) for path in result.texts],
+        tables={path.name: _table(path) for path in result.tables},
+        provenance={
+            name: value for name, value in result.provenance.items() if name not in ("cells", "caption")
+        },
+    )
+
+
+def text(root: str, title: str, text: str) -> str:
+    """What somebody wrote about results."""
+    return _render("text.html", root, title=title, text=markdown.render(text))
+
+
+def runs(root: str, records: Sequence[Record], places: Mapping[str, Sequence[Place]]) -> str:
+    """Every run in one table."""
+    chosen = {r.id: {group: r.config.get("choices", {}).get(group, "") for group in CHOSEN} for r in records}
+    facets = {group: sorted({choices[group] for choices in chosen.values()}) for group in CHOSEN}
+    return _render(
+        "runs.html",
+        root,
+        records=records,
+        chosen=chosen,
+        facets={group: names for group, names in facets.items() if len(names) > 1},
+        differing=settings(records),
+        places=places,
+        headline=HEADLINE,
+    )
+
+
+def run(root: str) -> str:
+    """The page on which a script draws the run that the address names."""
+    return _render("run.html", root)
+
+
+def compare(root: str) -> str:
+    """The page on which a script draws two runs side by side."""
+    return _render("compare.html", root)
+
+
+def script(identity: str, data: Mapping[str, Any]) -> str:
+    """A run's data as a script, since a page on the disk may not read other files."""
+    return f"report.receive({_data(identity)}, {_data(data)});\n"
+
+
+def _cells(result: Result, known: Collection[str]) -> list[dict[str, Any]]:
+    """What a click on a cell shows: all metrics of a row and column, and the runs behind them."""
+    if result.document is None:
+        return []
+    sections, columns = result.document.sections, result.document.columns
+    rows = [name for name, _ in sections[0].rows] if sections else []
+    behind: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for cell in result.cells:
+        run = {"id": cell["run"], "seed": cell["seed"], "finished": cell["finished"]}
+        run |= {"here": cell["run"] in known, "overrides": cell["overrides"]}
+        behind.setdefault((cell["row"], cell["column"]), []).append(run)
+    return [
+        {
+            "row": row,
+            "column": column,
+            "metrics": [
+                {"title": s.metric.title, "digits": s.metric.digits, "higher": s.metric.higher_is_better}
+                | (vars(found) if (found := result.numbers.get((row, column, s.name))) else {})
+                for s in sections
+            ],
+            "runs": behind.get((row, column), []),
+        }
+        for row in rows
+        for column in columns
+    ]
+
+
+def _table(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[: LINES + 1]
+
+
+def _render(template: str, root: str, **values: object) -> str:
+    return _environment().get_template(template).render(root=root, **values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data": _data, "link": quote, "query": urlencode, "number": number}
+    return environment
+
+
+def _data(value: object) -> Markup:
+    """JSON that can stand in a script element: no sign in it can end the element."""
+    text = to_json(value)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)

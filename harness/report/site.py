@@ -1,0 +1,120 @@
+"""Build the site: a page per result, a file of data per run, and the pages that bring them together."""
+
+import functools
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from harness.core import Record, UserError
+from harness.progress import task
+from harness.records import Store
+from harness.report import pages
+from harness.report.results import FOLDERS, MARK, Result, find
+from harness.report.runs import Place, page_data
+
+ASSETS = Path(__file__).parent / "assets"
+
+Places = Mapping[str, Sequence[Place]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was built."""
+
+    index: Path
+    results: int
+    runs: int
+
+
+def build(to: Path, results: Path, published: Path, runs: Path) -> Site:
+    """Write the whole site anew, and only then put it in the place of the old one.
+
+    Raises UserError when there is nothing to show, or when `to` holds something else than a site.
+    """
+    if to.exists() and not (to / MARK).exists():
+        raise UserError(f"{to} is there and is no report: say another place with --to")
+    found = [*find(results, "made here"), *find(published, "published")]
+    store = Store(runs)
+    records = store.records()
+    if not found and not records:
+        raise UserError(f"nothing to show in {results}, {published} and {runs}: say make table3 first")
+    fresh = to.with_name(f".{to.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        _write(fresh, found, store, records, published)
+        shutil.rmtree(to, ignore_errors=True)
+        fresh.rename(to)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return Site(to / "index.html", len(found), len(records))
+
+
+def _write(
+    to: Path, results: Sequence[Result], store: Store, records: Sequence[Record], published: Path
+) -> None:
+    to.mkdir(parents=True)
+    (to / MARK).touch()
+    shutil.copytree(ASSETS, to / "assets")
+    places = _places(results)
+    _runs(to, store, records, places)
+    known = {record.id for record in records}
+    for result in results:
+        _page(to, f"{result.folder}/index.html", functools.partial(pages.result, result=result, known=known))
+        for file in (*result.figures, *result.tables, *filter(None, [result.gallery])):
+            shutil.copyfile(file, to / result.folder / file.name)
+    texts = _texts(to, published, results)
+    overview = functools.partial(pages.overview, results=results, texts=texts, runs=len(records))
+    _page(to, "index.html", overview)
+    _page(to, "runs.html", functools.partial(pages.runs, records=records, places=places))
+    _page(to, "run.html", pages.run)
+    _page(to, "compare.html", pages.compare)
+
+
+def _page(to: Path, place: str, render: Callable[[str], str]) -> None:
+    """Write a page; it is rendered with the way from it to the site's root."""
+    path = to / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render("../" * place.count("/")), encoding="utf-8")
+
+
+def _places(results: Sequence[Result]) -> Places:
+    """The cells of tables behind which each run stands."""
+    found: dict[str, list[Place]] = defaultdict(list)
+    for result in results:
+        for cell in result.cells:
+            table = f"{result.title}, {result.name}"
+            place = Place(result.address, table, cell["row"], cell["column"], cell["seed"])
+            found[cell["run"]].append(place)
+    return found
+
+
+def _runs(to: Path, store: Store, records: Sequence[Record], places: Places) -> None:
+    (to / "runs").mkdir()
+    with task("report", len(records)) as bar:
+        for record in records:
+            data, picture = page_data(store, record, places.get(record.id, ()))
+            (to / "runs" / f"{record.id}.js").write_text(pages.script(record.id, data), encoding="utf-8")
+            picture.save(to / "runs" / f"{record.id}.png")
+            bar.advance("")
+
+
+def _texts(to: Path, published: Path, results: Sequence[Result]) -> dict[str, str]:
+    """Write a page for each text about published results. Returns their titles by address."""
+    families = {result.directory.parent for result in results}
+    written = {path: f"{path.stem}.html" for path in sorted(published.glob("*.md"))}
+    written |= {
+        path: f"{path.parent.name}/index.html"
+        for path in sorted(published.glob("*/README.md"))
+        if path.parent in families
+    }
+    titles = {}
+    for path, place in written.items():
+        text = path.read_text(encoding="utf-8")
+        title = text.partition("\n")[0].lstrip("# ")
+        address = f"{FOLDERS['published']}/{place}"
+        _page(to, address, functools.partial(pages.text, title=title, text=text))
+        titles[quote(address)] = title
+    return titles
