@@ -10,7 +10,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.errors import CellsFailed, UserError, explain_composition
+from harness import interruption
+from harness.errors import CellsFailed, UserError, explain_composition, explain_failure, out_of_memory
 from harness.schema import CONF, prepare_hydra
 
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
@@ -40,7 +41,9 @@ def main() -> None:
 def guarded(command: Callable[[], object]) -> int:
     """Run a command; the exit status says how it went, stderr says why."""
     try:
-        command()
+        with interruption.listening():
+            command()
+            interruption.check()
     except UserError as error:
         return complain(str(error), USER_ERROR)
     except CellsFailed as error:
@@ -49,9 +52,11 @@ def guarded(command: Callable[[], object]) -> int:
         cause = error.__cause__
         text = str(cause) if isinstance(cause, UserError) else explain_composition(error)
         return complain(text, USER_ERROR)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, interruption.Interrupted):
         return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
-    except Exception:  # noqa: BLE001 - the last resort of the command line
+    except Exception as error:  # noqa: BLE001 - the last resort of the command line
+        if out_of_memory(error):
+            return complain(explain_failure(error), FAILURE)
         traceback.print_exc()
         return FAILURE
     return 0

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ class CellsFailed(Exception):
     """Some cells of a table could not be computed: the table is rendered without them, exit status 1."""
 
 
+def warn(message: str) -> None:
+    """One line on stderr, for what the user should know although the work goes on."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest of the allowed words, else what there is."""
     choices = sorted(set(allowed))
@@ -31,6 +37,22 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; there is {', '.join(choices)}" if choices else ""
+
+
+def explain_failure(error: BaseException) -> str:
+    """What went wrong, in one line; with what can be done about it where the machine has too little memory."""
+    first = next(iter(str(error).splitlines()), "")
+    if not out_of_memory(error):
+        return f"{type(error).__name__}: {first}"
+    amount = re.search(r"allocate (\d[\d.]* ?\w+)", str(error))
+    asked = f" ({amount[1]} asked for)" if amount else ""
+    return f"out of memory{asked}: lower attack.slots, fl.batch_size, the model's width or JOBS"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has an exception of its own for GPUs only."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) -> str:

@@ -1,20 +1,56 @@
 """Files that are there whole or not at all, and strict JSON."""
 
+import errno
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from harness.errors import UserError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises UserError, naming the path and what to do, where the system lets nothing more be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        remedy = "choose another place: paths.runs=FOLDER, paths.results=FOLDER"
+        if error.errno in FULL:
+            remedy = "make room and say the same command again, which goes on from what is stored"
+        raise UserError(f"can't write {path} ({reason}): {remedy}") from error
+
+
+def check_writable(directory: Path) -> None:
+    """Raises UserError unless files can be written to a directory, which is made where it is not there."""
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    probe = directory / "probe"
+    write_atomically(probe, b"")
+    probe.unlink()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the process dies."""
+    """Write a file so that it is there whole or not at all, whenever the process dies.
+
+    Raises UserError where it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with writing(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # on a full disk what was half written is in the way
+            raise
 
 
 def to_json(value: object, indent: int | None = None) -> str:

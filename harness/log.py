@@ -1,6 +1,5 @@
 """What a run tells the outside while it works: the abstract logger, and the one that says nothing."""
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Self
 from typing_extensions import override
 
 from harness.core import Component, Record, component
+from harness.errors import warn as warn
 from harness.records import IDENTITY, Row, Trace
 
 
@@ -101,8 +101,3 @@ def curve(trace: Trace, points: int | None = None) -> list[tuple[int, dict[str, 
     if points is None or len(found) <= points:
         return found
     return [found[round(k * (len(found) - 1) / (points - 1))] for k in range(points)]
-
-
-def warn(message: str) -> None:
-    """One line on stderr, for what the user should know although the run goes on."""
-    print(f"warning: {message}", file=sys.stderr)

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, cat
 
 from harness.core import Record, UserError
-from harness.files import to_json, write_atomically
+from harness.errors import warn
+from harness.files import to_json, write_atomically, writing
+from harness.journal import Row as Row
+from harness.journal import decode, encode
 
-Row = dict[str, Any]
 Trace = list[dict[str, float]]
 
 
@@ -28,7 +30,8 @@ class Run:
         self.directory = directory
         self._journal = directory / "rows.jsonl"
         self._parts = directory / "parts"
-        self._parts.mkdir(parents=True, exist_ok=True)
+        with writing(directory):
+            self._parts.mkdir(parents=True, exist_ok=True)
         self._lock = self._acquire()
         if (directory / "result.json").exists():  # since it was last looked at, before the lock was ours
             self._lock.close()
@@ -51,7 +54,8 @@ class Run:
 
     def _acquire(self) -> IO[str]:
         """One writer at a time; the system gives the lock back when a process dies, however it dies."""
-        file = (self.directory / ".lock").open("w")
+        with writing(self.directory):
+            file = (self.directory / ".lock").open("w")
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -62,29 +66,29 @@ class Run:
     def _recover(self) -> list[Row]:
         """The rows of whole problems. What a kill tore off (half a line, half a batch) is dropped."""
         content = self._journal.read_bytes() if self._journal.exists() else b""
-        rows: dict[tuple[int, int], Row] = {}
-        for line in content.splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break
-            row = json.loads(line)
-            rows.setdefault((row["problem"], row["image"]), row)
-        counts = Counter(problem for problem, _ in rows)
-        sizes = {problem: self._size(problem) for problem in counts}
-        kept = [row for (problem, _), row in rows.items() if counts[problem] == sizes[problem]]
-        if _lines(kept) != content:
-            write_atomically(self._journal, _lines(kept))
+        rows, broken = decode(content)
+        images: dict[int, set[int]] = defaultdict(set)
+        for row in rows:
+            images[row["problem"]].add(row["image"])
+        whole = {problem for problem, found in images.items() if found == self._stored(problem)}
+        kept = [row for row in rows if row["problem"] in whole]
+        if broken or len(kept) < len(rows):
+            lost = f"{broken} broken lines, {len(images) - len(whole)} problems that are not whole"
+            warn(f"{self._journal}: dropped {lost}; what they held is computed again")
+        if encode(kept) != content:
+            write_atomically(self._journal, encode(kept))
         return kept
 
     def _part(self, problem: int) -> Path:
         return self._parts / f"{problem}.safetensors"
 
-    def _size(self, problem: int) -> int | None:
-        """How many images the stored part of a problem holds; None when it is missing or broken."""
+    def _stored(self, problem: int) -> set[int]:
+        """The images that the stored part of a problem holds; none when it is missing or broken."""
         try:
             with safe_open(str(self._part(problem)), framework="pt") as part:
-                return int(part.get_slice("truth").get_shape()[0])
+                return set(range(part.get_slice("truth").get_shape()[0]))
         except (OSError, SafetensorError):
-            return None
+            return set()
 
     def unclamped(self, problem: int) -> Tensor:
         """The images [n, c, h, w] of a finished problem as the search left them, where they were given."""
@@ -114,8 +118,8 @@ class Run:
         plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in tensors.items()}
         write_atomically(self._part(problem), save(plain, metadata={"trace": to_json(trace)}))
         new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
-        with self._journal.open("ab") as file:
-            file.write(_lines(new))
+        with writing(self._journal), self._journal.open("ab") as file:
+            file.write(encode(new))
             file.flush()
             os.fsync(file.fileno())
         self._rows += [json.loads(to_json(row)) for row in new]
@@ -131,7 +135,7 @@ class Run:
         parts = [load_file(str(self._part(problem))) for problem in problems]
         images = {name: cat([part[name] for part in parts]) for name in parts[0]}
         traces = "".join(to_json({"problem": p, "trace": self._trace(p)}) + "\n" for p in problems)
-        write_atomically(self._journal, _lines(rows))
+        write_atomically(self._journal, encode(rows))
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
         scores = [row.get("psnr_unit") for row in rows]
@@ -154,7 +158,3 @@ class Run:
         with safe_open(str(self._part(problem)), framework="pt") as part:
             trace: Trace = json.loads(part.metadata()["trace"])
         return trace
-
-
-def _lines(rows: Sequence[Row]) -> bytes:
-    return "".join(to_json(row) + "\n" for row in rows).encode()

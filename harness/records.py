@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from harness.core import Record
+from harness.core import Record, UserError
+from harness.journal import decode
 from harness.recording import Row as Row
 from harness.recording import Run as Run
 from harness.recording import Trace as Trace
@@ -50,14 +52,18 @@ class Store:
         self.root = Path(root)
 
     def load(self, identity: str) -> Record | None:
-        """The record of a finished run; None when it is not finished or was never begun."""
+        """The record of a finished run; None when it is not finished or was never begun.
+
+        Raises UserError when its files are damaged.
+        """
         directory = self.root / identity
         result = directory / "result.json"
         if not result.exists():
             return None
-        content = json.loads(result.read_text(encoding="utf-8"))
-        lines = (directory / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-        return Record(rows=[json.loads(line) for line in lines], **content)
+        try:
+            return _read(directory)
+        except (OSError, ValueError, TypeError) as error:
+            raise _damaged(directory, error) from error
 
     def open(self, identity: str, config: Mapping[str, Any]) -> Run:
         """Begin a run, or go on with one that was interrupted.
@@ -78,7 +84,11 @@ class Store:
 
         Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search.
         """
-        return load_file(str(self.root / identity / "reconstructions.safetensors"))
+        directory = self.root / identity
+        try:
+            return load_file(str(directory / "reconstructions.safetensors"))
+        except (OSError, SafetensorError) as error:
+            raise _damaged(directory, error) from error
 
     def traces(self, identity: str) -> dict[int, Trace]:
         """The course of the loss of a finished run, by problem."""
@@ -98,6 +108,21 @@ class Store:
             for row in record.rows
         ]
         return pandas.DataFrame(lines)
+
+
+def _read(directory: Path) -> Record:
+    content = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    rows, broken = decode((directory / "rows.jsonl").read_bytes())
+    record = Record(rows=rows, **content)
+    stored = sum(record.summary.get("status", {}).values()) or len(rows)
+    if broken or not rows or len(rows) != stored:
+        raise ValueError(f"rows.jsonl: {len(rows)} of {stored} rows, {broken} broken lines")
+    return record
+
+
+def _damaged(directory: Path, error: Exception) -> UserError:
+    problem = next(iter(str(error).splitlines()), type(error).__name__)
+    return UserError(f"{directory} is damaged ({problem}): delete it, and the same command computes it again")
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
+from harness import interruption
 from harness.clients import Client, Clients
 from harness.config import Experiment
 from harness.core import Batch, Reconstruction, Record
@@ -34,6 +35,7 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     found = {experiment.id: store.load(experiment.id) for experiment in experiments}
     pending = {e.id: e for e in experiments if found[e.id] is None}
     if pending:
+        interruption.check()
         found |= {record.id: record for record in _carry_out(store, list(pending.values()))}
     return [record for experiment in experiments if (record := found[experiment.id])]
 
@@ -52,8 +54,11 @@ def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Reco
                 if one.done:
                     at_work.remove(one)
                     yield _finish(one)
-        for one in at_work:  # stored whole, but killed before it was finished
-            yield _finish(one)
+        for one in at_work:
+            if one.done:  # stored whole, but killed before it was finished
+                yield _finish(one)
+        if not all(one.done for one in at_work):
+            interruption.check()
 
 
 def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:

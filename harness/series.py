@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from harness import interruption
 from harness.clients import Client, Clients
 from harness.config import Experiment
 from harness.core import Attack, Problem, Reconstruction, generator
@@ -78,7 +79,8 @@ def outcome(stored: Run, problem: int) -> Outcome:
 def invert(attack: Attack, series: Sequence[Series]) -> Iterator[tuple[Series, Client, Reconstruction]]:
     """Attack the clients of all series in one call of an attack, yielding each result as it comes.
 
-    What comes must be stored before the next result is asked for.
+    What comes must be stored before the next result is asked for. An interruption ends the problems, not those
+    that are under way.
     """
     under_way: dict[int, tuple[Series, Client]] = {}
     # Those that must wait for results come first: they are what takes longest.
@@ -86,7 +88,7 @@ def invert(attack: Attack, series: Sequence[Series]) -> Iterator[tuple[Series, C
 
     def problems() -> Iterator[Problem | None]:
         count = 0
-        while left := [one for one in waiting if not one.exhausted]:
+        while not interruption.requested() and (left := [one for one in waiting if not one.exhausted]):
             found = next(((one, client) for one in left if (client := one.next())), None)
             if found is None:
                 yield None

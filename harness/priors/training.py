@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
+from harness import interruption
 from harness.core import UserError, derive_seed, generator
 from harness.priors.networks import ConvolutionalGenerator, critic
 from harness.priors.wgan_gp import WGANGP
@@ -143,6 +144,7 @@ class Progress(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Draw, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, Adversaries)
+        interruption.check()  # the next start goes on from the last checkpoint
         if batch_idx % 20 == 0:  # reading the number makes a GPU wait
             self.postfix = f"Wasserstein estimate {float(pl_module.distance):.1f}"
         self.bar.advance(self.postfix)
@@ -187,7 +189,10 @@ def train(
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        trainer.fit(module, ckpt_path=checkpoint if done else None, weights_only=True)
+        try:
+            trainer.fit(module, ckpt_path=checkpoint if done else None, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
+            raise KeyboardInterrupt from error
     network.load_state_dict(module.average.state_dict())
 
 
@@ -197,8 +202,9 @@ def finished_steps(checkpoint: Path, prior: WGANGP) -> int:
         return 0
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        steps = int(content["global_step"])
+    except (RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError) as error:
         raise UserError(f"{checkpoint} is damaged: delete it to train the prior from the start") from error
-    done = int(content["global_step"]) // (prior.critic_steps + 1)  # it counts the steps of both optimisers
+    done = steps // (prior.critic_steps + 1)  # it counts the steps of both optimisers
     print(f"prior: going on from step {done:,} of {prior.steps:,}", file=sys.stderr, flush=True)
     return done
