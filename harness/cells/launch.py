@@ -6,9 +6,11 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from harness import interruption
 from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask
 from harness.cells.watch import Tell, watch
+from harness.files import check_writable
 from harness.records import Store
 
 
@@ -24,6 +26,7 @@ def launch(
     pending = {identity: cell for identity, cell in runs.items() if store.load(identity) is None}
     if not pending:
         return None
+    check_writable(store.root)
     check_data(plan.values())
     jobs: dict[str, list[AnyCell]] = {}
     for cell in pending.values():
@@ -39,4 +42,6 @@ def launch(
         except RuntimeError as error:  # a worker was killed: joblib and submitit give up
             print(error, file=sys.stderr)
             return f"the launcher broke: {error}".splitlines()[0]
+        finally:
+            interruption.check()
     return None

@@ -15,6 +15,7 @@ from harness.cells.task import LOG, failure
 from harness.config import Experiment, Label
 from harness.core import Record
 from harness.errors import CellsFailed
+from harness.files import check_writable
 from harness.records import Store
 from harness.tables import spec
 from harness.tables.measurement import Outcome
@@ -42,6 +43,7 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
         for cell, experiment in compose(context, config, cells).items()
     }
     paths = next(iter(plan.values())).paths
+    check_writable(paths.results)
     store = Store(paths.runs)
     broken = launch(context, config, store, plan, table.name, partial(_news, table))
     outcomes = [_outcome(store, cell, plan, broken) for cell in plan]
