@@ -17,6 +17,7 @@ from harness.core import (
     Attack,
     Dataset,
     Defense,
+    LabelInference,
     Model,
     Prior,
     Protocol,
@@ -257,11 +258,26 @@ def check(experiment: Experiment) -> Experiment:
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
     check_start(experiment.start, experiment.attack)
+    check_labels(experiment)
     if experiment.knowledge.order and experiment.fl.dummies is not None:
         raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_labels(experiment: Experiment) -> None:
+    """Refuse a rule that needs what the attacker is not given. Raises UserError."""
+    granted = experiment.knowledge
+    for field in dataclasses.fields(experiment.attack):
+        rule = getattr(experiment.attack, field.name)
+        if not isinstance(rule, LabelInference) or granted.public or granted.labels:
+            continue
+        if rule.requires_public:
+            name = type(rule).__name__
+            raise UserError(
+                f"attack.{field.name}: {name} needs public images with labels: say knowledge.public=true"
+            )
 
 
 def check_start(start: StartPolicy, attack: Attack) -> None:

@@ -332,6 +332,9 @@ class Defense(Component, ABC):
 class LabelInference(Component, ABC):
     """A rule that reads off an update how many images of each class are behind it."""
 
+    requires_public: ClassVar[bool] = False
+    """Whether the rule can't answer without `Knowledge.public`."""
+
     @abstractmethod
     def counts(self, observation: Observation) -> Tensor:
         """How many of the client's examples have each class: [classes] int64, not negative, `examples` in all.

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.config import Experiment, compose
-from harness.core import Component
+from harness.core import Component, UserError
 from harness.priors.wgan_gp import WGANGP
 from harness.run import run
 
@@ -26,7 +26,7 @@ CITATION = re.compile(r"\b(19|20)\d\d\b|paper 00\d")
 def test_every_file_composes_and_builds(group: str, name: str) -> None:
     needs = ["prior=untrained"] if group == "attack" else []
     if group == "labels":
-        built = compose(f"labels@attack.labels={name}").attack.labels  # type: ignore[attr-defined]
+        built = compose(f"labels@attack.labels={name}", "knowledge.public=true").attack.labels  # type: ignore[attr-defined]
     else:
         built = getattr(compose(f"{group}={name}", *needs), group)
     assert type(built).__doc__
@@ -107,3 +107,14 @@ def test_every_attack_runs_and_is_deterministic(name: str, tmp_path: Path) -> No
     lines = (tmp_path / "one" / experiment.id / "traces.jsonl").read_text().splitlines()
     trace = json.loads(lines[0])["trace"]
     assert rows[0]["loss"] <= trace[0]["loss"]  # type: ignore[operator]
+
+
+def test_a_rule_that_needs_public_images_asks_for_them() -> None:
+    for rule in ("llg_plus", "rlu"):
+        chosen = ("attack=ig", f"labels@attack.labels={rule}")
+        with pytest.raises(
+            UserError, match=r"attack\.labels: \w+ needs public images .* say knowledge\.public=true"
+        ):
+            compose(*chosen)
+        compose(*chosen, "knowledge.public=true")
+        compose(*chosen, "knowledge.labels=true")  # which leave nothing to infer

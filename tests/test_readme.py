@@ -60,9 +60,9 @@ def test_the_example_attack_works_as_it_stands(observe: Observe, batch: Batch) -
     )
     exec(imports + example, names)
     from harness.attacks.solvers.adam import Adam
-    from harness.labels.llg import LLG
+    from harness.labels.llg_star import LLGStar
 
-    attack = names["Mine"](steps=5, optimizer=Adam(lr=0.1), labels=LLG())  # type: ignore[operator]
+    attack = names["Mine"](steps=5, optimizer=Adam(lr=0.1), labels=LLGStar())  # type: ignore[operator]
     (found,) = attack([Problem(0, observe(batch), seed=0)])
     assert bool(torch.isfinite(found.x).all())
     assert found.loss <= found.trace[0]["loss"]

@@ -16,7 +16,7 @@ def carry_out(path: Path, *overrides: str) -> Record:
 
 def test_an_update_that_has_exploded_is_a_labelled_failure(tmp_path: Path) -> None:
     record = carry_out(tmp_path, "fl=fedavg", "fl.lr=1e30", "attack=ig", "attack.labels.passes=2",
-                       "labels@attack.labels=llg")  # fmt: skip
+                       "labels@attack.labels=llg_star")  # fmt: skip
     assert record.rows
     assert {row["status"] for row in record.rows} == {"failed"}
     assert all(row["mse"] is None and row["label_inferred"] is None for row in record.rows)
@@ -24,7 +24,7 @@ def test_an_update_that_has_exploded_is_a_labelled_failure(tmp_path: Path) -> No
 
 
 def test_fewer_dummies_than_images_give_a_row_for_each_dummy(tmp_path: Path) -> None:
-    record = carry_out(tmp_path, "fl=fedavg", "fl.dummies=2", "attack=ig", "labels@attack.labels=llg",
+    record = carry_out(tmp_path, "fl=fedavg", "fl.dummies=2", "attack=ig", "labels@attack.labels=llg_star",
                        "attack.labels.passes=2")  # fmt: skip
     assert len(record.rows) == 2
     assert len({row["target"] for row in record.rows}) == 2

@@ -1,7 +1,13 @@
-"""The scale of an update: how far it is from a gradient."""
+"""The scale of an update: how far it is from a gradient, and where the client's weights ended."""
 
 from harness.core import Observation, Params
 from harness.federated.fedavg import FedAvg
+
+
+def local_steps(observation: Observation) -> int:
+    """How many local steps are behind the update; 1 for FedSGD, which sends a gradient instead."""
+    protocol = observation.protocol
+    return protocol.steps(observation.examples) if isinstance(protocol, FedAvg) else 1
 
 
 def mean_gradient(observation: Observation) -> Params:
@@ -15,3 +21,13 @@ def mean_gradient(observation: Observation) -> Params:
     steps = protocol.steps(observation.examples)
     divisor = {"raw": protocol.lr * steps, "per_step": protocol.lr, "per_lr": float(steps)}[protocol.scaling]
     return {name: value / divisor for name, value in observation.update.items()}
+
+
+def trained_params(observation: Observation) -> Params:
+    """The weights of the client after its last local step; under FedSGD, where it takes none, those it was sent."""
+    protocol = observation.protocol
+    if not isinstance(protocol, FedAvg):
+        return observation.params
+    steps = protocol.steps(observation.examples)
+    factor = {"raw": 1.0, "per_step": float(steps), "per_lr": protocol.lr}[protocol.scaling]
+    return {name: value - factor * observation.update[name] for name, value in observation.params.items()}

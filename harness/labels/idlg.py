@@ -11,12 +11,15 @@ from harness.labels.signal import class_signal
 class IDLG(LabelInference):
     """Zhao et al. 2020 (iDLG), section 3: the class whose gradient in the head is negative.
 
-    Exact for one image and one local step. Reads the bias where there is one, which holds for any activation.
+    Exact for one image and one local step. Reads the bias where there is one, which holds for any activation. If the
+    client has more images than the one that is looked for (GGL under FedAvg in paper 002), all get that class.
     """
 
     def counts(self, observation: Observation) -> Tensor:
         """All examples in one class. Raises UserError where more than one image is looked for."""
         if observation.n != 1:
-            raise UserError(f"labels=idlg reads one label, not {observation.n}: say labels@attack.labels=llg")
-        found = class_signal(observation.model, observation.update).argmin()
+            raise UserError(
+                f"labels=idlg reads one label, not {observation.n}: say labels@attack.labels=llg_star"
+            )
+        found = class_signal(observation).argmin()
         return F.one_hot(found, observation.classes) * observation.examples

@@ -4,23 +4,27 @@ import torch
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, UserError, component
-from harness.labels.signal import head_gradient
+from harness.labels.signal import weight_gradient
 
 
 @component
 class Yin(LabelInference):
-    """Yin et al. 2021 (GradInversion): the n classes with the least entries in the head's weight gradient.
+    """Yin et al. 2021 (GradInversion), section 3.2: the n classes with the least entries in the head's weight gradient.
 
     Assumes distinct labels and a representation that is not negative.
     """
 
+    repeat: bool = False
+    """Where there are more images than classes, name the classes again in turn, instead of refusing to answer."""
+
     def counts(self, observation: Observation) -> Tensor:
-        """One for each of the classes found. Raises UserError where there are more images than classes."""
+        """One for each class found. Raises UserError where there are more images than classes, unless it may repeat."""
         examples, classes = observation.examples, observation.classes
-        if examples > classes:
+        if examples > classes and not self.repeat:
             raise UserError(
-                f"labels=yin finds distinct labels: {examples} images of {classes} "
-                "classes repeat some; say labels@attack.labels=llg"
+                f"labels=yin finds distinct labels: {examples} images of {classes} classes repeat some; "
+                "say attack.labels.repeat=true or labels@attack.labels=llg_star"
             )
-        least = head_gradient(observation).amin(1)
-        return torch.bincount(least.argsort(stable=True)[:examples], minlength=classes)
+        ranked = weight_gradient(observation).amin(1).argsort(stable=True)
+        turns = torch.arange(examples, device=ranked.device) % classes
+        return torch.bincount(ranked[turns], minlength=classes)

@@ -12,7 +12,7 @@ from harness.attacks.solvers.nevergrad import NevergradCMA
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.core import Batch, Generator, Knowledge, Observation, Problem, generator
 from harness.defenses.clipping import Clipping
-from harness.labels.llg import LLG
+from harness.labels.llg_star import LLGStar
 from tests.conftest import Observe
 
 
@@ -38,7 +38,7 @@ def secret() -> Batch:
 def attacked(
     observation: Observation, optimizer: Optimizer, steps: int, per_round: int
 ) -> tuple[Tensor, list[float]]:
-    attack = GGL(optimizer=optimizer, labels=LLG(), steps=steps, per_round=per_round, kl=0)
+    attack = GGL(optimizer=optimizer, labels=LLGStar(), steps=steps, per_round=per_round, kl=0)
     (found,) = attack([Problem(0, observation, seed=1)])
     return found.x, [point["loss"] for point in found.trace] + [found.loss]
 

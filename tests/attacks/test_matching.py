@@ -24,10 +24,10 @@ from harness.defenses.soteria import Soteria
 from harness.defenses.sparsification import Sparsification
 from harness.federated.fedavg import FedAvg
 from harness.federated.fedsgd import FedSGD
-from harness.labels.llg import LLG
+from harness.labels.llg_star import LLGStar
 from tests.conftest import Observe
 
-LABELS = LLG()
+LABELS = LLGStar()
 ADAM = Adam(lr=0.1)
 PROTOCOLS = [
     FedSGD(batch_size=3),

@@ -1,12 +1,14 @@
 """The mean gradient behind an update, whatever the scaling it was sent in."""
 
+import copy
+
 import pytest
 import torch
 
 from harness.core import Batch
 from harness.federated.fedavg import FedAvg
 from harness.federated.fedsgd import FedSGD
-from harness.federated.scaling import mean_gradient
+from harness.federated.scaling import local_steps, mean_gradient, trained_params
 from tests.conftest import Observe
 
 
@@ -23,3 +25,22 @@ def test_two_tiny_steps_are_two_gradients(observe: Observe, batch: Batch, scalin
 def test_a_gradient_is_its_own_mean(observe: Observe, batch: Batch) -> None:
     observation = observe(batch)
     assert mean_gradient(observation) is observation.update
+    assert local_steps(observation) == 1
+    assert trained_params(observation) is observation.params
+
+
+@pytest.mark.parametrize("scaling", ["raw", "per_step", "per_lr"])
+def test_the_trained_weights_are_those_of_torchs_sgd(observe: Observe, batch: Batch, scaling: str) -> None:
+    protocol = FedAvg(examples_per_client=3, batch_size=2, local_epochs=3, lr=0.05, scaling=scaling)
+    observation = observe(batch, protocol)
+    network = copy.deepcopy(observation.model).requires_grad_(True)
+    descent = torch.optim.SGD(network.parameters(), lr=0.05)
+    for _ in range(3):
+        for step in (slice(0, 2), slice(2, 3)):
+            descent.zero_grad()
+            torch.nn.functional.cross_entropy(network(batch.x[step]), batch.y[step]).backward()
+            descent.step()
+    assert local_steps(observation) == 6
+    found = trained_params(observation)
+    for name, value in network.named_parameters():
+        torch.testing.assert_close(found[name], value.detach(), rtol=1e-10, atol=1e-12)

@@ -1,0 +1,50 @@
+"""What a model makes of images that the attacker has: predictions and representations."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.core import Observation, Params, Unreadable, generator
+from harness.models.head import head_input, head_parameters
+
+
+def gaussian_images(observation: Observation, count: int) -> Tensor:
+    """Dummies [count, c, h, w] that are N(0, 1) in the network's units, the same at every call."""
+    x = torch.randn(count, *observation.shape, generator=generator("labels", "dummies"))
+    return observation.model.normalize.invert(x.to(next(iter(observation.params.values()))))
+
+
+@torch.no_grad()
+def outputs(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The logits [n, classes] of images, and the representation [n, features] that the head sees.
+
+    Raises Unreadable where they are not finite: the weights are those of a training that diverged.
+    """
+    seen = head_input(observation.model, params, x)
+    logits = head(observation, params, seen)
+    if not bool(torch.isfinite(logits).all()):
+        raise Unreadable(
+            "labels can't be inferred: the client's weights give predictions that are not finite"
+        )
+    return logits, seen
+
+
+def head(observation: Observation, params: Params, seen: Tensor) -> Tensor:
+    """The logits [n, classes] of representations [n, features]."""
+    weight, bias = head_parameters(observation.model)
+    return F.linear(seen, params[weight], None if bias is None else params[bias])
+
+
+def statistics(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean prediction [classes] over images, and the mean over them of the sum of the representation [].
+
+    Raises Unreadable where the latter is not positive: what it divides would change its sign.
+    """
+    logits, seen = outputs(observation, params, x)
+    total = seen.sum(1).mean()
+    if not bool(total > torch.finfo(total.dtype).eps * seen.shape[1]):
+        raise Unreadable(
+            f"labels can't be inferred: the head sees features that sum to {float(total):.3g} over the dummies, "
+            "where the rule needs a positive sum"
+        )
+    return logits.softmax(1).mean(0), total
