@@ -7,6 +7,7 @@ from collections.abc import Callable
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,10 +21,14 @@ USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 def task(cfg: DictConfig) -> str:
     """Carry out one run and print its directory. Returns the run's id."""
     from harness.config import parse
+    from harness.device import take_turn
     from harness.run import run
 
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is RunMode.MULTIRUN:
+        take_turn(hydra_config.job.num)
     try:
-        experiment = parse(cfg, HydraConfig.get().runtime.choices)
+        experiment = parse(cfg, hydra_config.runtime.choices)
         record = run(experiment)
     except UserError as error:
         # Hydra has its own words for an Exception that leaves a job, but none for an exit.

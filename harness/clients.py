@@ -20,6 +20,7 @@ from harness.core import (
     derive_seed,
     generator,
 )
+from harness.device import device
 
 PRIOR_SEED = 0
 """One generator serves all seeds of a table: training it is the dearest part of an attack that needs one."""
@@ -46,7 +47,7 @@ class Clients:
     def __init__(self, experiment: Experiment, like: "Clients | None" = None) -> None:
         """`like`: clients of the same prior, whose generator is used instead of a second one."""
         self.experiment, self.like = experiment, like
-        self.device = torch.device(_device(experiment.device))
+        self.device = device(experiment.device)
         self.images = experiment.dataset.load("attack", experiment.data.root)
         self.size = experiment.fl.examples
         self.order = self._order()
@@ -157,11 +158,3 @@ class Clients:
             public=self.public() if granted.public else None,
             start=None if start is None else start.to(self.device),
         )
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: this machine has no usable GPU; say device=cpu")
-    return name

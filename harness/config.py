@@ -11,7 +11,7 @@ import hydra
 import pydantic
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from harness.core import (
     Attack,
@@ -26,6 +26,7 @@ from harness.core import (
 )
 from harness.errors import explain_validation
 from harness.identity import canonical, plain
+from harness.lease import EXPIRY
 from harness.log import Logger, warn
 from harness.metrics.scores import Scores
 from harness.schema import CONF, prepare_hydra
@@ -71,6 +72,14 @@ class Paths:
 
 
 @component
+class Leases:
+    """How processes that share a store deal with each other."""
+
+    expiry: PositiveFloat = EXPIRY
+    """Seconds without a sign of life after which a worker on another machine counts as dead."""
+
+
+@component
 class Label:
     """How loggers and progress bars name a run; of no consequence for its numbers."""
 
@@ -100,6 +109,7 @@ class Experiment:
     data: Data
     paths: Paths
     label: Label
+    lease: Leases = dataclasses.field(default_factory=Leases)
     trials: PositiveInt
     targets: list[NonNegativeInt] | None
     order: Literal["random", "same_class", "sequential"] = "random"
@@ -143,7 +153,7 @@ class Experiment:
         return {
             f.name: plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            if f.name not in ("logger", "paths", "data", "label")
+            if f.name not in ("logger", "paths", "data", "label", "lease")
         }
 
 

@@ -32,7 +32,7 @@ def check_writable(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     probe = directory / "probe"
     write_atomically(probe, b"")
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another process may look at the same moment
 
 
 def write_atomically(path: Path, content: bytes) -> None:

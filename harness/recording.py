@@ -1,24 +1,24 @@
 """A run that is being written: what is finished survives a kill, and nothing is written twice."""
 
-import fcntl
 import json
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, cat
 
-from harness.core import Record, UserError
+from harness.core import Record
 from harness.errors import warn
 from harness.files import to_json, write_atomically, writing
 from harness.journal import Row as Row
 from harness.journal import decode, encode
+from harness.lease import EXPIRY, Held, Lease
 
 Trace = list[dict[str, float]]
 
@@ -26,20 +26,23 @@ Trace = list[dict[str, float]]
 class Run:
     """An open run. The tensors of a problem are on disk, whole, before its rows are: a row is a promise."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, config: Mapping[str, Any], expiry: float = EXPIRY) -> None:
+        """Raises Held when another process is writing it, or has just finished it."""
         self.directory = directory
         self._journal = directory / "rows.jsonl"
         self._parts = directory / "parts"
         with writing(directory):
             self._parts.mkdir(parents=True, exist_ok=True)
-        self._lock = self._acquire()
-        if (directory / "result.json").exists():  # since it was last looked at, before the lock was ours
-            self._lock.close()
-            raise UserError(f"{directory} was finished by another process: say the same command again")
+        self._lease = Lease(directory, expiry)
+        if (directory / "result.json").exists():  # since it was last looked at, before the lease was ours
+            self._lease.end()
+            shutil.rmtree(self._parts)
+            raise Held(f"{directory} was finished by another process")
         for stale in directory.rglob(".*.tmp"):
             stale.unlink()
         self._config = dict(config)
         self._rows = self._recover()
+        self._appended = self._journal.open("ab")
         write_atomically(directory / "config.yaml", yaml.safe_dump(self._config, sort_keys=False).encode())
 
     @property
@@ -52,16 +55,10 @@ class Run:
         """The rows of all finished problems, in order."""
         return sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
 
-    def _acquire(self) -> IO[str]:
-        """One writer at a time; the system gives the lock back when a process dies, however it dies."""
-        with writing(self.directory):
-            file = (self.directory / ".lock").open("w")
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise UserError(f"{self.directory} is being written by another process") from error
-        return file
+    def close(self) -> None:
+        """Let another process go on with it."""
+        self._lease.release()
+        self._appended.close()
 
     def _recover(self) -> list[Row]:
         """The rows of whole problems. What a kill tore off (half a line, half a batch) is dropped."""
@@ -75,7 +72,9 @@ class Run:
         if broken or len(kept) < len(rows):
             lost = f"{broken} broken lines, {len(images) - len(whole)} problems that are not whole"
             warn(f"{self._journal}: dropped {lost}; what they held is computed again")
-        if encode(kept) != content:
+        if (
+            content
+        ):  # even if all is well: what one that lost its lease may still write must go to another file
             write_atomically(self._journal, encode(kept))
         return kept
 
@@ -116,12 +115,14 @@ class Run:
         tensors = {"truth": truth, "reconstruction": reconstruction}
         tensors |= {} if unclamped is None else {"unclamped": unclamped}
         plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in tensors.items()}
+        self._lease.renew()
         write_atomically(self._part(problem), save(plain, metadata={"trace": to_json(trace)}))
+        self._lease.renew()
         new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
-        with writing(self._journal), self._journal.open("ab") as file:
-            file.write(encode(new))
-            file.flush()
-            os.fsync(file.fileno())
+        with writing(self._journal):
+            self._appended.write(encode(new))
+            self._appended.flush()
+            os.fsync(self._appended.fileno())
         self._rows += [json.loads(to_json(row)) for row in new]
 
     def finish(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Record:
@@ -135,6 +136,7 @@ class Run:
         parts = [load_file(str(self._part(problem))) for problem in problems]
         images = {name: cat([part[name] for part in parts]) for name in parts[0]}
         traces = "".join(to_json({"problem": p, "trace": self._trace(p)}) + "\n" for p in problems)
+        self._lease.renew()
         write_atomically(self._journal, encode(rows))
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
@@ -151,7 +153,8 @@ class Run:
         }
         write_atomically(self.directory / "result.json", (to_json(result, indent=1) + "\n").encode())
         shutil.rmtree(self._parts)
-        self._lock.close()
+        self._appended.close()
+        self._lease.end()
         return Record(rows=rows, **json.loads(to_json(result)))
 
     def _trace(self, problem: int) -> Trace:

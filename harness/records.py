@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.core import Record, UserError
 from harness.journal import decode
+from harness.lease import EXPIRY, Holder, holder
 from harness.recording import Row as Row
 from harness.recording import Run as Run
 from harness.recording import Trace as Trace
@@ -57,22 +58,29 @@ class Store:
         Raises UserError when its files are damaged.
         """
         directory = self.root / identity
-        result = directory / "result.json"
-        if not result.exists():
+        if not self.has(identity):
             return None
         try:
             return _read(directory)
         except (OSError, ValueError, TypeError) as error:
             raise _damaged(directory, error) from error
 
-    def open(self, identity: str, config: Mapping[str, Any]) -> Run:
-        """Begin a run, or go on with one that was interrupted.
+    def open(self, identity: str, config: Mapping[str, Any], expiry: float = EXPIRY) -> Run:
+        """Begin a run, or go on with one that was interrupted. `expiry`: seconds after which a lease expires.
 
-        Raises UserError when another process is writing the same run, ValueError when it is finished.
+        Raises Held when another process is writing the same run, ValueError when it is finished.
         """
         if self.load(identity) is not None:
             raise ValueError(f"run {identity} is finished: load it")
-        return Run(self.root / identity, config)
+        return Run(self.root / identity, config, expiry)
+
+    def has(self, identity: str) -> bool:
+        """Whether a run is finished."""
+        return (self.root / identity / "result.json").exists()
+
+    def holder(self, identity: str) -> Holder | None:
+        """The process that is writing a run; None: nobody is."""
+        return holder(self.root / identity)
 
     def records(self) -> list[Record]:
         """Every finished run, sorted by id."""

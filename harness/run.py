@@ -11,7 +11,8 @@ from harness import interruption
 from harness.clients import Client, Clients
 from harness.config import Experiment
 from harness.core import Batch, Reconstruction, Record
-from harness.log import RunInfo
+from harness.lease import LOOK, Held
+from harness.log import RunInfo, warn
 from harness.progress import task
 from harness.provenance import provenance
 from harness.records import Row, Run, Store, summarise
@@ -19,15 +20,27 @@ from harness.series import Series, invert
 
 
 def run(experiment: Experiment) -> Record:
-    """Carry out what is not yet done of a run, image by image, and return its record."""
-    (record,) = run_together([experiment])
-    return record
+    """Carry out what is not yet done of a run, image by image, and return its record.
+
+    Where another process is at it, wait until that has finished or is dead.
+    """
+    store = Store(experiment.paths.runs)
+    while True:
+        try:
+            (record,) = run_together([experiment])
+            return record
+        except Held as held:
+            warn(f"{held}; waiting for it")
+        while store.holder(experiment.id):
+            interruption.check()
+            time.sleep(LOOK)
 
 
 def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     """Carry out what is not yet done of runs that differ in seed and start alone, in one call of their attack.
 
-    Returns their records in order. What a run finds does not depend on those beside it.
+    Returns their records in order. What a run finds does not depend on those beside it. Raises Held when another
+    process is at one of them: the others are left, as far as they have come.
     """
     if len({experiment.kinship for experiment in experiments}) > 1:
         raise ValueError("runs side by side may differ in seed and start alone")
@@ -68,7 +81,8 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
     experiments[0].metric.prepare()
     series = []
     for experiment, own in zip(experiments, clients, strict=True):
-        stored = store.open(experiment.id, experiment.config)
+        stored = store.open(experiment.id, experiment.config, experiment.lease.expiry)
+        stack.callback(stored.close)
         session = experiment.logger.open(_information(experiment, stored))
         series.append(Series(experiment, own, stored, session))
         stack.push(series[-1].closing)

@@ -38,6 +38,7 @@ class Schema:
     data: Any = MISSING
     paths: Any = MISSING
     label: Any = MISSING
+    lease: Any = MISSING
 
 
 def prepare_hydra() -> None:

@@ -185,7 +185,9 @@ def test_a_run_that_is_killed_and_started_again_is_like_one_that_was_not(tmp_pat
         assert process.exitcode == -signal.SIGKILL
         assert not (tmp_path / "killed" / "abc" / "result.json").exists()
         assert not begun & done, "a finished problem was done again"
-        stored = Store(tmp_path / "killed").open("abc", {"seed": 0}).finished
+        run = Store(tmp_path / "killed").open("abc", {"seed": 0})
+        stored = run.finished
+        run.close()
         assert stored >= done | begun, "a finished problem was lost"
         done |= stored
     finish(tmp_path / "killed")

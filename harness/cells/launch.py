@@ -1,16 +1,24 @@
 """Have a launcher carry out what is missing from the store."""
 
+import os
 import sys
+import time
+from collections.abc import Sequence
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from harness import interruption
 from harness.cells.plan import AnyCell, Plan, check_data
-from harness.cells.task import CellsTask
+from harness.cells.task import CellsTask, ended, forget
 from harness.cells.watch import Tell, watch
+from harness.config import Experiment
 from harness.files import check_writable
+from harness.lease import LOOK
 from harness.records import Store
 
 
@@ -19,8 +27,8 @@ def launch(
 ) -> str | None:
     """Have the configured launcher carry out the runs of a plan that are not in the store, each once.
 
-    Cells that differ in seed and start alone are one job: their attacks share one engine.
-    Whether a run succeeded, the store says. Returns what broke the launcher itself, if something did.
+    Runs that another process is at are left to it, waited for, and taken over if it dies. Whether a run succeeded,
+    the store says. Returns what broke the launcher itself, if something did.
     """
     runs = {experiment.id: cell for cell, experiment in plan.items()}
     pending = {identity: cell for identity, cell in runs.items() if store.load(identity) is None}
@@ -28,20 +36,52 @@ def launch(
         return None
     check_writable(store.root)
     check_data(plan.values())
-    jobs: dict[str, list[AnyCell]] = {}
-    for cell in pending.values():
-        jobs.setdefault(plan[cell].kinship, []).append(cell)
-    task = CellsTask(tuple(tuple(plan[cell] for cell in job) for job in jobs.values()))
+    for identity in pending:
+        if store.holder(identity) is None:
+            forget(store.root / identity)
+    task = CellsTask(_jobs([plan[cell] for cell in pending.values()]))
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=task, config=config
     )
+    workers = _workers(launcher, config.hydra.launcher, len(task.jobs))
+    overrides = [list(cell.overrides) for cell in pending.values()][:workers]
     names = {identity: cell.name for identity, cell in pending.items()}
     with watch(title, store, names, tell, done=len(runs) - len(pending)):
+        return _work(launcher, overrides, store, set(pending))
+
+
+def _jobs(experiments: Sequence[Experiment]) -> tuple[tuple[Experiment, ...], ...]:
+    """Runs that differ in seed and start alone are one job: their attacks share one engine."""
+    jobs: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        jobs.setdefault(experiment.kinship, []).append(experiment)
+    return tuple(tuple(job) for job in jobs.values())
+
+
+def _workers(launcher: Launcher, settings: DictConfig, jobs: int) -> int:
+    """How many workers there should be: as many as the launcher runs at once, but no more than jobs."""
+    if isinstance(launcher, BasicLauncher):
+        return 1
+    said = settings.get("n_jobs") or settings.get("array_parallelism") or 0
+    return min(jobs, said if said > 0 else os.cpu_count() or 1)
+
+
+def _work(launcher: Launcher, overrides: Sequence[Sequence[str]], store: Store, left: set[str]) -> str | None:
+    """Launch workers until every run was tried, by them or by others. Returns what broke the launcher."""
+    while left := {identity for identity in left if not ended(store, identity)}:
+        if all(store.holder(identity) for identity in left):
+            interruption.check()
+            time.sleep(LOOK)
+            continue
         try:
-            launcher.launch([list(job[0].overrides) for job in jobs.values()], initial_job_idx=0)
+            workers = launcher.launch(overrides, initial_job_idx=0)
         except RuntimeError as error:  # a worker was killed: joblib and submitit give up
             print(error, file=sys.stderr)
             return f"the launcher broke: {error}".splitlines()[0]
         finally:
             interruption.check()
+        for worker in workers:
+            if worker.status is JobStatus.FAILED:
+                return f"a worker broke: {worker._return_value}".splitlines()[0]
+            left -= set(worker.return_value)
     return None

@@ -12,6 +12,8 @@ from harness.config import Experiment
 from harness.core import UserError
 from harness.errors import explain_failure, warn
 from harness.files import write_atomically
+from harness.lease import Held
+from harness.records import Store
 
 LOG = "error.log"
 """The file in a run's directory that says why it failed; there only while it is failed."""
@@ -19,32 +21,54 @@ LOG = "error.log"
 
 @dataclass(frozen=True)
 class CellsTask:
-    """The task of a launcher. Its jobs are in the order of the launcher's numbers."""
+    """The task of a launcher, each of whose jobs is a worker: the workers share what is to be done by leases.
+
+    So do workers that other commands have started, on this machine or on others that have the same store.
+    """
 
     jobs: tuple[tuple[Experiment, ...], ...]
     """The cells of a job are carried out side by side."""
 
-    def __call__(self, cfg: DictConfig) -> None:
-        """Carry out one job. A failure is written to the directory of each of its runs: others must go on.
+    def __call__(self, cfg: DictConfig) -> tuple[str, ...]:
+        """Carry out, one after the other, the jobs that no one has done or is doing. Returns the runs it tried.
 
         The launcher's own configuration has done its duty in composing: what runs is what was validated before.
         """
-        from harness.run import run_together
+        from harness.device import take_turn
 
         interruption.leave_to_parent()
-        if interruption.requested():
-            return
-        experiments = self.jobs[HydraConfig.get().job.num]
-        directories = [experiment.paths.runs / experiment.id for experiment in experiments]
-        for directory in directories:
-            (directory / LOG).unlink(missing_ok=True)
-        try:
-            run_together(experiments)
-        except interruption.Interrupted:
-            return  # whoever launched the job knows, and lets the jobs beside it come to their own stops
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's own failure
-            for directory in directories:
-                _report(directory, error)
+        take_turn(HydraConfig.get().job.num)
+        tried: list[str] = []
+        for job in self.jobs:
+            if interruption.requested():
+                break  # whoever launched the worker knows, and lets those beside it come to their own stops
+            free = [experiment for experiment in job if _free(experiment)]
+            if free and _carry_out(free):
+                tried += [experiment.id for experiment in free]
+        return tuple(tried)
+
+
+def _free(experiment: Experiment) -> bool:
+    """Whether a run waits for someone to carry it out."""
+    store = Store(experiment.paths.runs)
+    return not ended(store, experiment.id) and store.holder(experiment.id) is None
+
+
+def _carry_out(experiments: list[Experiment]) -> bool:
+    """Whether they could be tried: not when another worker was faster, or has taken over.
+
+    A failure is written to the directory of each of the runs: others must go on.
+    """
+    from harness.run import run_together
+
+    try:
+        run_together(experiments)
+    except (Held, interruption.Interrupted):
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is these runs' own failure
+        for experiment in experiments:
+            _report(experiment.paths.runs / experiment.id, error)
+    return True
 
 
 def _report(directory: Path, error: Exception) -> None:
@@ -69,3 +93,13 @@ def failure(directory: Path) -> str | None:
     """Why a run failed, in one line; None when it did not."""
     log = directory / LOG
     return log.read_text(encoding="utf-8").splitlines()[0] if log.exists() else None
+
+
+def forget(directory: Path) -> None:
+    """Let a run that failed be tried again."""
+    (directory / LOG).unlink(missing_ok=True)
+
+
+def ended(store: Store, identity: str) -> bool:
+    """Whether a run is finished, or has failed."""
+    return store.has(identity) or failure(store.root / identity) is not None

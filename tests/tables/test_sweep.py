@@ -1,7 +1,9 @@
 """Making a table from the command line: plan, launch, failures, resume. With real but tiny runs."""
 
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,8 @@ import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
+from harness import lease
+from harness.cells.task import CellsTask
 from tests.test_cli import clean_environment
 
 Main = Callable[..., int]
@@ -75,7 +79,15 @@ def test_a_table_is_made_once_and_then_taken_from_the_store(
     done = stamps(tmp_path)
     assert len(done) == 4
     files = {path.name for path in (tmp_path / "results" / "toy" / "digits32-paper").iterdir()}
-    assert files == {"cells.csv", "table.md", "table.tex", "table.html", "gallery.png", "provenance.json"}
+    assert files == {
+        "cells.csv",
+        "table.md",
+        "table.tex",
+        "table.html",
+        "gallery.png",
+        "provenance.json",
+        "document.json",
+    }
     assert main() == 0
     assert capsys.readouterr() == (first, "")
     assert stamps(tmp_path) == done
@@ -211,7 +223,8 @@ def test_a_launcher_that_breaks_leaves_a_table_of_what_is_there(
             self.launcher = launcher
 
         def launch(self, overrides: list[list[str]], initial_job_idx: int) -> None:
-            self.launcher.launch(overrides[:1], initial_job_idx)
+            self.launcher.task_function = CellsTask(self.launcher.task_function.jobs[:1])
+            self.launcher.launch(overrides, initial_job_idx)
             raise BrokenProcessPool("a worker was killed")
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *a, **k: Breaking(instantiate(*a, **k)))
@@ -220,6 +233,50 @@ def test_a_launcher_that_breaks_leaves_a_table_of_what_is_there(
     assert len(stamps(tmp_path)) == 1
     assert "IG x Noise, seed 0: no result (the launcher broke: a worker was killed)." in out
     assert "3 of 4 cells have no result" in err
+
+
+def test_two_commands_share_a_table(main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each carries out what the other has not begun; nothing is done twice, and both show the whole table."""
+    from harness.recording import Run
+
+    log, append = tmp_path / "log", Run.append
+
+    def logging(self: Run, problem: int, *rest: object) -> None:
+        append(self, problem, *rest)  # type: ignore[arg-type]
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} {self.directory.name} {problem}\n")
+        time.sleep(0.05)
+
+    monkeypatch.setattr(Run, "append", logging)
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=lambda: sys.exit(main("trials=3"))) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    done = [line.split() for line in log.read_text().splitlines()]
+    assert len({pid for pid, *_ in done}) == 2, "one of them had nothing to do"
+    assert sorted(rest for _, *rest in done) == sorted(
+        [run, str(k)] for run in stamps(tmp_path) for k in range(3)
+    )
+
+
+def test_what_a_worker_elsewhere_has_is_waited_for_and_taken_over_when_it_is_dead(
+    main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main() == 0
+    whole, (first, *_) = rows(tmp_path), stamps(tmp_path)
+    for identity in whole:
+        shutil.rmtree(tmp_path / "runs" / identity)
+    (tmp_path / "runs" / first).mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(lease, "_machine", lambda: "another machine")
+        patch.setattr(lease.Lease, "_beat", lambda *_: None)
+        lease.Lease(tmp_path / "runs" / first, expiry=1)
+    assert main() == 0
+    assert rows(tmp_path) == whole
+    assert max(stamps(tmp_path).items(), key=lambda item: item[1])[0] == first
 
 
 @pytest.mark.slow
