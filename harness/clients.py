@@ -107,7 +107,7 @@ class Clients:
         return self._build(derive_seed("model", self.experiment.seed if own is None else own, position))
 
     def _build(self, seed: int) -> Classifier:
-        model = self.experiment.model.build(self.experiment.dataset, seed)
+        model = self.experiment.model.build(self.experiment.dataset, seed, self.experiment.data.root)
         return self.experiment.defense.on_model(model.to(self.device))
 
     def __getitem__(self, position: int) -> Client:

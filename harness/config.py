@@ -267,6 +267,7 @@ def check(experiment: Experiment) -> Experiment:
     if experiment.attack.requires_prior and isinstance(experiment.prior, NoPrior):
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
+    experiment.attack.check(experiment.model)
     check_start(experiment.start, experiment.attack)
     check_labels(experiment)
     if experiment.knowledge.order and experiment.fl.dummies is not None:

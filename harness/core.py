@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform, final
@@ -266,9 +266,16 @@ class Model(Component, ABC):
     def network(self, shape: Shape, classes: int) -> nn.Module:
         """A freshly initialised network, drawing from torch's global generator."""
 
+    def calibrate(self, model: "Classifier", public: Callable[[], Images]) -> None:
+        """Fit to public images what a malicious server plants in its network: by default nothing."""
+        return
+
     @final
-    def build(self, dataset: Dataset, seed: int) -> Classifier:
-        """The network in eval mode behind its normalisation; the same seed gives the same weights."""
+    def build(self, dataset: Dataset, seed: int, root: str | None = None) -> Classifier:
+        """The network in eval mode behind its normalisation; the same seed gives the same weights.
+
+        `root` is where the data set's files are, should the network be calibrated on public images.
+        """
         channels = dataset.shape[0]
         statistics = {
             "none": ((0.0,) * channels, (1.0,) * channels),
@@ -278,7 +285,9 @@ class Model(Component, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self.network(dataset.shape, len(dataset.classes))
-        return Classifier(Normalize(*statistics), network).eval().requires_grad_(False)
+        model = Classifier(Normalize(*statistics), network).eval().requires_grad_(False)
+        self.calibrate(model, lambda: dataset.load("public", root))
+        return model
 
 
 @component
@@ -388,6 +397,10 @@ class Attack(Component, ABC):
     """Outer iterations of one attempt."""
     restarts: PositiveInt = 1
     """Attempts per problem; the one with the lowest score is reported."""
+
+    def check(self, model: Model) -> None:
+        """Refuse a network that the attack can't work on. Raises UserError."""
+        return
 
     @final
     def __call__(self, problems: Iterable[Problem | None]) -> Iterator[Reconstruction]:

@@ -1,0 +1,130 @@
+"""Robbing the Fed: a block that the server puts before a network, to read images off the clients' updates."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from harness.core import Classifier, Images, Model, Shape, UserError, component
+
+Activation = Literal["relu", "sparse"]
+LOWEST = -10.0
+"""Where the first bin of the paper's quantiles begins: below what any image measures."""
+SAMPLE = 2000
+"""Public images by which bins are calibrated, at most."""
+
+
+class ImprintBlock(nn.Module):
+    """Images to images of one brightness each: linear, ReLU (or its sparse variant), linear.
+
+    `functional` [pixels] is what every row of the first layer measures, `gain` what it is multiplied by.
+    """
+
+    functional: Tensor
+
+    def __init__(
+        self, shape: Shape, functional: Tensor, bins: int, activation: Activation, gain: float
+    ) -> None:
+        super().__init__()
+        pixels = math.prod(shape)
+        self.shape, self.sparse, self.gain = shape, activation == "sparse", gain
+        self.register_buffer("functional", functional)
+        self.measure = nn.Linear(pixels, bins)
+        self.activation: nn.Module = nn.Hardtanh(0.0, gain) if self.sparse else nn.ReLU()
+        self.back = nn.Linear(bins, pixels)
+
+    def set_edges(self, edges: Tensor) -> None:
+        """Let row k be switched on by images that measure more than edges[k] [bins], which ascend. Once only.
+
+        The sparse rows are steep, and flat again from the next edge on: there an image has a slope in its own bin alone.
+        """
+        width = torch.ones_like(edges)
+        if self.sparse:
+            width = torch.cat([edges.diff(), edges[-1:] - edges[:1]]).clamp_min(1e-9)
+        with torch.no_grad():
+            self.measure.weight.copy_(self.gain * self.functional / width[:, None])
+            self.measure.bias.copy_(-self.gain * edges / width)
+            self.back.weight.fill_(1 / self.gain)
+            self.back.bias.sub_(edges.mean())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, c, h, w] to the same shape."""
+        hidden = self.activation(self.measure(x.flatten(1)))
+        images: Tensor = self.back(hidden).unflatten(1, self.shape)
+        return images
+
+
+@component
+class Imprint(Model):
+    """Fowl et al. 2022 (RTF), section 3: an imprint block before any network, as in paper 002's code.
+
+    Row k of the first layer measures the same number h of an image, less the edge of bin k; the columns of the second
+    are alike, so that all rows that an image switches on receive the same slope of it. Of `base` the architecture alone
+    counts: normalize, fresh and seed are those of the whole.
+    """
+
+    base: Model
+    """The network behind the block."""
+    bins: PositiveInt = Field(default=100, ge=2)
+    functional: Literal["mean", "fourier", "projection"] = "mean"
+    """What is measured: the mean brightness, a cosine along the flattened image, or a random direction."""
+    frequency: PositiveInt = 32
+    """Of the cosine."""
+    edges: Literal["public", "laplace", "gaussian"] = "public"
+    """Quantiles between the bins: of h over public images, or of the distribution that the paper assumes."""
+    activation: Activation = "relu"
+    """relu: an image switches on every row up to its bin; sparse: it has a slope in the row of its bin alone."""
+    gain: PositiveFloat = 1e-3
+    """What the first layer is multiplied by, and the second divided by."""
+
+    def network(self, shape: Shape, classes: int) -> nn.Module:
+        block = ImprintBlock(shape, self._functional(math.prod(shape)), self.bins, self.activation, self.gain)
+        if self.edges != "public":
+            block.set_edges(self._assumed())
+        return nn.Sequential(block, self.base.network(shape, classes))
+
+    def calibrate(self, model: Classifier, public: Callable[[], Images]) -> None:
+        """Put the edges where as many public images fall into each bin."""
+        if self.edges != "public":
+            return
+        _, block = imprint_block(model)
+        images = public()
+        rows = range(0, len(images), max(1, len(images) // SAMPLE))
+        shown = model.normalize(torch.stack([images[row][0] for row in rows]))
+        h = shown.flatten(1).double() @ block.functional.double()
+        inner = torch.quantile(h, self._levels())
+        below = 2 * h.min() - h.max() - 1e-3
+        block.set_edges(torch.cat([below.view(1), inner]).to(block.functional.dtype))
+
+    def _functional(self, pixels: int) -> Tensor:
+        """What a row measures [pixels], of about unit deviation for photographs in [-1, 1], as the quantiles assume."""
+        if self.functional == "mean":
+            return torch.full((pixels,), 1.32 / pixels)
+        if self.functional == "projection":
+            return 2 * torch.randn(pixels) / math.sqrt(pixels)
+        places = math.pi / pixels * (torch.arange(pixels) + 0.5)
+        return 4 * self.frequency / pixels * torch.cos(places * self.frequency)
+
+    def _levels(self) -> Tensor:
+        return torch.arange(1, self.bins, dtype=torch.float64) / self.bins
+
+    def _assumed(self) -> Tensor:
+        """The edges [bins] where h is distributed as the paper assumes, with zero mean and unit variance."""
+        levels = self._levels()
+        if self.edges == "laplace":
+            side = levels - 0.5
+            inner = -side.sign() * torch.log1p(-2 * side.abs()) / math.sqrt(2)
+        else:
+            inner = torch.special.ndtri(levels)
+        return torch.cat([torch.tensor([LOWEST]), inner.float()])
+
+
+def imprint_block(model: nn.Module) -> tuple[str, ImprintBlock]:
+    """The imprint block of a network, and its name. Raises UserError where there is none."""
+    for name, module in model.named_modules():
+        if isinstance(module, ImprintBlock):
+            return name, module
+    raise UserError("this network has no imprint block: say model=imprint_resnet18 (or imprint_cnn, imprint_mlp)")
