@@ -316,6 +316,10 @@ class Protocol(Component, ABC):
         """The client's own, secret order of its examples."""
         return None
 
+    def epochs(self, examples: int) -> list[list[Tensor]]:
+        """The indices of every local step, epoch by epoch, for a client that takes its examples in their own order."""
+        return [[torch.arange(examples)]]
+
 
 @component
 class Defense(Component, ABC):

@@ -1,5 +1,7 @@
 """The pieces that gradient-matching objectives are made of. All are pure and differentiable."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -37,9 +39,14 @@ def estimate_defenses(observation: Observation) -> Params:
     }
 
 
-def trial_update(batch: Batch, observation: Observation, known: Params) -> Params:
-    """The update that the batch would have produced, through the known defences (paper 003, eq. 7: T(F(z)))."""
-    order = observation.knowledge.order
+def trial_update(
+    batch: Batch, observation: Observation, known: Params, order: Sequence[Tensor] | None = None
+) -> Params:
+    """The update that the batch would have produced, through the known defences (paper 003, eq. 7: T(F(z))).
+
+    `order` lists the indices of each local step; None: the client's where it is known, else that of the batch.
+    """
+    order = observation.knowledge.order if order is None else order
     trial = observation.protocol.update(observation.model, observation.params, batch, order)
     for position, adaptation in enumerate(observation.knowledge.adaptations):
         prefix = f"defense{position}."

@@ -20,12 +20,14 @@ class RTF(Attack):
     """Fowl et al. 2022, eq. 4: neighbouring rows differ by the images between their edges, so that one that is alone
     there is the quotient of the rows' weights and biases. Exact for one step; needs neither labels nor a search.
 
-    At most n of the quotients are returned, those nearest to the range of images first, and then mid-grey images: a
-    place that is not filled says so.
+    At most n of the quotients are returned, those nearest to the range of images first; the places that are left are
+    mid-grey.
     """
 
     threshold: PositiveFloat = 1e-6
     """A bin whose share of the bias is below this part of the largest one is empty."""
+    tolerance: PositiveFloat = 0.05
+    """A quotient that leaves [0, 1] by more than this, on average over its pixels, is no image: its bin holds several."""
 
     def check(self, model: Model) -> None:
         if not isinstance(model, Imprint):
@@ -35,7 +37,8 @@ class RTF(Attack):
         """Raises Unreadable for an update that is not finite."""
         candidates = self.candidates(observation)
         beyond = (candidates - candidates.clamp(0, 1)).flatten(1).abs().mean(1)
-        chosen = candidates[beyond.argsort(stable=True)[: observation.n]]
+        plausible = int((beyond <= self.tolerance).sum())
+        chosen = candidates[beyond.argsort(stable=True)[: min(plausible, observation.n)]]
         grey = chosen.new_full((observation.n - len(chosen), *observation.shape), 0.5)
         images = torch.cat([chosen.clamp(0, 1), grey])
         return Reconstruction(

@@ -39,13 +39,15 @@ class FedAvg(Protocol):
         epochs = (torch.randperm(self.examples, generator=rng) for _ in range(self.local_epochs))
         return [step for epoch in epochs for step in torch.split(epoch, self.batch_size)]
 
+    def epochs(self, examples: int) -> list[list[Tensor]]:
+        return [list(torch.arange(examples).split(self.batch_size)) for _ in range(self.local_epochs)]
+
     def update(
         self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
     ) -> Params:
         """Weights before minus weights after local training, scaled."""
         if order is None:
-            order = list(torch.split(torch.arange(len(batch.x), device=batch.x.device), self.batch_size))
-            order *= self.local_epochs
+            order = [step for epoch in self.epochs(len(batch.x)) for step in epoch]
         weights = params
         for step in order:
             step_gradient = gradient(model, weights, Batch(batch.x[step], batch.y[step]))

@@ -12,7 +12,7 @@ from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.core import component
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet"]
+Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet", "dlf"]
 WARMUP = 50
 """Steps over which GradInversion's learning rate rises."""
 
@@ -41,11 +41,17 @@ def ggl_imagenet(step: int, steps: int) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * min(1, (1 - done) / 0.25))) * min(1, done / 0.05)
 
 
+def dlf(step: int, _: int) -> float:
+    """Times 0.997 after every 20 steps (DLF's code for CIFAR-100)."""
+    return float(0.997 ** (step // 20))
+
+
 SCHEDULES: dict[Schedule, Callable[[int, int], float]] = {
     "constant": constant,
     "step": step_decay,
     "cosine_warmup": cosine_warmup,
     "ggl_imagenet": ggl_imagenet,
+    "dlf": dlf,
 }
 
 

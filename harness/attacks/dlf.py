@@ -1,0 +1,146 @@
+"""Data leakage in federated averaging: dummies of their own for every local epoch, and a prior that ties them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.attacks.images import ImageSearch, known_labels
+from harness.attacks.matching import estimate_defenses, trial_update
+from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.variables import Variables
+from harness.core import Batch, Observation, Params, component, generator
+from harness.federated.fedsgd import FedSGD
+from harness.federated.scaling import mean_gradient
+from harness.metrics.matching import match
+
+
+@component
+class DLF(ImageSearch):
+    """Dimitrov et al. 2022, algorithm 1: simulate the client's training on dummies, and match its update in L2.
+
+    The client's order within an epoch is secret. So each epoch has dummies of its own, and a prior that does not see
+    their order asks that all epochs hold the same images; in the end the epochs are matched to the first and averaged.
+    Settings are those of the authors' code for CIFAR-100; the regularisers see images in the network's units.
+    """
+
+    epochs: Literal["separate", "shared", "none"] = "separate"
+    """separate: dummies for every epoch; shared: the same ones, in the same order, in all; none: nothing is simulated,
+    the update is taken for as many times the gradient as there were steps. The authors' full_many, full and none."""
+    weight: tuple[PositiveFloat, PositiveFloat] = (4.0, 2.0)
+    """Of the matching loss, at first and from `fading` on; geometric in between."""
+    fading: PositiveInt = 200
+    """Steps over which the weight changes."""
+    total_variation: NonNegativeFloat = 2e-4
+    clip: NonNegativeFloat = 10.0
+    """Weight of the squared distance of the images from [0, 1]."""
+    order_prior: NonNegativeFloat = 6.075
+    """Weight of the epoch order-invariant prior."""
+    channels: PositiveInt = 96
+    """Of the random convolution through which the prior looks at the images."""
+
+    def prepare(self, observation: Observation) -> Params:
+        labels = known_labels(observation, self.labels)
+        if observation.knowledge.order is None:  # sorted labels would make batches of one class each
+            labels = labels[torch.randperm(len(labels), generator=generator("dlf", "labels")).to(labels.device)]
+        like = next(iter(observation.params.values()))
+        filters = torch.randn(
+            self.channels, observation.shape[0], 3, 3, generator=generator("dlf", "prior")
+        ) / (3 * observation.shape[0] ** 0.5)
+        return {"labels": labels, "filters": filters.to(like), **estimate_defenses(observation)}
+
+    def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
+        images = super().initial(observation, rng)["images"]
+        further = torch.randn(self._sets(observation) - 1, *images.shape, generator=rng)
+        if observation.knowledge.start is not None:
+            further = images.expand_as(further)
+        return {"images": torch.cat([images, further.flatten(0, 1)]), "step": torch.zeros(1)}
+
+    def project(self, variables: Variables, observation: Observation) -> Variables:
+        """Count the steps, which the weight of the loss depends on."""
+        return super().project(variables, observation) | {"step": variables["step"] + 1}
+
+    @vectorizable
+    def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
+        images, (first, last) = variables["images"], self.weight
+        done = (variables["step"].detach().squeeze() / self.fading).clamp(max=1)
+        weight = first * (last / first) ** done
+        sets = images.unflatten(0, (-1, observation.n))
+        return (
+            weight * self.mismatch(images, observation, known)
+            + self.total_variation * squared_variation(images)
+            + self.clip * excess(observation.model.normalize.invert(images))
+            + self.order_prior * order_distance(sets, known["filters"])
+        )
+
+    def mismatch(self, images: Tensor, observation: Observation, known: Params) -> Tensor:
+        """Between the sums of the gradients over all steps: by layers, the first weighing most, for each batch."""
+        batch = Batch(
+            observation.model.normalize.invert(images),
+            known["labels"].repeat(len(images) // observation.n),
+        )
+        simulated = observation
+        if self.epochs == "none":
+            simulated = replace(observation, protocol=FedSGD(batch_size=len(images)))
+        trial = trial_update(batch, simulated, known, self._order(observation))
+        trial = mean_gradient(replace(simulated, update=trial, held=observation.n))
+        epochs = observation.protocol.epochs(observation.n)
+        steps = sum(map(len, epochs))
+        return steps**2 / len(epochs[0]) * layered_distance(trial, mean_gradient(observation))
+
+    def score(self, variables: Variables, observation: Observation, known: Params, loss: float) -> float:
+        with torch.no_grad():
+            return float(self.mismatch(variables["images"], observation, known))
+
+    def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
+        images = observation.model.normalize.invert(variables["images"])
+        first, *others = images.unflatten(0, (-1, observation.n))
+        aligned = [first, *(other[match(other, first)[1]] for other in others)]
+        return Batch(torch.stack(aligned).mean(0), known["labels"])
+
+    def _sets(self, observation: Observation) -> int:
+        return len(observation.protocol.epochs(observation.n)) if self.epochs == "separate" else 1
+
+    def _order(self, observation: Observation) -> Sequence[Tensor] | None:
+        """The dummies in each step: in the client's own order where that is known."""
+        given = observation.knowledge.order
+        if self.epochs != "separate":
+            return given
+        epochs = observation.protocol.epochs(observation.n)
+        steps = [step for epoch in epochs for step in epoch] if given is None else given
+        return [step + place // len(epochs[0]) * observation.n for place, step in enumerate(steps)]
+
+
+def layered_distance(trial: Params, update: Params) -> Tensor:
+    """sum over layers l = 0, 1, ... of exp(-l) ||g' - g||^2, in the order of the network; a layer is a module."""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in update))
+    terms = [
+        math.exp(-layers.index(name.rpartition(".")[0])) * (trial[name] - g).square().sum()
+        for name, g in update.items()
+    ]
+    return torch.stack(terms).sum()
+
+
+def squared_variation(images: Tensor) -> Tensor:
+    """Mean over images of the sum of squared differences of neighbours; the first and the last are neighbours too."""
+    differences = [(images - images.roll(1, dims=axis)).square() for axis in (-1, -2)]
+    return torch.stack(differences).sum() / len(images)
+
+
+def excess(images: Tensor) -> Tensor:
+    """Sum over pixels of the mean over images of the squared distance from [0, 1]."""
+    return (images - images.clamp(0, 1)).square().mean(0).sum()
+
+
+def order_distance(sets: Tensor, filters: Tensor) -> Tensor:
+    """How far the sets [sets, n, c, h, w] differ, whatever the order in each: the mean over pairs of sets of the squared
+    distance of the largest responses to the filters (l2_max_conv); zero for one set."""
+    if len(sets) == 1:
+        return sets.new_zeros(())
+    responses = F.conv2d(sets.flatten(0, 1), filters, padding=1).unflatten(0, sets.shape[:2]).amax(1)
+    return 2 * responses.var(dim=0).mean()  # which is the mean squared difference of pairs
