@@ -1,6 +1,7 @@
 """The nouns of the harness and the abstract classes that a new component implements."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -172,6 +173,19 @@ class Reconstruction:
     problem: int = -1
     seconds: float = 0.0
     unclamped: Tensor | None = None
+
+    @classmethod
+    def of_nothing(cls, observation: Observation) -> "Reconstruction":
+        """What stands for an attack that the update gave nothing to work on: grey images that are never scored."""
+        return cls(
+            x=torch.full((observation.n, *observation.shape), 0.5),
+            y=torch.full((observation.n,), -1),
+            loss=math.nan,
+            score=math.inf,
+            status="failed",
+            iterations=0,
+            evaluations=0,
+        )
 
 
 class Normalize(nn.Module):
@@ -437,7 +451,11 @@ class Attack(Component, ABC):
         for attempt in attempts:
             if attempt is None:
                 raise RuntimeError("the queue waits for a result, and nothing is running")
-            yield attempt, self.reconstruct(attempt.problem.observation, attempt.generator())
+            observation = attempt.problem.observation
+            try:
+                yield attempt, self.reconstruct(observation, attempt.generator())
+            except Unreadable:
+                yield attempt, Reconstruction.of_nothing(observation)
 
     @abstractmethod
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:

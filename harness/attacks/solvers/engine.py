@@ -116,7 +116,7 @@ class Engine:
                 known = self.attack.prepare(job.observation)
             except Unreadable as error:
                 warn(str(error))
-                yield job.key, _failed(job.observation)
+                yield job.key, Reconstruction.of_nothing(job.observation)
                 continue
             self._admit(job, known)
         if not any(self.searches):
@@ -246,16 +246,3 @@ class Engine:
             evaluations=search.evaluations,
             trace=search.trace,
         )
-
-
-def _failed(observation: Observation) -> Reconstruction:
-    """What stands for a search that could not begin: grey images that are never scored."""
-    return Reconstruction(
-        x=torch.full((observation.n, *observation.shape), 0.5),
-        y=torch.full((observation.n,), -1),
-        loss=math.nan,
-        score=math.inf,
-        status="failed",
-        iterations=0,
-        evaluations=0,
-    )
