@@ -7,7 +7,13 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from harness.attacks.images import ImageSearch
-from harness.attacks.matching import cosine_distance, squared_distance, total_variation, trial_update
+from harness.attacks.matching import (
+    cosine_distance,
+    estimate_defenses,
+    squared_distance,
+    total_variation,
+    trial_update,
+)
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
@@ -17,6 +23,7 @@ from harness.core import Batch, Observation, Params, component
 class InvertingGradients(ImageSearch):
     """Geiping et al. 2020, eq. 4: cosine distance plus total variation, Adam on the sign of the gradient, boxed.
 
+    The update of a client that trains for several steps is met by one that is unrolled over such steps (section 5.3).
     Restarts are chosen by the distance alone, as the authors do.
     """
 
@@ -29,20 +36,43 @@ class InvertingGradients(ImageSearch):
     autocast: bool = False
     """Differentiate the network in bfloat16 where torch.autocast deems it safe: faster on large networks, and about
     0.1 % to 3 % off the exact slope."""
+    full_batch: bool = False
+    """Unroll one step an epoch, on all dummies at once, as paper 002's code does; else minibatches like the client's."""
+    soft_labels: bool = False
+    """Search for soft labels too, instead of reading them off the update (paper 002's code, for several images)."""
 
-    def mismatch(self, images: Tensor, observation: Observation, known: Params) -> Tensor:
+    def prepare(self, observation: Observation) -> Params:
+        return estimate_defenses(observation) if self.soft_labels else super().prepare(observation)
+
+    def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
+        start = super().initial(observation, rng)
+        if self.soft_labels:
+            start["logits"] = torch.randn(observation.n, observation.classes, generator=rng)
+        return start
+
+    def project(self, variables: Variables, observation: Observation) -> Variables:
+        return variables | super().project(variables, observation)
+
+    def mismatch(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         """Distance between the update of the images and the one received."""
-        batch = Batch(observation.model.normalize.invert(images), known["labels"])
+        images = variables["images"]
+        labels = variables["logits"].softmax(dim=-1) if self.soft_labels else known["labels"]
+        batch = Batch(observation.model.normalize.invert(images), labels)
+        order = [torch.arange(len(images)) for _ in observation.protocol.epochs(len(images))]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
-            trial = trial_update(batch, observation, known)
+            trial = trial_update(batch, observation, known, order if self.full_batch else None)
         measure = cosine_distance if self.distance == "cosine" else squared_distance
         return measure(trial, observation.update)
 
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
-        images = variables["images"]
-        return self.mismatch(images, observation, known) + self.total_variation * total_variation(images)
+        fidelity = self.total_variation * total_variation(variables["images"])
+        return self.mismatch(variables, observation, known) + fidelity
 
     def score(self, variables: Variables, observation: Observation, known: Params, loss: float) -> float:
         with torch.no_grad():
-            return float(self.mismatch(variables["images"], observation, known))
+            return float(self.mismatch(variables, observation, known))
+
+    def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
+        labels = variables["logits"].argmax(dim=-1) if self.soft_labels else known["labels"]
+        return Batch(observation.model.normalize.invert(variables["images"]), labels)
