@@ -47,7 +47,9 @@ class DLF(ImageSearch):
     def prepare(self, observation: Observation) -> Params:
         labels = known_labels(observation, self.labels)
         if observation.knowledge.order is None:  # sorted labels would make batches of one class each
-            labels = labels[torch.randperm(len(labels), generator=generator("dlf", "labels")).to(labels.device)]
+            labels = labels[
+                torch.randperm(len(labels), generator=generator("dlf", "labels")).to(labels.device)
+            ]
         like = next(iter(observation.params.values()))
         filters = torch.randn(
             self.channels, observation.shape[0], 3, 3, generator=generator("dlf", "prior")
@@ -138,9 +140,12 @@ def excess(images: Tensor) -> Tensor:
 
 
 def order_distance(sets: Tensor, filters: Tensor) -> Tensor:
-    """How far the sets [sets, n, c, h, w] differ, whatever the order in each: the mean over pairs of sets of the squared
-    distance of the largest responses to the filters (l2_max_conv); zero for one set."""
+    """How far sets [sets, n, c, h, w] differ, whatever the order in each (the authors' l2_max_conv).
+
+    Mean over pairs of sets of the squared distance of their largest responses to the filters; of one set, zero.
+    """
     if len(sets) == 1:
         return sets.new_zeros(())
     responses = F.conv2d(sets.flatten(0, 1), filters, padding=1).unflatten(0, sets.shape[:2]).amax(1)
-    return 2 * responses.var(dim=0).mean()  # which is the mean squared difference of pairs
+    distance: Tensor = 2 * responses.var(dim=0).mean()  # which is the mean squared difference of pairs
+    return distance

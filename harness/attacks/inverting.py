@@ -37,7 +37,7 @@ class InvertingGradients(ImageSearch):
     """Differentiate the network in bfloat16 where torch.autocast deems it safe: faster on large networks, and about
     0.1 % to 3 % off the exact slope."""
     full_batch: bool = False
-    """Unroll one step an epoch, on all dummies at once, as paper 002's code does; else minibatches like the client's."""
+    """Unroll one step an epoch on all dummies, as paper 002's code does, instead of minibatches like the client's."""
     soft_labels: bool = False
     """Search for soft labels too, instead of reading them off the update (paper 002's code, for several images)."""
 

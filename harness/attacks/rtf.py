@@ -27,7 +27,7 @@ class RTF(Attack):
     threshold: PositiveFloat = 1e-6
     """A bin whose share of the bias is below this part of the largest one is empty."""
     tolerance: PositiveFloat = 0.05
-    """A quotient that leaves [0, 1] by more than this, on average over its pixels, is no image: its bin holds several."""
+    """A quotient that leaves [0, 1] by more than this, on average over pixels, is no image: its bin holds several."""
 
     def check(self, model: Model) -> None:
         if not isinstance(model, Imprint):

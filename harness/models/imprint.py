@@ -39,7 +39,7 @@ class ImprintBlock(nn.Module):
     def set_edges(self, edges: Tensor) -> None:
         """Let row k be switched on by images that measure more than edges[k] [bins], which ascend. Once only.
 
-        The sparse rows are steep, and flat again from the next edge on: there an image has a slope in its own bin alone.
+        The sparse rows are steep, and flat again from the next edge on: an image has a slope in its own bin alone.
         """
         width = torch.ones_like(edges)
         if self.sparse:
@@ -127,4 +127,6 @@ def imprint_block(model: nn.Module) -> tuple[str, ImprintBlock]:
     for name, module in model.named_modules():
         if isinstance(module, ImprintBlock):
             return name, module
-    raise UserError("this network has no imprint block: say model=imprint_resnet18 (or imprint_cnn, imprint_mlp)")
+    raise UserError(
+        "this network has no imprint block: say model=imprint_resnet18 (or imprint_cnn, imprint_mlp)"
+    )

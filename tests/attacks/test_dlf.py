@@ -14,11 +14,9 @@ from torch.nn import functional as F
 
 from harness.attacks.dlf import DLF, excess, layered_distance, order_distance, squared_variation
 from harness.attacks.solvers.adam import Adam
-from harness.config import compose
 from harness.core import Batch, Classifier, Knowledge, Observation, generator
 from harness.federated.fedavg import FedAvg
 from harness.labels.llg import LLG
-from harness.run import run
 from tests.conftest import CLASSES, SHAPE
 
 IMAGES = 6
@@ -58,7 +56,9 @@ def observe(
 
 
 @pytest.mark.parametrize("scaling", ["raw", "per_step", "per_lr"])
-def test_the_truth_in_the_true_order_matches_exactly(classifier: Classifier, truth: Batch, scaling: str) -> None:
+def test_the_truth_in_the_true_order_matches_exactly(
+    classifier: Classifier, truth: Batch, scaling: str
+) -> None:
     observation, _ = observe(classifier, truth, scaling=scaling)
     images = classifier.normalize(truth.x).repeat(3, 1, 1, 1)
     search = attack(total_variation=0)
@@ -69,7 +69,9 @@ def test_the_truth_in_the_true_order_matches_exactly(classifier: Classifier, tru
     assert float(search.mismatch(images + 0.1, observation, known)) > 1e-5
 
 
-def test_one_set_in_all_epochs_matches_where_the_order_is_its_own(classifier: Classifier, truth: Batch) -> None:
+def test_one_set_in_all_epochs_matches_where_the_order_is_its_own(
+    classifier: Classifier, truth: Batch
+) -> None:
     observation, _ = observe(classifier, truth)
     update = observation.protocol.update(classifier, observation.params, truth)
     epochs = [step for epoch in observation.protocol.epochs(IMAGES) for step in epoch]
@@ -80,7 +82,9 @@ def test_one_set_in_all_epochs_matches_where_the_order_is_its_own(classifier: Cl
     assert search.initial(observation, generator("start"))["images"].shape == (IMAGES, *SHAPE)
 
 
-def test_without_simulation_many_steps_are_taken_for_one_gradient(classifier: Classifier, truth: Batch) -> None:
+def test_without_simulation_many_steps_are_taken_for_one_gradient(
+    classifier: Classifier, truth: Batch
+) -> None:
     observation, _ = observe(classifier, truth, batch_size=IMAGES, local_epochs=3, lr=1e-9)
     images, search = classifier.normalize(truth.x), attack(epochs="none")
     still = float(search.mismatch(images, observation, search.prepare(observation)))

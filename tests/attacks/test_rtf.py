@@ -39,7 +39,10 @@ class Blobs(Images):
 
     def __init__(self, count: int, seed: int) -> None:
         rng = torch.Generator().manual_seed(seed)
-        brightness, noise = torch.rand(count, 1, 1, 1, generator=rng), torch.rand(count, *SHAPE, generator=rng)
+        brightness, noise = (
+            torch.rand(count, 1, 1, 1, generator=rng),
+            torch.rand(count, *SHAPE, generator=rng),
+        )
         self.x = 0.8 * brightness + 0.2 * noise
         self.indices = list(range(count))
         self.labels = torch.randint(10, (count,), generator=rng)
@@ -122,7 +125,9 @@ def alone(model: Classifier, x: Tensor) -> set[int]:
 @pytest.mark.parametrize("activation", ["relu", "sparse"])
 @pytest.mark.parametrize("functional", ["mean", "fourier", "projection"])
 @pytest.mark.parametrize("gain", [1.0, 1e-3])
-def test_exactly_the_images_alone_in_a_bin_are_recovered(activation: str, functional: str, gain: float) -> None:
+def test_exactly_the_images_alone_in_a_bin_are_recovered(
+    activation: str, functional: str, gain: float
+) -> None:
     model = build(activation=activation, functional=functional, gain=gain)
     truth = batch_of(12)
     expected = alone(model, truth.x)
