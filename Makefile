@@ -5,6 +5,7 @@ DATASET ?= digits32
 DATA ?=
 JOBS ?= 2
 TABLE ?= table3
+SWEEP ?= batch_epochs
 RUNS ?= runs
 PROBLEMS ?= 16
 ONLY ?=
@@ -18,7 +19,7 @@ $(error JOBS=$(JOBS): say how many processes, 1 or more)
 endif
 PARALLEL := $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
 
-.PHONY: help setup test lint smoke table3 dlgfb tables report publish bench data dashboard wandb-sync clean
+.PHONY: help setup test lint smoke table3 dlgfb tables sweep report publish bench data dashboard wandb-sync clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +48,9 @@ dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOB
 	@$(RUN) table=dlgfb scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 tables: table3 dlgfb  ## every table
+
+sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
+	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 	@$(RUN) table=table3 scale=smoke

@@ -6,31 +6,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform, final
+from typing import Any, ClassVar, Literal, final
 
-import pydantic
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
+from harness.component import Component as Component
+from harness.component import component as component
 from harness.errors import Unreadable as Unreadable
 from harness.errors import UserError as UserError
 from harness.labels.counts import apportion, multiset
 
-T = TypeVar("T")
 Params = dict[str, Tensor]
 Split = Literal["attack", "public", "train"]
 Shape = tuple[int, int, int]
 Status = Literal["converged", "stalled", "budget", "diverged", "failed"]
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-def component(cls: type[T]) -> type[T]:
-    """Make a class its own configuration schema: typed, validated, keyword-only and frozen."""
-    config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
-    return cast(type[T], made)
 
 
 def derive_seed(*parts: object) -> int:
@@ -224,15 +216,6 @@ class Classifier(nn.Module):
         """Images [n, c, h, w] in [0, 1] to logits [n, classes]."""
         logits: Tensor = self.network(self.normalize(x))
         return logits
-
-
-@component
-class Component:
-    """The root of all that is configured. Bump `version` when a change alters the numbers it produces."""
-
-    version: ClassVar[int] = 1
-    execution: ClassVar[frozenset[str]] = frozenset()
-    """Settings that change the speed alone, and so are no part of what identifies a run."""
 
 
 @component

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from harness.errors import UserError
 from harness.files import to_json
 
 Row = dict[str, Any]
@@ -40,3 +42,9 @@ def _row(line: bytes) -> Row | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def damaged(directory: Path, error: Exception) -> UserError:
+    """What to tell the user of a finished run whose files can't be read."""
+    problem = next(iter(str(error).splitlines()), type(error).__name__)
+    return UserError(f"{directory} is damaged ({problem}): delete it, and the same command computes it again")

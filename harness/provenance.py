@@ -3,6 +3,7 @@
 import functools
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,20 @@ def revision() -> str | None:
         return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def combined(origins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The provenance of many runs: what they share, or the list of what occurs, and the sum of what they cost."""
+    spent = [name for name in ("seconds", "cpu_seconds") if any(name in origin for origin in origins)]
+    names = {name: None for origin in origins for name in origin if name not in spent}
+    shared = {name: _distinct([origin.get(name) for origin in origins]) for name in names}
+    return shared | {name: sum(origin.get(name) or 0.0 for origin in origins) for name in spent}
+
+
+def _distinct(values: Sequence[object]) -> object:
+    """The value that all share, or the list of those that occur."""
+    different: list[object] = []
+    for value in values:
+        if value not in different:
+            different.append(value)
+    return different[0] if len(different) == 1 else different

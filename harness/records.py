@@ -1,7 +1,7 @@
 """The store of runs: one folder each, written once (harness/recording.py) and read by all else."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from harness.core import Record, UserError
-from harness.journal import decode
+from harness.core import Record
+from harness.frames import finished, frame
+from harness.journal import damaged, decode
 from harness.lease import EXPIRY, Holder, holder
 from harness.recording import Row as Row
 from harness.recording import Run as Run
@@ -63,7 +64,7 @@ class Store:
         try:
             return _read(directory)
         except (OSError, ValueError, TypeError) as error:
-            raise _damaged(directory, error) from error
+            raise damaged(directory, error) from error
 
     def open(self, identity: str, config: Mapping[str, Any], expiry: float = EXPIRY) -> Run:
         """Begin a run, or go on with one that was interrupted. `expiry`: seconds after which a lease expires.
@@ -84,7 +85,7 @@ class Store:
 
     def records(self) -> list[Record]:
         """Every finished run, sorted by id."""
-        found = [self.load(path.parent.name) for path in sorted(self.root.glob("*/result.json"))]
+        found = [self.load(identity) for identity in finished(self.root)]
         return [record for record in found if record is not None]
 
     def images(self, identity: str) -> dict[str, Tensor]:
@@ -96,26 +97,19 @@ class Store:
         try:
             return load_file(str(directory / "reconstructions.safetensors"))
         except (OSError, SafetensorError) as error:
-            raise _damaged(directory, error) from error
+            raise damaged(directory, error) from error
 
     def traces(self, identity: str) -> dict[int, Trace]:
         """The course of the loss of a finished run, by problem."""
         lines = (self.root / identity / "traces.jsonl").read_text(encoding="utf-8").splitlines()
         return {line["problem"]: line["trace"] for line in map(json.loads, lines)}
 
-    def frame(self) -> "pandas.DataFrame":
-        """One line per image of every finished run, its configuration in flat columns.
+    def frame(self, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
+        """One line per image of every finished run, or of those named: its configuration in flat columns, its scores.
 
-        A group (`attack`) holds the name that was chosen, its settings stand beside it (`attack.steps`).
+        harness/frames.py says which columns there are.
         """
-        import pandas
-
-        lines = [
-            {"run": record.id, **flatten(record.config), **row}
-            for record in self.records()
-            for row in record.rows
-        ]
-        return pandas.DataFrame(lines)
+        return frame(self.root, runs)
 
 
 def _read(directory: Path) -> Record:
@@ -126,23 +120,3 @@ def _read(directory: Path) -> Record:
     if broken or not rows or len(rows) != stored:
         raise ValueError(f"rows.jsonl: {len(rows)} of {stored} rows, {broken} broken lines")
     return record
-
-
-def _damaged(directory: Path, error: Exception) -> UserError:
-    problem = next(iter(str(error).splitlines()), type(error).__name__)
-    return UserError(f"{directory} is damaged ({problem}): delete it, and the same command computes it again")
-
-
-def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested configuration as one level of dotted names, and under each group's own name its choice."""
-    choices = config.get("choices", {})
-    nested = {key: value for key, value in config.items() if key != "choices"}
-    return {**dict(_dotted(nested, "")), **{key: name for key, name in choices.items() if name}}
-
-
-def _dotted(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 
@@ -58,7 +58,20 @@ def _half_width(means: Sequence[float], level: float) -> float | None:
     return float(stdtrit(count - 1, (1 + level) / 2)) * error
 
 
-def wilson(successes: int, count: int, level: float = 0.95) -> tuple[float, float]:
+def rate(values: Sequence[bool], groups: Sequence[Hashable] | None = None) -> Statistic | None:
+    """Summarise what is true or false, as `statistic` does, but with Wilson's interval, which stays within [0, 1].
+
+    A group counts once, with the mean of its repetitions.
+    """
+    found = statistic([float(value) for value in values], groups)
+    if found is None:
+        return None
+    count = found.n if groups is None else len(set(groups))
+    low, high = wilson(found.mean * count, count)
+    return replace(found, low=low, high=high)
+
+
+def wilson(successes: float, count: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a rate (Wilson 1927): it stays within [0, 1] and holds at 0 and at `count`."""
     from scipy.special import ndtri
 

@@ -89,6 +89,12 @@ def _explain(error: Exception) -> str:
     return f"{explain_failure(error)}\n\n" + "".join(traceback.format_exception(error))
 
 
+def is_mistake(directory: Path) -> bool:
+    """Whether a run failed for a mistake of the user's, which a line explains without a traceback."""
+    log = directory / LOG
+    return log.exists() and "\n\n" not in log.read_text(encoding="utf-8")
+
+
 def failure(directory: Path) -> str | None:
     """Why a run failed, in one line; None when it did not."""
     log = directory / LOG

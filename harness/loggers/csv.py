@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from harness.core import Record, component
 from harness.files import write_atomically
+from harness.frames import flatten
 from harness.log import Logger, RunInfo, Session, curve
-from harness.records import Row, Trace, flatten
+from harness.records import Row, Trace
 
 
 @component

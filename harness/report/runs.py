@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from harness.core import Record
+from harness.frames import flatten
 from harness.log import curve
-from harness.records import Store, flatten
+from harness.records import Store
 
 MOST, SIDE = 64, 64
 """Images of a run that are shown, and their greatest height in pixels."""

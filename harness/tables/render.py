@@ -6,6 +6,7 @@ from typing import Any
 
 from harness import pictures
 from harness.files import to_json, write_atomically
+from harness.provenance import combined
 from harness.records import Store
 from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery
@@ -48,29 +49,16 @@ def provenance(
 ) -> dict[str, Any]:
     """Where the numbers come from: code, versions, devices, cost; for every cell its run and overrides."""
     records = {o.id: o.record for o in outcomes if o.record}
-    origins = [record.provenance for record in records.values()]
-    spent = [name for name in ("seconds", "cpu_seconds") if any(name in origin for origin in origins)]
-    names = {name: None for origin in origins for name in origin if name not in spent}
     return {
         "table": table.name,
         "source": table.source,
         "dataset": dataset,
         "scale": scale,
         "caption": [*document.caption, *document.notes],
-        **{name: _distinct([origin.get(name) for origin in origins]) for name in names},
-        **{name: sum(origin.get(name) or 0.0 for origin in origins) for name in spent},
+        **combined([record.provenance for record in records.values()]),
         "cells": [
             {"row": o.cell.row, "column": o.cell.column, "seed": o.cell.seed, "run": o.id,
              "finished": o.record is not None, "overrides": o.cell.overrides}
             for o in outcomes
         ],
     }  # fmt: skip
-
-
-def _distinct(values: Sequence[object]) -> object:
-    """The value that all runs share, or the list of those that occur."""
-    different: list[object] = []
-    for value in values:
-        if value not in different:
-            different.append(value)
-    return different[0] if len(different) == 1 else different

@@ -1,0 +1,84 @@
+"""A metric over a setting: `python -m harness.plot lines --x fl.batch_size --y psnr_unit --by attack --out a.png`."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+from typing_extensions import override
+
+from harness.component import component
+from harness.errors import UserError
+from harness.frames import aggregate, groups, measured
+from harness.plots.plot import Plot, caption
+from harness.plots.style import label, legend, panels, series
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@component
+class Lines(Plot):
+    """Means with 95 % intervals over a numeric setting: a panel per metric, a line per group."""
+
+    x: str = Field(description="a numeric column, such as fl.batch_size")
+    y: Annotated[list[str], Field(min_length=1)] = Field(description="the metrics: a panel each")
+    log: bool = Field(default=False, description="x in powers of two")
+
+    @property
+    @override
+    def groups(self) -> list[str]:
+        return [*self.by, self.x]
+
+    @override
+    def numbers(self, table: "pandas.DataFrame") -> "pandas.DataFrame":
+        for name in (self.x, *self.y):
+            measured(table, name)
+        if self.log and (table[self.x] <= 0).any():
+            raise UserError(f"{self.x}: a value of {table[self.x].min():g} is no power of two")
+        return aggregate(table, self.groups, self.y)
+
+    @override
+    def figure(self, numbers: "pandas.DataFrame") -> "Figure":
+        figure, places = panels(len(self.y), self.title)
+        names: list[str] = []
+        for axes, metric in zip(places, self.y, strict=True):
+            names = self._panel(axes, numbers[numbers["metric"] == metric])
+            axes.set(xlabel=label(self.x), ylabel=label(metric))
+        legend(figure, places[0], names)
+        return figure
+
+    def _panel(self, axes: "Axes", numbers: "pandas.DataFrame") -> list[str]:
+        found = list(groups(numbers, self.by))
+        names = [caption(values, self.by) for values, _ in found]
+        ticks = sorted(numbers[self.x].unique())
+        moved = self._moves(ticks, len(found))
+        for name, look, move, (_, line) in zip(names, series(len(found)), moved, found, strict=True):
+            axes.errorbar(
+                line[self.x] * move if self.log else line[self.x] + move,
+                line["mean"],
+                yerr=[line["mean"] - line["ci_low"], line["ci_high"] - line["mean"]],
+                label=name,
+                color=look.colour,
+                marker=look.marker,
+                linestyle=look.line,
+                linewidth=1.6,
+                elinewidth=1,
+                capsize=3,
+            )
+        if self.log:
+            axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        return names
+
+    def _moves(self, ticks: Sequence[float], count: int) -> list[float]:
+        """How far each line stands beside its x, so that intervals do not cover each other: a factor where x is in
+        powers of two, else a part of the smallest distance between two values."""
+        middle = [place - (count - 1) / 2 for place in range(count)]
+        if self.log:
+            return [2 ** (0.08 * place) for place in middle]
+        gap = min((after - before for before, after in pairwise(ticks)), default=1.0)
+        return [0.06 * gap * place for place in middle]

@@ -1,0 +1,105 @@
+"""What all plots look like: few strong colours that differ in lightness too, no frame, the legend below the data."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, PALE = "#1a1a1a", "#767676"
+BLUE, RED, GREEN, OCHRE, PURPLE = "#1f6fb4", "#c23b22", "#2e8b57", "#b8860b", "#7b4fa3"
+COLOURS = (BLUE, RED, GREEN, OCHRE, PURPLE, INK, PALE)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Series differ in their markers as well: colour alone says nothing to many readers."""
+LINES = ("-", "--", ":")
+MAP = "cividis"
+"""Of a heat map: as light as its values are high, with or without colours."""
+PANEL = (4.4, 3.3)
+"""Inches of one panel."""
+
+LABELS = {
+    "psnr_unit": "PSNR, dB",
+    "psnr_ggl": "PSNR (peak 1 of [-1, 1]), dB",
+    "ssim": "SSIM",
+    "lpips_vgg": "LPIPS (VGG)",
+    "lpips_alex": "LPIPS (AlexNet)",
+    "lpips_squeeze": "LPIPS (SqueezeNet)",
+    "mse": "MSE",
+    "mse_ggl": "MSE of [-1, 1]",
+    "mse_r": "MSE-R",
+    "success": "recovered, rate",
+    "converged": "converged, rate",
+    "label_correct": "label accuracy",
+    "loss": "matching loss",
+    "update_norm": "norm of the update",
+    "seconds": "time, s",
+    "fl.batch_size": "batch size, images",
+    "fl.local_epochs": "local epochs",
+    "fl.examples_per_client": "images of a client",
+    "attack.steps": "steps of the attack",
+    "defense.sigma": "standard deviation of the noise",
+    "defense.bound": "clipping bound",
+    "defense.percent": "pruned, %",
+}
+"""What an axis calls a column; others have their own names."""
+
+
+def label(column: str) -> str:
+    """A column's name on an axis, with its unit."""
+    return LABELS.get(column, column)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one series is drawn."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+def series(count: int) -> list[Look]:
+    """The looks of so many series. Raises UserError when they could not be told apart."""
+    if count > len(COLOURS) * len(LINES):
+        raise UserError(f"{count} series can't be told apart: choose some with a condition (where)")
+    places = [(place % len(COLOURS), place // len(COLOURS)) for place in range(count)]
+    return [Look(COLOURS[colour], MARKERS[colour], LINES[line]) for colour, line in places]
+
+
+def panels(
+    count: int, title: str, size: tuple[float, float] = PANEL, across: int = 3
+) -> tuple["Figure", list["Axes"]]:
+    """A figure with so many panels, at most `across` of them beside each other."""
+    from matplotlib.figure import Figure
+
+    wide, high = min(count, across), -(-count // across)
+    figure = Figure(figsize=(size[0] * wide, size[1] * high), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    places = list(figure.subplots(high, wide, squeeze=False).flat)
+    for axes in places:
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in places[count:]:
+        axes.set_visible(False)
+    return figure, places[:count]
+
+
+def legend(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
+    """One legend for all panels, below them: it covers no data. None where there is but one unnamed series."""
+    if any(names):
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=min(len(names), 4), frameon=False, fontsize=8
+        )
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as the content of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()

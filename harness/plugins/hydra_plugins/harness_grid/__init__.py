@@ -1,0 +1,56 @@
+"""Hydra's sweeper for grids: a multirun, or `sweep=NAME`. Light, for Hydra imports every plugin for --help."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class GridNode:
+    """The keys of a sweep's YAML; harness.sweeps.spec.Sweep says what they mean and validates them."""
+
+    name: str | None = None
+    title: str = ""
+    base: Any = field(default_factory=list)
+    grid: Any = field(default_factory=dict)
+    additions: Any = field(default_factory=dict)
+    scales: Any = field(default_factory=dict)
+    metrics: Any = field(default_factory=list)
+    plots: Any = field(default_factory=list)
+    notes: Any = field(default_factory=dict)
+
+
+@dataclass
+class GridConf(GridNode):
+    """The node `hydra.sweeper` of a multirun."""
+
+    _target_: str = "hydra_plugins.harness_grid.GridSweeper"
+    _recursive_: bool = False
+    """The components in a sweep are built, and their mistakes explained, where it is parsed."""
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridConf, provider="harness")
+
+
+@dataclass
+class GridSweeper(GridNode, Sweeper):
+    """Expands a grid into runs, has the configured launcher carry out what is missing, and draws the plots.
+
+    Hydra's own sweeper knows of no store, and ends at the first job that fails.
+    """
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what `sweep` needs. A cell is no ordinary job: `task_function` is not used."""
+        self.hydra_context, self.config = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Make the grid. Raises UserError before anything runs, CellsFailed when all is done."""
+        from harness.sweeps.sweep import sweep
+
+        if self.hydra_context is None or self.config is None:
+            raise RuntimeError("a sweeper must be set up before it sweeps")
+        sweep(self.hydra_context, self.config, arguments)

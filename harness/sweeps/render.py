@@ -1,0 +1,126 @@
+"""Write a sweep down: cells.csv, its plots as PNG and CSV, sweep.md, provenance.json."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cells.plan import Plan
+from harness.files import to_json, write_atomically
+from harness.frames import SETTINGS, aggregate, groups
+from harness.plots.plot import write_all
+from harness.plots.style import label
+from harness.provenance import combined
+from harness.records import Store
+from harness.sweeps.spec import SEED, Point, Sweep
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def render(
+    sweep: Sweep,
+    dataset: str,
+    scale: str,
+    plan: Plan[Point],
+    failures: Mapping[Point, str],
+    store: Store,
+    directory: Path,
+) -> str:
+    """Write all that shows a sweep, finished or not, into a directory. Returns its numbers and notes as text."""
+    done = {point: experiment.id for point, experiment in plan.items() if point not in failures}
+    table = frame(store, done)
+    axes = [name for name, _ in next(iter(plan)).values if name != SEED]
+    directory.mkdir(parents=True, exist_ok=True)
+    cells = summary(table, axes, sweep.metrics)
+    drawn, troubles = write_all(sweep.plots, table, directory) if done else ({}, [])
+    notes = [sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes]
+    notes += [*troubles, *(f"{point.name}: no result ({why})." for point, why in failures.items())]
+    records = [record for identity in dict.fromkeys(done.values()) if (record := store.load(identity))]
+    provenance = {
+        "sweep": sweep.name,
+        "title": sweep.title,
+        "dataset": dataset,
+        "scale": scale,
+        "notes": notes,
+        **combined([record.provenance for record in records]),
+        "cells": [
+            {"values": dict(point.values), "run": experiment.id, "finished": point in done,
+             "overrides": point.overrides}
+            for point, experiment in plan.items()
+        ],
+    }  # fmt: skip
+    caption = f"Data set {dataset}, scale {scale}, {len(done)} of {len(plan)} runs, {_images(cells)}."
+    files = {
+        "cells.csv": cells.to_csv(index=False),
+        "sweep.md": _markdown(sweep, caption, wide(cells, axes), drawn, notes),
+        "provenance.json": to_json(provenance, indent=1) + "\n",
+    }
+    for name, content in files.items():
+        write_atomically(directory / name, content.encode())
+    shown = wide(cells, axes).to_string(index=False)
+    return "\n".join([sweep.title or str(sweep.name), "", shown, "", caption, *notes])
+
+
+def frame(store: Store, runs: Mapping[Point, str]) -> "pandas.DataFrame":
+    """The images of a sweep's runs; every axis is a column, whatever it sets."""
+    import pandas
+
+    table = store.frame(runs.values())
+    settings = table.attrs[SETTINGS]
+    values = pandas.DataFrame([{"run": identity, **dict(point.values)} for point, identity in runs.items()])
+    if not runs:
+        return table
+    axes = [name for name in values if name != "run"]
+    joined = values.merge(table.drop(columns=axes, errors="ignore"), on="run")
+    joined.attrs[SETTINGS] = list(dict.fromkeys([*axes, *settings]))
+    return joined
+
+
+def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":
+    """cells.csv: a line for each point and metric, over images and seeds, with the ids of its runs."""
+    import pandas
+
+    if table.empty:
+        return pandas.DataFrame(columns=[*axes, "metric", "n", "mean"])
+    cells = aggregate(table, axes, metrics)
+    runs = {values: " ".join(group["run"].unique()) for values, group in groups(table, axes)}
+    cells["run_ids"] = [runs[tuple(line)] for line in cells[list(axes)].itertuples(index=False)]
+    return cells
+
+
+def wide(cells: "pandas.DataFrame", axes: Sequence[str]) -> "pandas.DataFrame":
+    """A line for each point, a column of means with half widths of their intervals for each metric."""
+    import pandas
+
+    lines = []
+    for values, group in groups(cells, axes):
+        numbers = {label(line["metric"]): _number(line) for line in group.to_dict("records")}
+        lines.append(dict(zip(map(label, axes), values, strict=True)) | numbers)
+    return pandas.DataFrame(lines)
+
+
+def _number(line: Mapping[Any, Any]) -> str:
+    if not line["n"]:
+        return "-"
+    several = line["ci_low"] == line["ci_low"]  # else it is no number
+    return f"{line['mean']:.3g}" + (f" [{line['ci_low']:.3g}, {line['ci_high']:.3g}]" if several else "")
+
+
+def _images(cells: "pandas.DataFrame") -> str:
+    counts = sorted({int(n) for n in cells["n"] if n})
+    told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
+    return f"{told} images a point; means with 95 % intervals"
+
+
+def _markdown(
+    sweep: Sweep, caption: str, shown: "pandas.DataFrame", drawn: Mapping[str, str], notes: Sequence[str]
+) -> str:
+    head = [f"| {' | '.join(map(str, shown.columns))} |", "|---" * len(shown.columns) + "|"]
+    rows = [f"| {' | '.join(map(str, line))} |" for line in shown.itertuples(index=False)]
+    blocks = [
+        f"# {sweep.title or sweep.name}",
+        caption,
+        *(f"![{title}]({name}.png)" for name, title in drawn.items()),
+    ]
+    blocks += ["\n".join([*head, *rows]), "\n".join(f"- {note}" for note in notes)]
+    return "\n\n".join(block for block in blocks if block) + "\n"

@@ -1,0 +1,105 @@
+"""What a sweep is: every combination of some values, its metrics and its plots."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic
+
+from harness.cells.plan import latest
+from harness.component import component
+from harness.config import build
+from harness.errors import UserError
+from harness.plots.plot import Plot
+
+Overrides = list[str]
+Value = bool | int | float | str | None
+Grid = Mapping[str, Sequence[Value]]
+"""Values of each setting: `fl.batch_size: [1, 2]`; a text is written as on the command line."""
+
+SEED = "seed"
+"""The axis along which runs are repetitions, of which the means are shown."""
+
+
+@component
+class ScaleSettings:
+    """What a scale changes."""
+
+    base: Overrides = field(default_factory=list)
+    grid: dict[str, list[Value]] = field(default_factory=dict)
+    """Other values for some of the axes."""
+    additions: dict[str, Overrides] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: its values in the order of the axes, and the overrides that make it."""
+
+    values: tuple[tuple[str, Value], ...]
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(_override(*value) for value in self.values) or "one run"
+
+
+@component
+class Sweep:
+    """A grid of settings. Without a name it is an ad-hoc multirun, whose grid is on the command line."""
+
+    name: str | None = pydantic.Field(default=None, pattern=r"^[\w-]+$")
+    title: str = ""
+    base: Overrides = field(default_factory=list)
+    grid: dict[str, list[Value]] = field(default_factory=dict)
+    additions: dict[str, Overrides] = field(default_factory=dict)
+    """What a value brings with it, such as the steps of an attack: `attack=ig: [attack.steps=100]`."""
+    scales: dict[str, ScaleSettings] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=list)
+    """Columns of cells.csv."""
+    plots: list[Plot] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    """A line below the sweep for a dataset or a scale, by its name; `all` is for every one."""
+
+    def axes(self, scale: str, user: Grid) -> dict[str, Sequence[Value]]:
+        """The values of every axis: the user's own win, then the scale's."""
+        return {**self.grid, **self.scales.get(scale, ScaleSettings()).grid, **user}
+
+    def points(self, scale: str, given: Sequence[str], user: Grid, fixed: Sequence[str]) -> list[Point]:
+        """Every run, the first axis outermost. Later overrides win: what is given, base, scale, values, what they
+        bring with them, what the scale adds to them, and last the user's own."""
+        own = self.scales.get(scale, ScaleSettings())
+        axes = self.axes(scale, user)
+        combinations = [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        return [
+            Point(values, latest([*given, *self.base, *own.base, *chosen, *added, *fixed]))
+            for values in combinations
+            for chosen in [[_override(*value) for value in values]]
+            for added in [
+                [o for more in (self.additions, own.additions) for c in chosen for o in more.get(c, [])]
+            ]
+        ]
+
+
+def _override(name: str, value: Value) -> str:
+    """`fl.batch_size=2`, in Hydra's own way of writing."""
+    return f"{name}={_WORDS.get(value, value) if value is None or isinstance(value, bool) else value}"
+
+
+_WORDS = {None: "null", True: "true", False: "false"}
+
+
+def parse(node: Mapping[str, Any]) -> Sweep:
+    """A sweep from plain data. Raises UserError with one line that names the mistake."""
+    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    plots = [build("plots", each) for each in values.pop("plots", [])]
+    try:
+        sweep = Sweep(**values, plots=plots)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"sweep {node.get('name', '')}: {where}: {first['msg']}") from error
+    empty = [axis for axis, values in sweep.grid.items() if not values]
+    if empty:
+        raise UserError(f"sweep {sweep.name}: {empty[0]} has no values")
+    return sweep

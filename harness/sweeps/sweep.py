@@ -1,0 +1,100 @@
+"""Carry a sweep out: compose every point, launch what is missing from the store, show what there is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from harness.cells.launch import launch
+from harness.cells.plan import Plan, cell_config, compose
+from harness.cells.task import LOG, failure, is_mistake
+from harness.config import Experiment, Label
+from harness.core import Record
+from harness.errors import CellsFailed, UserError
+from harness.files import check_writable
+from harness.records import Store
+from harness.sweeps.plan import user
+from harness.sweeps.render import render
+from harness.sweeps.spec import Point, Sweep, parse
+
+AD_HOC = "multirun"
+"""What a progress bar calls a sweep without a name."""
+
+
+def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
+    """Make the sweep that `config.hydra.sweeper` describes, and print the directory of its plots, or of its runs.
+
+    Raises UserError if a point can't be composed or its data are missing, before anything runs, or if mistakes of
+    the user's are all that failed; else CellsFailed, when all is shown, if a point has no result.
+    """
+    described = parse(cast(dict[str, Any], OmegaConf.to_container(config.hydra.sweeper, resolve=True)))
+    dataset, scale = (str(config.hydra.runtime.choices[group]) for group in ("dataset", "scale"))
+    axes, fixed = user(context, described, arguments)
+    given = [f"dataset={dataset}", f"scale={scale}"] if described.name else []
+    points = described.points(scale, given, axes, fixed)
+    plan = {
+        point: _labelled(described, point, experiment)
+        for point, experiment in compose(context, cell_config(config), points).items()
+    }
+    paths = next(iter(plan.values())).paths
+    if described.name:
+        check_writable(paths.results)
+    store = Store(paths.runs)
+    broken = launch(context, cell_config(config), store, plan, described.name or AD_HOC, _news)
+    failures = _failures(store, plan, broken)
+    if described.name:
+        directory = paths.results / described.name / f"{dataset}-{scale}"
+        print(render(described, dataset, scale, plan, failures, store, directory))
+        print(f"{directory}/", flush=True)
+    else:
+        for identity in dict.fromkeys(plan[point].id for point in plan if point not in failures):
+            print(f"{store.root / identity}/", flush=True)
+    _complain(store, plan, failures)
+
+
+def _labelled(sweep: Sweep, point: Point, experiment: Experiment) -> Experiment:
+    """The experiment of a point, with what loggers call it unless the user gave names."""
+    given = experiment.label
+    tags = [sweep.name, *(f"{name}={value}"[:64] for name, value in point.values)] if sweep.name else []
+    label = Label(
+        group=given.group or sweep.name,
+        job_type=given.job_type or experiment.choices["attack"],
+        name=given.name or point.name,
+        tags=[*given.tags, *(tag for tag in tags if tag)],
+    )
+    return replace(experiment, label=label)
+
+
+def _news(record: Record) -> str:
+    """What to say of a finished run."""
+    found = record.summary.get("psnr_unit")
+    return f"PSNR {found['mean']:.2f} dB" if found else "done"
+
+
+def _failures(store: Store, plan: Plan[Point], broken: str | None) -> dict[Point, str]:
+    """Of every point without a result, why."""
+    missing = [point for point, experiment in plan.items() if store.load(experiment.id) is None]
+    return {point: failure(store.root / plan[point].id) or broken or "it left no result" for point in missing}
+
+
+def _complain(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) -> None:
+    """Raise what says how many runs failed, and why; a mistake of the user's is told apart from a failure."""
+    if not failures:
+        return
+    complaint = "\n".join(_lines(store, plan, failures))
+    mistakes = all(is_mistake(store.root / plan[point].id) for point in failures)
+    raise UserError(complaint) if mistakes else CellsFailed(complaint)
+
+
+def _lines(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) -> Iterator[str]:
+    reasons: dict[str, list[Point]] = {}
+    for point, why in failures.items():
+        reasons.setdefault(why, []).append(point)
+    yield f"{len(failures)} of {len(plan)} runs have no result; the same command tries them again"
+    for why, points in reasons.items():
+        log: Path = store.root / plan[points[0]].id / LOG
+        others = f" and {len(points) - 1} more" if len(points) > 1 else ""
+        yield f"  {points[0].name}{others}: {why}{f' ({log})' if log.exists() else ''}"
