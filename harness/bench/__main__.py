@@ -6,13 +6,14 @@ from functools import partial
 
 import torch
 
-from harness.bench import attacks, closures, large, optimizers, overhead, report
+from harness.bench import attacks, closures, large, optimizers, overhead, report, rounding
 from harness.bench.timing import machine
 
 REPEATS = 15
 Part = Callable[[int], list[report.Measurement]]
 PARTS: dict[str, Part] = {
     **{name: partial(attacks.compare, name) for name in attacks.CASES},
+    "rounding": rounding.measure,
     "closures": lambda _: closures.eager(REPEATS),
     "compiled": lambda _: closures.compiled(REPEATS),
     "lbfgs": lambda _: optimizers.lbfgs(REPEATS),
