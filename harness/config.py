@@ -117,6 +117,9 @@ class Experiment:
     seed: NonNegativeInt
     device: Literal["auto", "cpu", "cuda"]
     threads: PositiveInt
+    ranks: PositiveInt = 1
+    """Processes that share the targets, on each node: one per GPU, or per core."""
+    nodes: PositiveInt = 1
     choices: dict[str, str] = dataclasses.field(default_factory=dict)
     """The name of the file that each group was read from."""
 
@@ -144,7 +147,7 @@ class Experiment:
     def kinship(self) -> str:
         """What runs have in common that one call of an attack can carry out: all but the seed and the start."""
         same = {name: value for name, value in self.identity.items() if name not in ("seed", "start")}
-        same |= {name: plain(getattr(self, name)) for name in ("data", "paths", "device", "threads")}
+        same |= {name: plain(getattr(self, name)) for name in EXECUTION}
         return json.dumps(same, sort_keys=True)
 
     @property
@@ -161,6 +164,8 @@ IDENTIFYING = (
     *("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge"),
     *("seed", "trials", "targets"),
 )
+EXECUTION = ("data", "paths", "device", "threads", "ranks", "nodes")
+"""Where and how a run is carried out: of no consequence for its numbers."""
 LATER: dict[str, Any] = {"start": Random(), "order": "random"}
 """Settings that runs did not have once, and their values in those runs, whose ids stay valid."""
 GROUPS = ("dataset", "model", "fl", "attack", "defense", "prior", "start", "metric", "logger", "scale")

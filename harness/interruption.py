@@ -20,9 +20,9 @@ class Interrupted(BaseException):
 
 
 def requested() -> bool:
-    """Whether somebody has asked the work to stop."""
-    path = os.environ.get(STOP)
-    return path is not None and os.path.exists(path)
+    """Whether somebody has asked the work to stop, or nobody is left to work for."""
+    path, parent = os.environ.get(STOP), multiprocessing.parent_process()
+    return (path is not None and os.path.exists(path)) or (parent is not None and not parent.is_alive())
 
 
 def check() -> None:

@@ -2,8 +2,9 @@
 
 import multiprocessing
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,6 +45,25 @@ def task(description: str, total: int, done: int = 0, every: float = QUIET_SECON
                 yield _Rich(display, identity)
             finally:
                 display.remove_task(identity)
+
+
+@contextmanager
+def meanwhile(look: Callable[[], None], every: float) -> Iterator[None]:
+    """Look again and again, in a thread, while the block runs, and once more when it has ended."""
+    stop = threading.Event()
+
+    def again() -> None:
+        while not stop.wait(every):
+            look()
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        look()
 
 
 class _Silent:

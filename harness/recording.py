@@ -6,7 +6,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 from safetensors import SafetensorError, safe_open
@@ -23,27 +23,16 @@ from harness.lease import EXPIRY, Held, Lease
 Trace = list[dict[str, float]]
 
 
-class Run:
-    """An open run. The tensors of a problem are on disk, whole, before its rows are: a row is a promise."""
+class Journal:
+    """Problems that are stored. Their tensors are on disk, whole, before their rows are: a row is a promise."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any], expiry: float = EXPIRY) -> None:
-        """Raises Held when another process is writing it, or has just finished it."""
+    _appended: BinaryIO
+
+    def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
-        self._journal = directory / "rows.jsonl"
+        self._journal = directory / name
         self._parts = directory / "parts"
-        with writing(directory):
-            self._parts.mkdir(parents=True, exist_ok=True)
-        self._lease = Lease(directory, expiry)
-        if (directory / "result.json").exists():  # since it was last looked at, before the lease was ours
-            self._lease.end()
-            shutil.rmtree(self._parts)
-            raise Held(f"{directory} was finished by another process")
-        for stale in directory.rglob(".*.tmp"):
-            stale.unlink()
-        self._config = dict(config)
-        self._rows = self._recover()
-        self._appended = self._journal.open("ab")
-        write_atomically(directory / "config.yaml", yaml.safe_dump(self._config, sort_keys=False).encode())
+        self._rows: list[Row] = []
 
     @property
     def finished(self) -> frozenset[int]:
@@ -54,29 +43,6 @@ class Run:
     def rows(self) -> list[Row]:
         """The rows of all finished problems, in order."""
         return sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
-
-    def close(self) -> None:
-        """Let another process go on with it."""
-        self._lease.release()
-        self._appended.close()
-
-    def _recover(self) -> list[Row]:
-        """The rows of whole problems. What a kill tore off (half a line, half a batch) is dropped."""
-        content = self._journal.read_bytes() if self._journal.exists() else b""
-        rows, broken = decode(content)
-        images: dict[int, set[int]] = defaultdict(set)
-        for row in rows:
-            images[row["problem"]].add(row["image"])
-        whole = {problem for problem, found in images.items() if found == self._stored(problem)}
-        kept = [row for row in rows if row["problem"] in whole]
-        if broken or len(kept) < len(rows):
-            lost = f"{broken} broken lines, {len(images) - len(whole)} problems that are not whole"
-            warn(f"{self._journal}: dropped {lost}; what they held is computed again")
-        if (
-            content
-        ):  # even if all is well: what one that lost its lease may still write must go to another file
-            write_atomically(self._journal, encode(kept))
-        return kept
 
     def _part(self, problem: int) -> Path:
         return self._parts / f"{problem}.safetensors"
@@ -94,6 +60,12 @@ class Run:
         with safe_open(str(self._part(problem)), framework="pt") as part:
             images: Tensor = part.get_tensor("unclamped")
         return images
+
+    def trace(self, problem: int) -> Trace:
+        """The course of the loss of a finished problem."""
+        with safe_open(str(self._part(problem)), framework="pt") as part:
+            trace: Trace = json.loads(part.metadata()["trace"])
+        return trace
 
     def append(
         self,
@@ -115,15 +87,99 @@ class Run:
         tensors = {"truth": truth, "reconstruction": reconstruction}
         tensors |= {} if unclamped is None else {"unclamped": unclamped}
         plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in tensors.items()}
-        self._lease.renew()
+        self._renew()
         write_atomically(self._part(problem), save(plain, metadata={"trace": to_json(trace)}))
-        self._lease.renew()
+        self._renew()
         new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
+        self._write([json.loads(to_json(row)) for row in new])
+
+    def _write(self, rows: Sequence[Row]) -> None:
         with writing(self._journal):
-            self._appended.write(encode(new))
+            self._appended.write(encode(rows))
             self._appended.flush()
             os.fsync(self._appended.fileno())
-        self._rows += [json.loads(to_json(row)) for row in new]
+        self._rows += rows
+
+    def _renew(self) -> None:
+        """Raises Held when nothing may be written any more."""
+
+    def _whole(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of problems that are stored with all their images."""
+        images: dict[int, set[int]] = defaultdict(set)
+        for row in rows:
+            images[row["problem"]].add(row["image"])
+        whole = {problem for problem, found in images.items() if found == self._stored(problem)}
+        return [row for row in rows if row["problem"] in whole]
+
+
+class Run(Journal):
+    """An open run: the lease of it, and what its ranks have stored."""
+
+    def __init__(self, directory: Path, config: Mapping[str, Any], expiry: float = EXPIRY) -> None:
+        """Raises Held when another process is writing it, or has just finished it."""
+        super().__init__(directory, "rows.jsonl")
+        with writing(directory):
+            self._parts.mkdir(parents=True, exist_ok=True)
+        self._lease = Lease(directory, expiry)
+        if (directory / "result.json").exists():  # since it was last looked at, before the lease was ours
+            self._lease.end()
+            shutil.rmtree(self._parts)
+            raise Held(f"{directory} was finished by another process")
+        for stale in directory.rglob(".*.tmp"):
+            stale.unlink()
+        self._config = dict(config)
+        self._rows = self._recover()
+        self._appended = self._journal.open("ab")
+        write_atomically(directory / "config.yaml", yaml.safe_dump(self._config, sort_keys=False).encode())
+
+    def close(self) -> None:
+        """Let another process go on with it."""
+        self._lease.release()
+        self._appended.close()
+
+    def _recover(self) -> list[Row]:
+        """The rows of whole problems, from all ranks. What a kill tore off (half a line, half a batch) is dropped."""
+        journals = [path for path in (self._journal, *self._shards()) if path.exists()]
+        contents = [decode(path.read_bytes()) for path in journals]
+        rows = {(row["problem"], row["image"]): row for found, _ in contents for row in found}
+        kept = self._whole([*rows.values()])
+        broken = sum(lines for _, lines in contents)
+        if broken or len(kept) < len(rows):
+            torn = len({problem for problem, _ in rows} - {row["problem"] for row in kept})
+            lost = f"{broken} broken lines, {torn} problems that are not whole"
+            warn(f"{self._journal}: dropped {lost}; what they held is computed again")
+        if (
+            journals
+        ):  # even if all is well: what one that lost its lease may still write must go to another file
+            write_atomically(self._journal, encode(kept))
+        self._remove_shards()
+        return kept
+
+    def merge(self) -> list[int]:
+        """Take in what other ranks have stored since; returns the problems that are new.
+
+        What they are just writing is left for the next time.
+        """
+        known = self.finished
+        found = [row for path in self._shards() for row in decode(path.read_bytes())[0]]
+        rows = {(row["problem"], row["image"]): row for row in found if row["problem"] not in known}
+        new = self._whole([*rows.values()])
+        if new:
+            self._renew()
+            self._write(new)
+        return sorted({row["problem"] for row in new})
+
+    def _renew(self) -> None:
+        self._lease.renew()
+
+    def _shards(self) -> list[Path]:
+        """The journals of other ranks."""
+        return sorted(self.directory.glob("rows.*.jsonl"))
+
+    def _remove_shards(self) -> None:
+        """Once their rows are in the journal: a rank that comes later begins its own anew."""
+        for shard in self._shards():
+            shard.unlink()
 
     def finish(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Record:
         """Sort and merge what was appended, draw the gallery, and write result.json last of all."""
@@ -135,8 +191,8 @@ class Run:
         problems = sorted(self.finished)
         parts = [load_file(str(self._part(problem))) for problem in problems]
         images = {name: cat([part[name] for part in parts]) for name in parts[0]}
-        traces = "".join(to_json({"problem": p, "trace": self._trace(p)}) + "\n" for p in problems)
-        self._lease.renew()
+        traces = "".join(to_json({"problem": p, "trace": self.trace(p)}) + "\n" for p in problems)
+        self._renew()
         write_atomically(self._journal, encode(rows))
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
@@ -152,12 +208,18 @@ class Run:
             "provenance": provenance,
         }
         write_atomically(self.directory / "result.json", (to_json(result, indent=1) + "\n").encode())
+        self._remove_shards()
         shutil.rmtree(self._parts)
         self._appended.close()
         self._lease.end()
         return Record(rows=rows, **json.loads(to_json(result)))
 
-    def _trace(self, problem: int) -> Trace:
-        with safe_open(str(self._part(problem)), framework="pt") as part:
-            trace: Trace = json.loads(part.metadata()["trace"])
-        return trace
+
+class Shard(Journal):
+    """A run as one of several ranks writes it, beside the one that has the lease: to a journal of its own."""
+
+    def __init__(self, directory: Path, rank: int) -> None:
+        super().__init__(directory, f"rows.{rank}.jsonl")
+        journal = directory / "rows.jsonl"
+        self._rows = decode(journal.read_bytes())[0] if journal.exists() else []
+        self._appended = self._journal.open("ab")

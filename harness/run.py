@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,12 +13,21 @@ from harness import interruption
 from harness.clients import Client, Clients
 from harness.config import Experiment
 from harness.core import Batch, Reconstruction, Record
+from harness.device import device
 from harness.lease import LOOK, Held
-from harness.log import RunInfo, warn
-from harness.progress import task
+from harness.log import RunInfo, Session, warn
+from harness.progress import Bar, meanwhile, task
 from harness.provenance import provenance
-from harness.records import Row, Run, Store, summarise
+from harness.ranks import Group, Share
+from harness.recording import Row, Run, Shard
+from harness.records import Store, summarise
 from harness.series import Series, invert
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+COLLECT_SECONDS = 1.0
+"""Between two looks at what the ranks have stored."""
 
 
 def run(experiment: Experiment) -> Record:
@@ -54,14 +65,21 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
 
 
 def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
-    first, clock = experiments[0], _Clock()
+    first = experiments[0]
     torch.set_num_threads(first.threads)
+    return _in_ranks(store, experiments) if first.ranks * first.nodes > 1 else _alone(store, experiments)
+
+
+def _alone(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
+    """In this process."""
+    clock = _Clock()
     with ExitStack() as stack:
         series = _open(store, experiments, stack)
-        at_work, left = list(series), sum(one.clients.trials - len(one.stored.finished) for one in series)
-        with task(_title(experiments), left) as bar:
-            for one, client, found in invert(first.attack, series):
+        at_work = list(series)
+        with task(_title(experiments), _left(series)) as bar:
+            for one, client, found in invert(experiments[0].attack, series):
                 rows = _store(one, client, found)
+                one.session.image(found.problem, rows, found.trace)
                 bar.advance(_postfix(rows))
                 clock.share(at_work)
                 if one.done:
@@ -74,31 +92,92 @@ def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Reco
             interruption.check()
 
 
+def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
+    """In several processes, the first of which keeps the runs: it logs what comes, and finishes them at the end."""
+    first, clock = experiments[0], _Clock()
+    group = Group(first.ranks, first.nodes, device(first.device).type)
+    with ExitStack() as stack:
+        series = _open(store, experiments, stack) if group.leads else []
+        with (
+            task(_title(experiments), _left(series)) as bar,
+            meanwhile(lambda: _collect(series, bar), COLLECT_SECONDS),
+        ):
+            spent = group.launch(partial(_share, experiments))
+        clock.share(series)
+        for one, cpu_seconds in zip(series, spent, strict=False):
+            one.cpu_seconds = cpu_seconds
+            if one.done:
+                yield _finish(one)
+        group.wait()
+        if not all(one.done for one in series):
+            interruption.check()
+            raise RuntimeError("the ranks have ended, and not all targets are attacked")
+    if not group.leads:
+        yield from (record for e in experiments if (record := store.load(e.id)))
+
+
+def _share(experiments: Sequence[Experiment], fabric: "Fabric") -> list[float]:
+    """What one rank attacks and stores. Returns the CPU seconds of each run, over all ranks."""
+    share, clock = Share(fabric.global_rank, fabric.world_size), _Clock()
+    interruption.leave_to_parent()
+    torch.set_num_threads(experiments[0].threads)
+    fabric.barrier()  # until the runs are there
+    series = [
+        Series(each, own, Shard(each.paths.runs / each.id, share.rank), Session(), number, share)
+        for number, (each, own) in enumerate(zip(experiments, _clients(experiments), strict=True))
+    ]
+    for one, client, found in invert(experiments[0].attack, series):
+        _store(one, client, found)
+        clock.share(series)
+    spent = fabric.all_reduce(torch.tensor([one.cpu_seconds for one in series]), reduce_op="sum")
+    return [float(each) for each in spent]
+
+
+def _collect(series: Sequence[Series], bar: Bar) -> None:
+    """Take in what the ranks have stored since, and log it."""
+    for one in series:
+        assert isinstance(one.stored, Run)
+        for problem in one.stored.merge():
+            rows = [row for row in one.stored.rows if row["problem"] == problem]
+            one.session.image(problem, rows, one.stored.trace(problem))
+            bar.advance(_postfix(rows))
+
+
+def _left(series: Sequence[Series]) -> int:
+    """How many clients are still to be attacked."""
+    return sum(one.clients.trials - len(one.stored.finished) for one in series)
+
+
 def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
     """The runs with their data and their stores, before a logger begins with any of them."""
-    first = Clients(experiments[0])
-    clients = [first, *(Clients(experiment, first) for experiment in experiments[1:])]
+    clients = _clients(experiments)
     experiments[0].metric.prepare()
-    series = []
+    series: list[Series] = []
     for experiment, own in zip(experiments, clients, strict=True):
         stored = store.open(experiment.id, experiment.config, experiment.lease.expiry)
         stack.callback(stored.close)
         session = experiment.logger.open(_information(experiment, stored))
-        series.append(Series(experiment, own, stored, session))
+        series.append(Series(experiment, own, stored, session, len(series)))
         stack.push(series[-1].closing)
     return series
 
 
+def _clients(experiments: Sequence[Experiment]) -> list[Clients]:
+    """The clients of runs side by side, with one prior for all."""
+    first = Clients(experiments[0])
+    return [first, *(Clients(experiment, first) for experiment in experiments[1:])]
+
+
 def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
-    """Score a reconstruction, store it and log it."""
+    """Score a reconstruction and store it."""
     rows, truth, matched = score(series.experiment, client, found)
     raw = found.unclamped if series.policy.learns else None
     series.stored.append(found.problem, rows, truth, matched, found.trace, raw)
-    series.session.image(found.problem, rows, found.trace)
     return rows
 
 
 def _finish(series: Series) -> Record:
+    assert isinstance(series.stored, Run)
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
     record = series.stored.finish(summarise(series.stored.rows), provenance(series.clients.device) | spent)
     series.session.finish(record, series.stored.directory / "gallery.png")

@@ -34,6 +34,8 @@ class Schema:
     seed: Any = MISSING
     device: Any = MISSING
     threads: Any = MISSING
+    ranks: Any = MISSING
+    nodes: Any = MISSING
     knowledge: Any = MISSING
     data: Any = MISSING
     paths: Any = MISSING

@@ -10,7 +10,8 @@ from harness.clients import Client, Clients
 from harness.config import Experiment
 from harness.core import Attack, Problem, Reconstruction, generator
 from harness.log import Session
-from harness.records import Run
+from harness.ranks import ALONE, Share
+from harness.recording import Journal
 from harness.starts.policy import Memory, Outcome
 
 
@@ -24,8 +25,12 @@ class Series:
 
     experiment: Experiment
     clients: Clients
-    stored: Run
+    stored: Journal
     session: Session
+    number: int = 0
+    """Among the runs side by side."""
+    share: Share = ALONE
+    """Of the clients: the others' turn comes in other processes."""
     closing: ExitStack = field(default_factory=ExitStack)
     """Closes the session."""
     seconds: float = 0.0
@@ -44,12 +49,13 @@ class Series:
 
     @property
     def exhausted(self) -> bool:
-        """Every client is stored or handed out."""
-        return self.position >= self.clients.trials or self.done
+        """Every client is stored, handed out or another rank's."""
+        if not self.done:
+            self._catch_up()
+        return self.done or self.position >= self.clients.trials
 
     def next(self) -> Client | None:
         """The next client to attack; None: there is none, or none before a result has come."""
-        self._catch_up()
         if self.exhausted or (self.policy.learns and self.pending):
             return None
         position = self.position
@@ -61,15 +67,22 @@ class Series:
         return client
 
     def _catch_up(self) -> None:
-        """Learn from the stored results at this position and after it, without a gap."""
+        """Go on to the next client that is to be attacked here, and learn from the stored ones on the way."""
         finished = self.stored.finished
-        while self.position in finished:
-            if self.policy.learns:
-                self.memory = self.policy.learn(self.memory, outcome(self.stored, self.position))
+        while self.position < self.clients.trials:
+            if self.position in finished:
+                if self.policy.learns:
+                    self.memory = self.policy.learn(self.memory, outcome(self.stored, self.position))
+            elif self._shared(self.position):
+                break
             self.position += 1
 
+    def _shared(self, position: int) -> bool:
+        """Whether a client is this rank's. Those of a policy that learns stay together: each waits for the last."""
+        return self.share.has(self.number if self.policy.learns else self.number + position)
 
-def outcome(stored: Run, problem: int) -> Outcome:
+
+def outcome(stored: Journal, problem: int) -> Outcome:
     """What the attacker saw of a stored problem."""
     row = next(row for row in stored.rows if row["problem"] == problem)
     loss = math.nan if row["loss"] is None else float(row["loss"])

@@ -17,8 +17,10 @@ from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask, ended, forget
 from harness.cells.watch import Tell, watch
 from harness.config import Experiment
+from harness.core import UserError
 from harness.files import check_writable
 from harness.lease import LOOK
+from harness.ranks import started_elsewhere
 from harness.records import Store
 
 
@@ -34,6 +36,10 @@ def launch(
     pending = {identity: cell for identity, cell in runs.items() if store.load(identity) is None}
     if not pending:
         return None
+    if started_elsewhere():
+        raise UserError(
+            "the workers of a table share its runs by themselves: start them without torchrun or srun"
+        )
     check_writable(store.root)
     check_data(plan.values())
     for identity in pending:

@@ -1,12 +1,11 @@
 """Watch the store while a launcher works: a cell counts as done when its result, or its failure, is there."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from harness.cells.task import failure
 from harness.core import Record
-from harness.progress import Bar, task
+from harness.progress import Bar, meanwhile, task
 from harness.records import Store
 
 SECONDS = 0.3
@@ -22,21 +21,12 @@ def watch(title: str, store: Store, names: Mapping[str, str], tell: Tell, done: 
 
     It works with every launcher, for it asks nothing but the store.
     """
-    waiting, stop = dict(names), threading.Event()
-    with task(title, done + len(names), done=done, every=0) as bar:
-
-        def look() -> None:
-            while not stop.wait(SECONDS):
-                _count(store, waiting, tell, bar)
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            _count(store, waiting, tell, bar)
+    waiting = dict(names)
+    with (
+        task(title, done + len(names), done=done, every=0) as bar,
+        meanwhile(lambda: _count(store, waiting, tell, bar), SECONDS),
+    ):
+        yield
 
 
 def _count(store: Store, waiting: dict[str, str], tell: Tell, bar: Bar) -> None:

@@ -1,0 +1,87 @@
+"""Ranks: processes that share the clients of a run, each with a GPU or a core of its own, through Lightning Fabric.
+
+On one machine they are started here. On several, torchrun or SLURM starts the same command once per rank. What a rank
+finds does not depend on the others, and they exchange nothing while they attack.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from harness.core import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=100)
+"""For how long a rank that is done waits for the slowest one."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one rank of several attacks."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def has(self, number: int) -> bool:
+        return number % self.ranks == self.rank
+
+
+ALONE = Share()
+
+
+class Group:
+    """The ranks of a run: so many processes on each of so many nodes."""
+
+    def __init__(self, ranks: int, nodes: int, device: str) -> None:
+        """Raises UserError where there are fewer GPUs than ranks, or nobody has started the ranks of other nodes."""
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        if device == "cuda" and ranks > torch.cuda.device_count():
+            raise UserError(f"ranks={ranks}: this machine has {torch.cuda.device_count()} usable GPUs")
+        if nodes > 1 and not started_elsewhere():
+            raise UserError(f"nodes={nodes}: have torchrun or SLURM start this command once per rank")
+        # All that ranks ever exchange is that they are done: gloo does that on any device.
+        strategy = DDPStrategy(
+            start_method="popen" if started_elsewhere() else "spawn",
+            process_group_backend="gloo",
+            timeout=PATIENCE,
+        )
+        self.fabric = Fabric(
+            accelerator=device,
+            devices=ranks,
+            num_nodes=nodes,
+            strategy=strategy,
+            plugins=None if started_elsewhere() else [LightningEnvironment()],
+        )
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that keeps the runs."""
+        return self.fabric.global_rank == 0
+
+    def launch(self, work: "Callable[[Fabric], T]") -> T:
+        """Have every rank do the work, which can be pickled. Returns what the first one has to say."""
+        found: T = self.fabric.launch(work)
+        return found
+
+    def wait(self) -> None:
+        """Wait for the other processes, if something else than `launch` started them."""
+        self.fabric.barrier()
+
+
+def started_elsewhere() -> bool:
+    """Whether this process is itself one of several ranks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
