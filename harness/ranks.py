@@ -24,6 +24,10 @@ PATIENCE = timedelta(days=100)
 """For how long a rank that is done waits for the slowest one."""
 
 
+for name in ("distributed", "rank_zero"):  # in every rank, before it says that it has begun
+    logging.getLogger(f"lightning_fabric.utilities.{name}").setLevel(logging.WARNING)
+
+
 @dataclass(frozen=True)
 class Share:
     """What one rank of several attacks."""
@@ -47,8 +51,6 @@ class Group:
         from lightning_fabric.plugins.environments.lightning import LightningEnvironment
         from lightning_fabric.strategies.ddp import DDPStrategy
 
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         if device == "cuda" and ranks > torch.cuda.device_count():
             raise UserError(f"ranks={ranks}: this machine has {torch.cuda.device_count()} usable GPUs")
         if nodes > 1 and not started_elsewhere():

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from harness.core import UserError
 from harness.files import write_atomically
+from harness.recording import Shard
 from harness.records import Run, Store, summarise
 
 CONFIG = {
@@ -100,6 +101,31 @@ def test_rows_and_images_must_agree(tmp_path: Path) -> None:
         run.append(0, [{"target": 0}], *images(0), [])
     with pytest.raises(ValueError, match="no rows"):
         run.finish({}, {})
+
+
+def test_a_run_takes_in_what_its_ranks_have_stored(tmp_path: Path) -> None:
+    """Also what they had stored when everything was killed: half a line, and a problem that two ranks have."""
+    store = Store(tmp_path)
+    run = store.open("abc", CONFIG)
+    store_problem(run, 0)
+    shards = [Shard(tmp_path / "abc", rank) for rank in range(2)]
+    assert all(shard.finished == {0} for shard in shards)
+    for problem, rank in ((1, 0), (2, 1), (3, 0)):
+        store_problem(shards[rank], problem)
+    assert run.merge() == [1, 2, 3]
+    assert run.merge() == []
+    for shard in shards:
+        store_problem(shard, 4)
+    with (tmp_path / "abc" / "rows.1.jsonl").open("a") as file:
+        file.write('{"problem": 5, "ima')
+    run = store.open("abc", CONFIG)
+    assert keys(run.rows) == [(problem, image) for problem in range(5) for image in range(2)]
+    again = Shard(tmp_path / "abc", 1)
+    store_problem(again, 5)
+    assert run.merge() == [5]
+    record = run.finish({}, {})
+    assert keys(record.rows) == [(problem, image) for problem in range(6) for image in range(2)]
+    assert not list((tmp_path / "abc").glob("rows.*.jsonl"))
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
