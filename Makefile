@@ -4,6 +4,10 @@ SCALE ?= small
 DATASET ?= digits32
 DATA ?=
 JOBS ?= 2
+LAUNCHER ?= joblib
+PARTITION ?=
+GPUS ?=
+MINUTES ?=
 TABLE ?= table3
 SWEEP ?= batch_epochs
 RUNS ?= runs
@@ -17,7 +21,11 @@ ROOT := $(if $(DATA),data.root=$(DATA))
 ifneq ($(filter-out 0,$(shell expr $(JOBS) + 0 2>/dev/null || echo 0)),$(JOBS))
 $(error JOBS=$(JOBS): say how many processes, 1 or more)
 endif
-PARALLEL := $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
+PARALLEL_joblib := $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
+PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_parallelism=$(JOBS) \
+	$(if $(PARTITION),hydra.launcher.partition=$(PARTITION)) $(if $(GPUS),hydra.launcher.gpus_per_node=$(GPUS)) \
+	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
+PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
 .PHONY: help setup test lint smoke table3 dlgfb tables sweep report publish bench data dashboard wandb-sync clean
 
@@ -41,7 +49,7 @@ lint: $(READY)  ## ruff and mypy (strict)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n
+table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,4 +53,8 @@ def prepare_hydra() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), PLUGINS]))
     # Hydra then hands exceptions on, instead of printing its own many lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # conf/hydra/launcher/ holds our defaults for launchers whose plugin has a schema of the same name.
+    warnings.filterwarnings(
+        "ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema"
+    )
     ConfigStore.instance().store("schema", Schema)
