@@ -13,6 +13,7 @@ SWEEP ?= batch_epochs
 RUNS ?= runs
 PROBLEMS ?= 16
 ONLY ?=
+PROJECT ?= harness
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -27,7 +28,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint smoke table3 dlgfb tables sweep report publish bench data dashboard wandb-sync clean
+.PHONY: help setup test lint smoke table3 dlgfb tables sweep report publish bench data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,8 +80,11 @@ data: $(READY)  ## download DATASET=name into DATA=folder
 dashboard: $(READY)  ## browse the logged runs in the terminal (W&B leet)
 	@$(VENV)/bin/wandb leet $(RUNS)/wandb
 
-wandb-sync: $(READY)  ## upload the offline W&B runs (needs an API key)
-	@WANDB_DIR=$(RUNS) $(VENV)/bin/wandb sync --yes
+wandb-sync: $(READY)  ## send finished offline runs to W&B, each once (needs an API key)
+	@$(VENV)/bin/python -m harness.dashboards.sync --runs $(RUNS)
+
+wandb-workspace: $(READY)  ## save the common layout of the W&B dashboards (needs an API key): PROJECT=name
+	@$(VENV)/bin/python -m harness.dashboards.workspace --project $(PROJECT)
 
 clean:  ## remove the environment and caches; runs and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -227,7 +227,7 @@ class _Clock:
 
 
 def _information(experiment: Experiment, stored: Run) -> RunInfo:
-    label = experiment.label
+    label, choices = experiment.label, experiment.choices
     return RunInfo(
         id=experiment.id,
         directory=stored.directory,
@@ -235,7 +235,7 @@ def _information(experiment: Experiment, stored: Run) -> RunInfo:
         group=label.group,
         job_type=label.job_type,
         name=label.name,
-        tags=tuple(label.tags),
+        tags=(*label.tags, *(choices[group] for group in ("dataset", "scale") if group in choices)),
     )
 
 

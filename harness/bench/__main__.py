@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from harness.bench import attacks, closures, large, optimizers, overhead, report, rounding
+from harness.bench import attacks, closures, large, optimizers, overhead, report, rounding, site
 from harness.bench.timing import machine
 
 REPEATS = 15
@@ -23,6 +23,7 @@ PARTS: dict[str, Part] = {
     "ig_bf16": lambda problems: large.precision(min(problems, 16)),
     "ggl": lambda _: large.latent(REPEATS),
     "overhead": overhead.measure,
+    "report": site.measure,
 }
 """What can be measured by itself: each takes the number of problems, and gives one figure or several."""
 

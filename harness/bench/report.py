@@ -47,6 +47,10 @@ FIGURES = {
     "ggl": Figure("GGL per candidate, ResNet-18, over the authors'", 0.95),
     "ggl_optimizer": Figure("GGL, CMA-ES in torch, its own cost per candidate", 0.2, None, "ms", less=True),
     "overhead": Figure("Harness (records, metrics, logging) over the bare attack", 5, 2, "%", less=True),
+    "report_build": Figure("Report of 1,000 cells, building it", 30, None, "s", less=True),
+    "report_open": Figure(
+        "Report of 1,000 cells, opening its slowest page in Chromium", 2, None, "s", less=True
+    ),
     "gpu": Figure("LeNet on a GPU, 256 slots, over serial on the same GPU", 50, 500),
 }
 

@@ -24,6 +24,8 @@ Mode = Literal["offline", "online", "disabled"]
 
 UPLOAD_SECONDS = 120
 """How long a finished online run may go on sending before it is left to `wandb sync`."""
+LONGEST_TAG = 64
+"""W&B refuses a run with a longer one, such as the name of a wordy column."""
 
 
 @component
@@ -107,7 +109,7 @@ class Wandb(Logger):
             group=run.group,
             job_type=run.job_type,
             name=run.name or run.id,
-            tags=run.tags,
+            tags=[tag[:LONGEST_TAG] for tag in run.tags if tag],
             settings=settings,
         )
 
@@ -196,6 +198,12 @@ def _picture(path: Path) -> "wandb.Image":
     import wandb
 
     return wandb.Image(str(path))
+
+
+def obstacle(patience: int = 5) -> str | None:
+    """Why nothing can be sent to the server now; None: it is there and accepts the key."""
+    _quiet("online")
+    return _server(patience).obstacle
 
 
 @dataclass

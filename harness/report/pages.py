@@ -28,6 +28,8 @@ HEADLINE = {
 """Metrics by which the list of runs can be sorted; the page of a run has all."""
 CHOSEN = ("dataset", "model", "fl", "attack", "defense", "scale")
 """Groups by which the list of runs can be filtered."""
+MOST = 200
+"""Runs that are listed before all are asked for."""
 LINES = 1000
 """A longer CSV file is shown up to here; the link beside it leads to all of it."""
 
@@ -73,6 +75,7 @@ def runs(root: str, records: Sequence[Record], places: Mapping[str, Sequence[Pla
         differing=settings(records),
         places=places,
         headline=HEADLINE,
+        most=MOST,
     )
 
 

@@ -54,6 +54,14 @@ const scenarios = {
     await type(page, "select[data-facet=attack]", "c");
     return { words, facet: shown(page), address: page.location.hash };
   },
+  async long() {
+    const page = await open("runs.html");
+    page.querySelector("table.runs").dataset.most = 3;
+    await click(page, "th[data-key=psnr_unit] button");
+    const first = { rows: shown(page), count: page.querySelector("[data-count]").textContent };
+    await click(page, "[data-all]");
+    return { first, all: shown(page).length, button: page.querySelector("[data-all]").hidden };
+  },
   async address() {
     const page = await open("runs.html#sort=psnr_unit&order=up&filter=Y0");
     return { rows: shown(page), words: page.querySelector("[data-filter]").value };

@@ -66,6 +66,12 @@ def test_filters_hide_rows_and_say_how_many_are_left(seen: dict[str, Any]) -> No
     assert found["address"] == "#attack=c"
 
 
+def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(seen: dict[str, Any]) -> None:
+    found = seen["long"]
+    assert found["first"] == {"rows": ["BX0", "BY0", "CX0"], "count": "3 of 7 rows"}
+    assert (found["all"], found["button"]) == (7, True)
+
+
 def test_an_address_holds_the_view(seen: dict[str, Any]) -> None:
     assert seen["address"] == {"rows": ["AY0", "CY0", "BY0"], "words": "Y0"}
 

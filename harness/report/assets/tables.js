@@ -27,12 +27,15 @@ report.sortable = (table) => {
     const numbers = [Number(one), Number(other)];
     return numbers.some(Number.isNaN) ? one.localeCompare(other, "en", { numeric: true }) : numbers[0] - numbers[1];
   };
+  let sorted = false;
   return ({ sort, order }) => {
     const chosen = heads.find((head) => head.dataset.key === sort);
     for (const head of heads) {
       const names = { down: "descending", up: "ascending" };
       head.setAttribute("aria-sort", head === chosen ? names[order] : "none");
     }
+    if (!chosen && !sorted) return; // a long table opens faster where it may stay as it is
+    sorted = Boolean(chosen);
     const place = chosen ? chosen.cellIndex : -1;
     const sign = order === "up" ? 1 : -1;
     const keyed = original.map((row) => [chosen ? value(row, place) : "", row]);
@@ -43,19 +46,30 @@ report.sortable = (table) => {
   };
 };
 
-// Hide the rows that lack one of the words, or that another choice of a group was made for.
-report.filter = (tables, { filter = "", ...rest }) => {
+// Hide the rows that lack one of the words, or that another choice of a group was made for; and, until all are asked
+// for, those beyond the number that a long table says, for thousands of rows take a browser seconds.
+report.filter = (tables, { filter = "", all, ...rest }) => {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const facets = [...document.querySelectorAll("select[data-facet]")].map((select) => select.dataset.facet);
   const wanted = facets.filter((facet) => rest[facet]);
-  const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
-  for (const row of rows) {
-    const text = row.textContent.toLowerCase();
-    row.hidden = !(words.every((word) => text.includes(word)) && wanted.every((facet) => row.dataset[facet] === rest[facet]));
+  const fits = (row) => {
+    const text = words.length ? row.textContent.toLowerCase() : "";
+    return words.every((word) => text.includes(word)) && wanted.every((facet) => row.dataset[facet] === rest[facet]);
+  };
+  const count = { rows: 0, fitting: 0, shown: 0 };
+  for (const table of tables) {
+    const rows = [...table.tBodies[0].rows];
+    const fitting = rows.filter(fits);
+    const shown = new Set(all ? fitting : fitting.slice(0, table.dataset.most ?? rows.length));
+    for (const row of rows) row.hidden = !shown.has(row);
+    count.rows += rows.length;
+    count.fitting += fitting.length;
+    count.shown += shown.size;
   }
   const counter = document.querySelector("[data-count]");
-  const shown = rows.filter((row) => !row.hidden).length;
-  if (counter) counter.textContent = shown < rows.length ? `${shown} of ${rows.length} rows` : `${rows.length} rows`;
+  if (counter) counter.textContent = count.shown < count.rows ? `${count.shown} of ${count.rows} rows` : `${count.rows} rows`;
+  const button = document.querySelector("[data-all]");
+  if (button) button.hidden = count.shown === count.fitting;
 };
 
 // Controls write to the address, and the address sets the controls.
@@ -69,6 +83,7 @@ report.controls = () => {
     control.addEventListener("input", () => report.state.write({ [name]: control.value }));
     control.form?.addEventListener("submit", (event) => event.preventDefault());
   }
+  document.querySelector("[data-all]")?.addEventListener("click", () => report.state.write({ all: "yes" }));
   return (state) => {
     for (const [name, control] of controls) {
       if (control.value !== (state[name] ?? "")) control.value = state[name] ?? "";
