@@ -56,7 +56,13 @@ def run(tmp_path: Path) -> RunInfo:
         "sizes": [1, 2],
     }
     return RunInfo(
-        "abc123", directory, config, group="table3", job_type="DLG", name="DLG/none", tags=("small", "x" * 70, "")
+        "abc123",
+        directory,
+        config,
+        group="table3",
+        job_type="DLG",
+        name="DLG/none",
+        tags=("small", "x" * 70, ""),
     )
 
 

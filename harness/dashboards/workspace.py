@@ -69,7 +69,7 @@ def save(entity: str | None, project: str) -> None:
     if entity is None:
         import wandb
 
-        made.entity = wandb.Api().default_entity
+        made.entity = str(wandb.Api().default_entity)
     made.save()
 
 
