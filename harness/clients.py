@@ -1,53 +1,28 @@
-"""The clients under attack: which images they hold, and what they send."""
-
-import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""Clients that each send their first update of an untrained model."""
 
 import torch
 from torch import Tensor
 
 from harness.config import Experiment
-from harness.core import (
-    Batch,
-    Classifier,
-    Generator,
-    Images,
-    Knowledge,
-    Observation,
-    Problem,
-    UserError,
-    derive_seed,
-    generator,
-)
-from harness.device import device
-
-PRIOR_SEED = 0
-"""One generator serves all seeds of a table: training it is the dearest part of an attack that needs one."""
+from harness.core import Batch, Classifier, UserError, derive_seed, generator
+from harness.targets import Client as Client
+from harness.targets import Sent, Targets, length
 
 
-@dataclass(frozen=True, eq=False)
-class Client:
-    """One target: the client's secret, and what it sent. Only `problem` goes to an attack."""
+def open_targets(experiment: Experiment, like: Targets | None = None) -> Targets:
+    """The targets of a run; `like`: those of a run with the same prior. Raises UserError when there are too few."""
+    if experiment.fl.in_rounds:
+        from harness.federated.rounds import Rounds
 
-    indices: list[int]
-    """Row numbers of the images in the data set."""
-    truth: Batch
-    problem: Problem
-    norm: float
-    """Length of the update before any defence: what a clipping bound is to be compared with."""
+        return Rounds(experiment, like)
+    return Clients(experiment, like)
 
 
-class Clients:
-    """The targets of a run, made one at a time: all depends on the seed and the position alone.
+class Clients(Targets):
+    """Images of the attack split, each of its own client."""
 
-    Attacks, defences and scales that are compared therefore see the same images, networks and noise.
-    """
-
-    def __init__(self, experiment: Experiment, like: "Clients | None" = None) -> None:
-        """`like`: clients of the same prior, whose generator is used instead of a second one."""
-        self.experiment, self.like = experiment, like
-        self.device = device(experiment.device)
+    def __init__(self, experiment: Experiment, like: Targets | None = None) -> None:
+        super().__init__(experiment, like)
         self.images = experiment.dataset.load("attack", experiment.data.root)
         self.size = experiment.fl.examples
         self.order = self._order()
@@ -85,41 +60,16 @@ class Clients:
             return self.experiment.trials
         return len(self.order) // self.size
 
-    @functools.cached_property
-    def prior(self) -> Generator | None:
-        """The attacker's generator, trained on the public split at the first use."""
-        if self.like is not None:
-            return self.like.prior
-        experiment = self.experiment
-        cache = str(experiment.paths.runs / "priors")
-        found = experiment.prior.generator(experiment.dataset, experiment.data.root, cache, PRIOR_SEED)
-        return found if found is None else found.to(self.device)
-
-    @functools.cached_property
-    def _fixed_model(self) -> Classifier:
-        own = self.experiment.model.seed
-        return self._build(derive_seed("model", self.experiment.seed) if own is None else own)
+    def looked_for(self, position: int) -> int:
+        return self.experiment.fl.dummies or self.size
 
     def _model(self, position: int) -> Classifier:
         if not self.experiment.model.fresh:
-            return self._fixed_model
+            return self.fixed_model
         own = self.experiment.model.seed
-        return self._build(derive_seed("model", self.experiment.seed if own is None else own, position))
-
-    def _build(self, seed: int) -> Classifier:
-        model = self.experiment.model.build(self.experiment.dataset, seed, self.experiment.data.root)
-        return self.experiment.defense.on_model(model.to(self.device))
-
-    def __getitem__(self, position: int) -> Client:
-        """The client at a position: it computes its update, defends it and sends it."""
-        return self.client(position)
-
-    def public(self) -> Images:
-        """Images like the clients' that the attacker may know."""
-        return self.experiment.dataset.load("public", self.experiment.data.root)
+        return self.build(derive_seed("model", self.experiment.seed if own is None else own, position))
 
     def client(self, position: int, start: Tensor | None = None) -> Client:
-        """The client at a position, for an attacker who begins the search at `start`."""
         experiment = self.experiment
         rows = self.order[position * self.size : (position + 1) * self.size]
         pairs = [self.images[row] for row in rows]
@@ -131,30 +81,6 @@ class Clients:
         batch = experiment.defense.on_batch(truth, rng)
         order = experiment.fl.order(rng)
         update = experiment.fl.update(model, params, batch, order)
-        sent = experiment.defense.on_update(update, model, params, batch, rng)
-        observation = Observation(
-            model=model,
-            params=params,
-            update={name: value.detach() for name, value in sent.items()},
-            protocol=experiment.fl,
-            n=self.size if experiment.fl.dummies is None else experiment.fl.dummies,
-            held=self.size,
-            shape=experiment.dataset.shape,
-            classes=len(experiment.dataset.classes),
-            knowledge=self._knowledge(truth, order, start),
-        )
-        problem = Problem(position, observation, derive_seed("attack", experiment.seed, position))
-        norm = torch.linalg.vector_norm(torch.stack([value.norm() for value in update.values()]))
-        return Client([self.images.indices[row] for row in rows], truth, problem, float(norm))
-
-    def _knowledge(self, truth: Batch, order: Sequence[Tensor] | None, start: Tensor | None) -> Knowledge:
-        granted = self.experiment.knowledge
-        # An attack that has no use for a generator must not wait until one is trained.
-        return Knowledge(
-            labels=truth.y if granted.labels else None,
-            adaptations=self.experiment.defense.adaptations() if granted.defense else (),
-            prior=self.prior if self.experiment.attack.requires_prior else None,
-            order=order if granted.order else None,
-            public=self.public() if granted.public else None,
-            start=None if start is None else start.to(self.device),
-        )
+        sent = Sent(truth, order, update, experiment.defense.on_update(update, model, params, batch, rng))
+        problem = self.observed(position, model, experiment.fl, sent, start)
+        return Client([self.images.indices[row] for row in rows], truth, problem, length(update))

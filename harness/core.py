@@ -296,6 +296,11 @@ class Protocol(Component, ABC):
     """How many images an attack looks for; null: as many as the client holds."""
 
     @property
+    def in_rounds(self) -> bool:
+        """Whether clients train a model together, round by round; if not, each sends its first update alone."""
+        return False
+
+    @property
     @abstractmethod
     def examples(self) -> int:
         """How many images stand behind one update."""

@@ -21,7 +21,7 @@ from harness.statistics import statistic
 if TYPE_CHECKING:
     import pandas
 
-IDENTITY = frozenset({"problem", "image", "target", "label", "label_inferred"})
+IDENTITY = frozenset({"problem", "image", "target", "label", "label_inferred", "round", "client"})
 """Columns of a row that name something: numbers, but no measurements."""
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from harness import interruption
-from harness.clients import Client, Clients
+from harness.clients import open_targets
 from harness.config import Experiment
-from harness.core import Batch, Reconstruction, Record
+from harness.core import Attack, Batch, Reconstruction, Record
 from harness.device import device
 from harness.lease import LOOK, Held
 from harness.log import RunInfo, Session, warn
@@ -22,6 +22,7 @@ from harness.ranks import Group, Share
 from harness.recording import Row, Run, Shard
 from harness.records import Store, summarise
 from harness.series import Series, invert
+from harness.targets import Client, Targets
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -50,8 +51,9 @@ def run(experiment: Experiment) -> Record:
 def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     """Carry out what is not yet done of runs that differ in seed and start alone, in one call of their attack.
 
-    Returns their records in order. What a run finds does not depend on those beside it. Raises Held when another
-    process is at one of them: the others are left, as far as they have come.
+    Returns their records in order. What a run finds does not depend on those beside it. Federated runs are carried out
+    one after the other, for each has a simulation of its own. Raises Held when another process is at one of them: the
+    others are left, as far as they have come.
     """
     if len({experiment.kinship for experiment in experiments}) > 1:
         raise ValueError("runs side by side may differ in seed and start alone")
@@ -60,7 +62,9 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     pending = {e.id: e for e in experiments if found[e.id] is None}
     if pending:
         interruption.check()
-        found |= {record.id: record for record in _carry_out(store, list(pending.values()))}
+        apart = experiments[0].fl.in_rounds
+        for job in [[e] for e in pending.values()] if apart else [list(pending.values())]:
+            found |= {record.id: record for record in _carry_out(store, job)}
     return [record for experiment in experiments if (record := found[experiment.id])]
 
 
@@ -72,24 +76,38 @@ def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Reco
 
 def _alone(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
     """In this process."""
-    clock = _Clock()
     with ExitStack() as stack:
         series = _open(store, experiments, stack)
-        at_work = list(series)
+        first, finished = series[0], series[0].stored.finished
         with task(_title(experiments), _left(series)) as bar:
-            for one, client, found in invert(experiments[0].attack, series):
-                rows = _store(one, client, found)
-                one.session.image(found.problem, rows, found.trace)
-                bar.advance(_postfix(rows))
-                clock.share(at_work)
-                if one.done:
-                    at_work.remove(one)
-                    yield _finish(one)
-        for one in at_work:
+            work = _Work(experiments[0].attack, series, bar)
+            first.clients.serve(work.attack, finished, store.root / experiments[0].id)
+        yield from work.records
+        for one in work.at_work:
             if one.done:  # stored whole, but killed before it was finished
                 yield _finish(one)
-        if not all(one.done for one in at_work):
+        if not all(one.done for one in work.at_work):
             interruption.check()
+
+
+class _Work:
+    """Runs under way: what their attacks find is stored as it comes, and a run that has all is finished."""
+
+    def __init__(self, attack: Attack, series: Sequence[Series], bar: Bar) -> None:
+        self._attack, self._bar, self._clock = attack, bar, _Clock()
+        self.at_work = list(series)
+        self.records: list[Record] = []
+
+    def attack(self) -> None:
+        """Attack all that can be attacked by now."""
+        for one, client, found in invert(self._attack, self.at_work):
+            rows = _store(one, client, found)
+            one.session.image(found.problem, rows, found.trace)
+            self._bar.advance(_postfix(rows))
+            self._clock.share(self.at_work)
+            if one.done:
+                self.at_work.remove(one)
+                self.records.append(_finish(one))
 
 
 def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
@@ -162,10 +180,10 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
     return series
 
 
-def _clients(experiments: Sequence[Experiment]) -> list[Clients]:
+def _clients(experiments: Sequence[Experiment]) -> list[Targets]:
     """The clients of runs side by side, with one prior for all."""
-    first = Clients(experiments[0])
-    return [first, *(Clients(experiment, first) for experiment in experiments[1:])]
+    first = open_targets(experiments[0])
+    return [first, *(open_targets(experiment, first) for experiment in experiments[1:])]
 
 
 def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
@@ -206,7 +224,7 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> tupl
     failed = found.status == "failed"
     measured = [dict.fromkeys(row) | {"label": row["label"]} if failed else row for row in scored.rows]
     rows = [
-        {"target": client.indices[position]} | row | course
+        {"target": client.indices[position]} | row | client.circumstances | course
         for position, row in zip(scored.positions, measured, strict=True)
     ]
     return rows, client.truth.x[scored.positions], scored.matched

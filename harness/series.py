@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from harness import interruption
-from harness.clients import Client, Clients
 from harness.config import Experiment
 from harness.core import Attack, Problem, Reconstruction, generator
 from harness.log import Session
 from harness.ranks import ALONE, Share
 from harness.recording import Journal
 from harness.starts.policy import Memory, Outcome
+from harness.targets import Client, Targets
 
 
 @dataclass(eq=False)
@@ -24,7 +24,7 @@ class Series:
     """
 
     experiment: Experiment
-    clients: Clients
+    clients: Targets
     stored: Journal
     session: Session
     number: int = 0
@@ -49,17 +49,17 @@ class Series:
 
     @property
     def exhausted(self) -> bool:
-        """Every client is stored, handed out or another rank's."""
+        """Every client that can be attacked by now is stored, handed out or another rank's."""
         if not self.done:
             self._catch_up()
-        return self.done or self.position >= self.clients.trials
+        return self.done or self.position >= self.clients.available
 
     def next(self) -> Client | None:
         """The next client to attack; None: there is none, or none before a result has come."""
         if self.exhausted or (self.policy.learns and self.pending):
             return None
         position = self.position
-        shape = (self.clients.size, *self.experiment.dataset.shape)
+        shape = (self.clients.looked_for(position), *self.experiment.dataset.shape)
         rng = generator("start", self.experiment.seed, position)
         client = self.clients.client(position, self.policy.start(self.memory, shape, rng))
         self.pending.add(position)
@@ -69,7 +69,7 @@ class Series:
     def _catch_up(self) -> None:
         """Go on to the next client that is to be attacked here, and learn from the stored ones on the way."""
         finished = self.stored.finished
-        while self.position < self.clients.trials:
+        while self.position < self.clients.available:
             if self.position in finished:
                 if self.policy.learns:
                     self.memory = self.policy.learn(self.memory, outcome(self.stored, self.position))

@@ -2,29 +2,60 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from harness.core import Batch, Params, Protocol, component
 from harness.federated.gradient import gradient
+from harness.federated.partitions.iid import IID
+from harness.federated.partitions.partition import Partition
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 @component
 class FedAvg(Protocol):
     """Local epochs of minibatch SGD (McMahan et al. 2017, algorithm 1), differentiable from end to end.
 
-    The update is theta_0 - theta_T: gradient-like, so that one step is `lr` times FedSGD's update.
+    The update is theta_0 - theta_T: gradient-like, so that one step is `lr` times FedSGD's update. With `clients` there
+    are rounds: the server averages what the clients send, and goes on from there (harness/federated/simulation.py).
     """
 
     examples_per_client: PositiveInt = 1
-    """Images that the client holds and trains on."""
+    """Images that the client holds and trains on; in rounds the partition decides."""
     local_epochs: PositiveInt = 1
     lr: PositiveFloat = 0.1
+    momentum: Fraction = 0.0
+    """Of the local SGD; a client starts every round without any."""
+    weight_decay: NonNegativeFloat = 0.0
     scaling: Literal["raw", "per_step", "per_lr"] = "raw"
     """What is handed on: the difference itself (paper 002's code), divided by the number of steps, or by lr."""
+
+    clients: PositiveInt | None = None
+    """How many clients there are; null: no rounds, each update is the first of its client's."""
+    partition: Partition = field(default_factory=IID)
+    """How the training images are dealt out to the clients."""
+    participation: Share = 1.0
+    """C: the part of the clients that are asked in a round; 0: one client (McMahan et al. 2017, table 1)."""
+    dropout: Fraction = 0.0
+    """How likely it is that a client that was asked does not answer."""
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The factor of lr from one round to the next."""
+    attack_every: PositiveInt = 1
+    """Rounds from one attack to the next."""
+    first_attack: PositiveInt = 1
+    """The first attacked round. In round 1 the model is untrained."""
+    victims: PositiveInt | list[NonNegativeInt] = 1
+    """How many clients are drawn in an attacked round, or which ones, by number from 0, if they answer."""
+
+    @property
+    def in_rounds(self) -> bool:
+        return self.clients is not None
 
     @property
     def examples(self) -> int:
@@ -33,6 +64,10 @@ class FedAvg(Protocol):
     def steps(self, examples: int) -> int:
         """How many local steps a client with so many images makes."""
         return self.local_epochs * math.ceil(examples / self.batch_size)
+
+    def divisor(self, steps: int) -> float:
+        """What the difference of the weights is divided by before it is sent."""
+        return {"raw": 1.0, "per_step": float(steps), "per_lr": self.lr}[self.scaling]
 
     def order(self, rng: torch.Generator) -> list[Tensor]:
         """A fresh shuffle for every epoch, cut into minibatches; the last one may be smaller."""
@@ -45,12 +80,17 @@ class FedAvg(Protocol):
     def update(
         self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
     ) -> Params:
-        """Weights before minus weights after local training, scaled."""
+        """Weights before minus weights after local training as torch.optim.SGD does it, scaled."""
         if order is None:
             order = [step for epoch in self.epochs(len(batch.x)) for step in epoch]
-        weights = params
+        weights, velocity = params, dict[str, Tensor]()
         for step in order:
-            step_gradient = gradient(model, weights, Batch(batch.x[step], batch.y[step]))
-            weights = {name: weights[name] - self.lr * step_gradient[name] for name in weights}
-        divisor = {"raw": 1.0, "per_step": float(len(order)), "per_lr": self.lr}[self.scaling]
+            slope = gradient(model, weights, Batch(batch.x[step], batch.y[step]))
+            if self.weight_decay:
+                slope = {name: g + self.weight_decay * weights[name] for name, g in slope.items()}
+            if self.momentum and velocity:
+                slope = {name: g + self.momentum * velocity[name] for name, g in slope.items()}
+            velocity = slope
+            weights = {name: weights[name] - self.lr * velocity[name] for name in weights}
+        divisor = self.divisor(len(order))
         return {name: (params[name] - weights[name]) / divisor for name in params}

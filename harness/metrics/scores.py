@@ -15,7 +15,8 @@ Row = dict[str, Any]
 
 SCORED = frozenset({"label", "label_inferred", "label_correct", "exact", "success"})
 RUN = frozenset({"target", "problem", "image", "loss", "iterations", "evaluations", "seconds", "update_norm"})
-RESERVED = SCORED | RUN | {"converged", "iterations_to_converge", "status"}
+ROUND = frozenset({"round", "client", "examples", "test_accuracy"})
+RESERVED = SCORED | RUN | ROUND | {"converged", "iterations_to_converge", "status"}
 """Columns that every row has, whatever the metrics."""
 
 

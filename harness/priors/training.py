@@ -1,14 +1,9 @@
 """WGAN-GP with Lightning's Trainer: manual optimisation, resumable to the exact step."""
 
-from harness import vision  # noqa: F401 - before pytorch_lightning  # isort: skip
+from harness.lightning import quiet, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
 
-import logging
-import os
 import pickle
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +11,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
@@ -129,9 +123,7 @@ class Checkpoint(pl.Callback):
         self.path = path
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        partial = self.path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
-        os.replace(partial, self.path)
+        save_checkpoint(trainer, self.path)
 
 
 class Progress(pl.Callback):
@@ -150,22 +142,6 @@ class Progress(pl.Callback):
         self.bar.advance(self.postfix)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning from announcing its devices and from advice that does not apply to data in memory."""
-    log = logging.getLogger("pytorch_lightning")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-            warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-            yield
-    finally:
-        log.setLevel(level)
-
-
 def train(
     prior: WGANGP, network: ConvolutionalGenerator, images: Tensor, seed: int, checkpoint: Path
 ) -> None:
@@ -176,21 +152,11 @@ def train(
         torch.manual_seed(derive_seed("prior critic", seed))
         opponent = critic((channels, height, width), prior.critic)
         module = Adversaries(prior, network, Draws(prior, images, seed), opponent)
-        trainer = pl.Trainer(
-            accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            plugins=[LightningEnvironment()],
-            max_epochs=-(-prior.steps // CHECKPOINT_EVERY),
-            reload_dataloaders_every_n_epochs=1,
-            callbacks=[Checkpoint(checkpoint), Progress(bar)],
-            default_root_dir=str(checkpoint.parent),
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        callbacks, epochs = [Checkpoint(checkpoint), Progress(bar)], -(-prior.steps // CHECKPOINT_EVERY)
+        fitting = trainer(device, callbacks, epochs, checkpoint.parent, reload=1)
         try:
-            trainer.fit(module, ckpt_path=checkpoint if done else None, weights_only=True)
+            fitting.fit(module, ckpt_path=checkpoint if done else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
             raise KeyboardInterrupt from error
     network.load_state_dict(module.average.state_dict())

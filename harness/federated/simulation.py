@@ -1,0 +1,220 @@
+"""The federated training of one model: a LightningModule in which one batch is one round."""
+
+from harness.lightning import quiet, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
+
+import functools
+import pickle
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
+
+from harness.core import Classifier, Defense, Params, UserError, generator
+from harness.federated.fedavg import FedAvg
+from harness.federated.population import Population
+from harness.federated.schedule import Schedule
+from harness.federated.training import LocalTraining
+from harness.log import warn
+from harness.progress import Bar, task
+from harness.targets import Sent
+
+
+@dataclass(frozen=True, eq=False)
+class Report(Sent):
+    """What a client did in a round."""
+
+    protocol: FedAvg
+    """As it was in force."""
+    divisor: float
+    """What the difference of the weights was divided by."""
+    drift: Params
+    """How far the buffers (statistics of batch normalisation) have moved: averaged, but no part of the update."""
+
+    @property
+    def finite(self) -> bool:
+        parts = (*self.sent.values(), *self.drift.values())
+        return all(bool(torch.isfinite(value.sum())) for value in parts)
+
+
+class Simulation(pl.LightningModule):
+    """Federated averaging (McMahan et al. 2017, algorithm 1), each round a function of the seed and the model.
+
+    Nothing is drawn from a global generator, so that a simulation that was killed goes on to the same weights.
+    """
+
+    finished: Tensor
+    """How many rounds are done."""
+
+    def __init__(
+        self, model: Classifier, population: Population, schedule: Schedule, defense: Defense, seed: int
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.population, self.schedule = model, population, schedule
+        self.defense, self.seed = defense, seed
+        self.register_buffer("finished", torch.zeros((), dtype=torch.int64))
+        self.last = 0
+        """The round to stop after."""
+        self.over = False
+        """Set by a callback at the beginning of a round that need not be carried out, nor those after it."""
+
+    @functools.cached_property
+    def training_of_clients(self) -> LocalTraining:
+        return LocalTraining(self.model)
+
+    @property
+    def weights(self) -> Params:
+        """The parameters of the global model."""
+        return {name: value.detach() for name, value in self.model.named_parameters()}
+
+    @property
+    def buffers_of_model(self) -> Params:
+        return dict(self.model.named_buffers())
+
+    def configure_optimizers(self) -> None:
+        """Averaging needs none."""
+
+    def train_dataloader(self) -> "DataLoader[int]":
+        return DataLoader(_Coming(self), batch_size=None)
+
+    def on_train_batch_start(self, batch: int, batch_idx: int) -> int | None:
+        """-1 has Lightning stop."""
+        return -1 if self.over else None
+
+    def training_step(self, batch: int, batch_index: int) -> None:
+        """One round: the clients that answer train, and their updates are averaged by how many images they have."""
+        total, count = _Sum(self.weights), 0
+        drift = _Sum(self.buffers_of_model)
+        for client in self.schedule.answering(batch):
+            report = self.report(batch, client)
+            if not report.finite:
+                warn(f"round {batch}: client {client} sent numbers that are not finite; it is left out")
+                continue
+            examples = self.population.examples(client)
+            total.add(report.sent, examples * report.divisor)
+            drift.add(report.drift, examples)
+            count += examples
+        if count:
+            total.move(self.weights, -1 / count)
+            drift.move(self.buffers_of_model, 1 / count)
+        self.finished.fill_(batch)
+
+    def report(self, number: int, client: int) -> Report:
+        """What a client sends in the round that comes next: the same whenever it is asked."""
+        rng = generator("client", self.seed, number, client)
+        truth = self.population.batch(self.population.train[client], self.device)
+        protocol = self.schedule.in_force(number, len(truth))
+        batch = self.defense.on_batch(truth, rng)
+        order = protocol.order(rng)
+        before, kept = self.weights, self.buffers_of_model
+        after, buffers = self.training_of_clients(before, kept, batch, order, protocol)
+        divisor = protocol.divisor(len(order))
+        update = {name: (value - after[name].detach()) / divisor for name, value in before.items()}
+        sent = self.defense.on_update(update, self.model, before, batch, rng)
+        drift = {name: buffers[name] - value for name, value in kept.items() if value.is_floating_point()}
+        return Report(truth, order, update, sent, protocol, divisor, drift)
+
+    @torch.no_grad()
+    def accuracy(self, limit: int | None = None) -> float | None:
+        """Of the global model, on the clients' test images or so many of them; None where there are none."""
+        right, count = 0, 0
+        for batch in self.population.held_out(self.device, limit):
+            right += int((self.model(batch.x).argmax(1) == batch.y).sum())
+            count += len(batch)
+        return right / count if count else None
+
+    @torch.no_grad()
+    def test_loss(self, limit: int | None = None) -> float | None:
+        """Mean cross-entropy of the global model on the same images."""
+        losses = [
+            F.cross_entropy(self.model(batch.x), batch.y, reduction="none")
+            for batch in self.population.held_out(self.device, limit)
+        ]
+        return float(torch.cat(losses).mean()) if losses else None
+
+    def simulate(
+        self, last: int, callbacks: Sequence[pl.Callback], checkpoint: Path, device: torch.device
+    ) -> None:
+        """Carry out rounds up to one, from the checkpoint where there is one. Raises UserError for a damaged one."""
+        self.last, self.model = last, self.model.eval()
+        done = finished_rounds(checkpoint)
+        with quiet(), task("rounds", last, done) as bar:
+            run = trainer(device, [*callbacks, _Progress(bar)], 1, checkpoint.parent)
+            try:
+                run.fit(self, ckpt_path=checkpoint if done else None, weights_only=True)
+            except SystemExit:
+                if run.interrupted:  # Lightning leaves the process; the command line has a word to say yet
+                    raise KeyboardInterrupt from None
+                raise
+
+
+class _Coming(IterableDataset[int]):
+    """The rounds that are still to come."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
+
+    def __iter__(self) -> Iterator[int]:
+        yield from range(int(self.simulation.finished) + 1, self.simulation.last + 1)
+
+
+class _Sum:
+    """A weighted sum of tensors by name."""
+
+    def __init__(self, like: Params) -> None:
+        self.total = {name: torch.zeros_like(v) for name, v in like.items() if v.is_floating_point()}
+
+    def add(self, values: Params, weight: float) -> None:
+        for name, total in self.total.items():
+            total.add_(values[name], alpha=weight)
+
+    @torch.no_grad()
+    def move(self, values: Params, factor: float) -> None:
+        """Move `values` by the sum, in place."""
+        for name, total in self.total.items():
+            values[name].add_(total, alpha=factor)
+
+
+class Checkpoint(pl.Callback):
+    """Keep the state after the newest round, but write it down at most once in so many seconds.
+
+    When it is written alters nothing but how much is done again after a kill.
+    """
+
+    def __init__(self, path: Path, every: float = 30.0) -> None:
+        self.path, self.every, self.written = path, every, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if time.monotonic() - self.written >= self.every:
+            save_checkpoint(trainer, self.path)
+            self.written = time.monotonic()
+
+
+class _Progress(pl.Callback):
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.bar.advance()
+
+
+def finished_rounds(checkpoint: Path) -> int:
+    """Rounds behind a checkpoint; 0 without one. Raises UserError when it can't be read."""
+    if not checkpoint.exists():
+        return 0
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{checkpoint} is damaged: delete it to simulate from the first round") from error
+    return int(content["state_dict"]["finished"])
