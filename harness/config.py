@@ -275,6 +275,7 @@ def check(experiment: Experiment) -> Experiment:
     experiment.attack.check(experiment.model)
     check_start(experiment.start, experiment.attack)
     check_labels(experiment)
+    check_rounds(experiment)
     if experiment.knowledge.order and experiment.fl.dummies is not None:
         raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
     if experiment.targets is not None and experiment.order != "random":
@@ -306,3 +307,23 @@ def check_start(start: StartPolicy, attack: Attack) -> None:
         raise UserError(f"start: {type(attack).__name__} searches for no images that it could begin with")
     if start.awaits_success and attack.tolerance is None:
         raise UserError("start: it waits for successful attacks: say below which loss, attack.tolerance=1e-4")
+
+
+def check_rounds(experiment: Experiment) -> None:
+    """Refuse settings that federated rounds, or their absence, would leave without effect. Raises UserError."""
+    from harness.federated.fedavg import FedAvg
+
+    protocol = experiment.fl
+    if not protocol.in_rounds:
+        of_rounds = FedAvg.of_rounds if isinstance(protocol, FedAvg) else ()
+        default = FedAvg()
+        if idle := [name for name in of_rounds if getattr(protocol, name) != getattr(default, name)]:
+            raise UserError(f"fl.{idle[0]}: there are no rounds: say fl.clients=10 (or another number)")
+        return
+    if experiment.targets is not None or experiment.order != "random":
+        name = "order" if experiment.targets is None else "targets"
+        raise UserError(f"{name}: in federated rounds clients are attacked, not images: say fl.victims=[0,1]")
+    if experiment.ranks * experiment.nodes > 1:
+        raise UserError("ranks: one process simulates the rounds: say ranks=1, and JOBS=n for several runs")
+    if experiment.start != Random() and protocol.dummies is None:
+        raise UserError("start: clients hold different numbers of images: say for how many, fl.dummies=8")

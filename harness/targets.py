@@ -157,4 +157,3 @@ class Targets(ABC):
 def length(update: Params) -> float:
     """The norm of all tensors of an update together."""
     return float(torch.linalg.vector_norm(torch.stack([value.norm() for value in update.values()])))
-

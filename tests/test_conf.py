@@ -29,6 +29,8 @@ def test_every_file_composes_and_builds(group: str, name: str) -> None:
     needs = NEEDS.get(name, ["prior=untrained"]) if group == "attack" else []
     if group == "labels":
         built = compose(f"labels@attack.labels={name}", "knowledge.public=true").attack.labels  # type: ignore[attr-defined]
+    elif group == "partition":
+        built = compose("fl=fedavg", "fl.clients=2", f"partition@fl.partition={name}").fl.partition  # type: ignore[attr-defined]
     else:
         built = getattr(compose(f"{group}={name}", *needs), group)
     assert type(built).__doc__

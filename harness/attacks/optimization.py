@@ -13,7 +13,7 @@ from harness.attacks.solvers.engine import Engine, Job
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.selection import EngineName
 from harness.attacks.solvers.variables import Variables
-from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, component
+from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, Unreadable, component
 
 
 @component
@@ -51,7 +51,12 @@ class OptimizationAttack(Attack, ABC):
         return found
 
     def prepare(self, observation: Observation) -> Params:
-        """What the loss needs beside the observation, worked out once per problem: by default known defences."""
+        """What the loss needs beside the observation, worked out once per problem: by default known defences.
+
+        Raises Unreadable for an update that is not finite, which nothing matches.
+        """
+        if not all(bool(torch.isfinite(value).all()) for value in observation.update.values()):
+            raise Unreadable("an update is not finite: there is nothing to match")
         return estimate_defenses(observation)
 
     @abstractmethod

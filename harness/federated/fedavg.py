@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -52,6 +52,11 @@ class FedAvg(Protocol):
     """The first attacked round. In round 1 the model is untrained."""
     victims: PositiveInt | list[NonNegativeInt] = 1
     """How many clients are drawn in an attacked round, or which ones, by number from 0, if they answer."""
+
+    of_rounds: ClassVar[tuple[str, ...]] = (
+        *("partition", "participation", "dropout", "lr_decay", "attack_every", "first_attack", "victims"),
+    )
+    """Settings that need `clients`."""
 
     @property
     def in_rounds(self) -> bool:

@@ -68,5 +68,5 @@ def _in_memory(images: Images) -> Tensor | None:
     """All pixels [n, c, h, w]; None for images that are decoded one at a time."""
     if isinstance(images, Subset) and isinstance(images.pool.pixels, Tensor):
         rows: Sequence[int] = images.indices
-        return images.pool.pixels[torch.tensor(rows)]
+        return images.pool.pixels[torch.tensor(rows, dtype=torch.int64)]
     return None

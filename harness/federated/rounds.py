@@ -9,6 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from torch import Tensor
 
+from harness import interruption
 from harness.config import Experiment
 from harness.federated.fedavg import FedAvg
 from harness.federated.population import Population
@@ -64,7 +65,8 @@ class Rounds(Targets):
             checkpoint = directory / CHECKPOINT
             callbacks = [Attacks(self, attack, done), Checkpoint(checkpoint)]
             self.simulation.simulate(self.victims[left[-1]][0], callbacks, checkpoint, self.device)
-            checkpoint.unlink(missing_ok=True)
+            if not interruption.requested():
+                checkpoint.unlink(missing_ok=True)
 
     def client(self, position: int, start: Tensor | None = None) -> Client:
         """The client at a position; its round must be the one that comes next."""
@@ -106,4 +108,5 @@ class Attacks(pl.Callback):
         for position in positions:  # one by one, for each may hold another number of images
             self.rounds.reached = position + 1
             self.attack()
-        self.rounds.simulation.over = not self.left  # what would be trained now, nobody looks at
+        # What would be trained after the last attack, nobody looks at.
+        self.rounds.simulation.over = not self.left or interruption.requested()

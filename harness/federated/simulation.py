@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
+from harness import interruption
 from harness.core import Classifier, Defense, Params, UserError, generator
 from harness.federated.fedavg import FedAvg
 from harness.federated.population import Population
@@ -80,6 +81,10 @@ class Simulation(pl.LightningModule):
 
     def configure_optimizers(self) -> None:
         """Averaging needs none."""
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """How far Lightning's loops had come is of no use: the module itself knows which rounds are to come."""
+        checkpoint.pop("loops", None)
 
     def train_dataloader(self) -> "DataLoader[int]":
         return DataLoader(_Coming(self), batch_size=None)
@@ -149,10 +154,8 @@ class Simulation(pl.LightningModule):
             run = trainer(device, [*callbacks, _Progress(bar)], 1, checkpoint.parent)
             try:
                 run.fit(self, ckpt_path=checkpoint if done else None, weights_only=True)
-            except SystemExit:
-                if run.interrupted:  # Lightning leaves the process; the command line has a word to say yet
-                    raise KeyboardInterrupt from None
-                raise
+            except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
+                raise KeyboardInterrupt from error
 
 
 class _Coming(IterableDataset[int]):
@@ -194,7 +197,7 @@ class Checkpoint(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if time.monotonic() - self.written >= self.every:
+        if interruption.requested() or time.monotonic() - self.written >= self.every:
             save_checkpoint(trainer, self.path)
             self.written = time.monotonic()
 

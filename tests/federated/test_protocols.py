@@ -18,11 +18,18 @@ def params_of(model: nn.Module) -> Params:
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def torch_sgd(model: Classifier, batch: Batch, order: Sequence[Tensor], lr: float) -> Params:
+def torch_sgd(
+    model: Classifier,
+    batch: Batch,
+    order: Sequence[Tensor],
+    lr: float,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+) -> Params:
     """theta_0 - theta_T of torch.optim.SGD."""
     start = params_of(model)
     trained = {name: value.clone().requires_grad_() for name, value in start.items()}
-    optimizer = torch.optim.SGD(trained.values(), lr=lr)
+    optimizer = torch.optim.SGD(trained.values(), lr=lr, momentum=momentum, weight_decay=weight_decay)
     for step in order:
         optimizer.zero_grad()
         F.cross_entropy(functional_call(model, trained, (batch.x[step],)), batch.y[step]).backward()
@@ -41,13 +48,21 @@ def test_fedsgd_is_the_gradient_of_the_mean_loss(classifier: Classifier, batch: 
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0, 0), (0.9, 0), (0, 0.1), (0.5, 0.1)])
 def test_unrolled_updates_equal_sgd_and_respect_the_order(
-    classifier: Classifier, batch: Batch, epochs: int
+    classifier: Classifier, batch: Batch, epochs: int, momentum: float, weight_decay: float
 ) -> None:
-    protocol = FedAvg(examples_per_client=3, batch_size=2, local_epochs=epochs, lr=0.3)
+    protocol = FedAvg(
+        examples_per_client=3,
+        batch_size=2,
+        local_epochs=epochs,
+        lr=0.3,
+        momentum=momentum,
+        weight_decay=weight_decay,
+    )
     order = protocol.order(generator("order"))
     found = protocol.update(classifier, params_of(classifier), batch, order)
-    expected = torch_sgd(classifier, batch, order, lr=0.3)
+    expected = torch_sgd(classifier, batch, order, 0.3, momentum, weight_decay)
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-10)
     reversed_order = [step.flip(0) for step in reversed(order)]

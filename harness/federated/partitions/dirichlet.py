@@ -36,7 +36,7 @@ class Dirichlet(Partition):
                 cuts = self._draw([len(group) for group in groups], count / clients, clients, dice)
                 if cuts.sum(0).min() >= self.minimum:
                     parts = [group.split(cut.tolist()) for group, cut in zip(groups, cuts, strict=True)]
-                    return [torch.cat(part) for part in zip(*parts, strict=True)]
+                    return [torch.cat(part) for part in zip([order[:0]] * clients, *parts, strict=True)]
         raise UserError(
             f"fl.partition: no draw gave each of {clients} clients {self.minimum} of {count} images: lower "
             "fl.partition.minimum or fl.clients, or raise fl.partition.beta"
