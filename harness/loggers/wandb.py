@@ -91,6 +91,7 @@ class Wandb(Logger):
             silent=True,
             console="off",
             disable_git=True,
+            x_save_requirements=False,  # as git, in the record's provenance
             allow_val_change=True,
             init_timeout=2 * self.patience,
             finish_timeout=UPLOAD_SECONDS,

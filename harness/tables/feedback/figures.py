@@ -40,7 +40,7 @@ def curves_csv(methods: Sequence[Method]) -> str:
     longest = max((len(curve) for curve in curves), default=0)
     head = ["attacked", *(method.name for method in methods)]
     counts = [[curve[place] if place < len(curve) else "" for curve in curves] for place in range(longest)]
-    return _text([head, *([place + 1, *row] for place, row in enumerate(counts))])
+    return to_text([head, *([place + 1, *row] for place, row in enumerate(counts))])
 
 
 def iterations_csv(methods: Sequence[Method]) -> str:
@@ -49,7 +49,7 @@ def iterations_csv(methods: Sequence[Method]) -> str:
     for method in methods:
         s = method.iterations
         rows.append([method.name, method.recovered, *([s.mean, s.low, s.high] if s else [None] * 3)])
-    return _text(rows)
+    return to_text(rows)
 
 
 def draw_curves(text: str, families: Sequence[Family], title: str) -> bytes:
@@ -57,7 +57,7 @@ def draw_curves(text: str, families: Sequence[Family], title: str) -> bytes:
     lines = list(csv.DictReader(io.StringIO(text)))
     figure, panels = _panels(len(families), title, height=4.2)
     for axes, family in zip(panels, families, strict=True):
-        for name, style in _styles(family):
+        for name, style in styles(family):
             points = [(int(line["attacked"]), int(line[name])) for line in lines if line.get(name)]
             axes.plot(*zip((0, 0), *points, strict=True), label=name, **style)  # type: ignore[arg-type]
         axes.plot([0, len(lines)], [0, len(lines)], color=PALE, linewidth=0.5, linestyle=":")
@@ -65,7 +65,7 @@ def draw_curves(text: str, families: Sequence[Family], title: str) -> bytes:
             xlabel="images attacked", ylabel="images recovered", xlim=(0, len(lines)), ylim=(0, len(lines))
         )
         axes.legend(frameon=False, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def draw_iterations(text: str, families: Sequence[Family], title: str) -> bytes:
@@ -75,11 +75,11 @@ def draw_iterations(text: str, families: Sequence[Family], title: str) -> bytes:
     for axes, family in zip(panels, families, strict=True):
         names = [name for name in family.names if lines.get(name, {}).get("mean")]
         for place, name in enumerate(names):
-            _bar(axes, place, lines[name], dict(_styles(family))[name]["color"])
+            _bar(axes, place, lines[name], dict(styles(family))[name]["color"])
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set(xlabel="mean iterations to success")
-    return _png(figure)
+    return png(figure)
 
 
 def _bar(axes: "Axes", place: int, line: dict[str, str], color: object) -> None:
@@ -92,7 +92,8 @@ def _bar(axes: "Axes", place: int, line: dict[str, str], color: object) -> None:
     axes.annotate(f" {mean:.1f}", (right, place), va="center", fontsize=8)
 
 
-def _styles(family: Family) -> list[tuple[str, dict[str, object]]]:
+def styles(family: Family) -> list[tuple[str, dict[str, object]]]:
+    """How the lines of a family's methods are drawn."""
     main = [family.base, family.feedback, family.noise]
     strong = [(name, {"color": color, "linewidth": 1.8}) for name, color in zip(main, STRONG, strict=True)]
     dashed = zip(family.controls, THIN, strict=False)
@@ -100,23 +101,31 @@ def _styles(family: Family) -> list[tuple[str, dict[str, object]]]:
 
 
 def _panels(count: int, title: str, height: float) -> tuple["Figure", list["Axes"]]:
+    figure, rows = grid(1, count, title, height)
+    return figure, rows[0]
+
+
+def grid(rows: int, columns: int, title: str, height: float) -> tuple["Figure", list[list["Axes"]]]:
+    """A figure of panels, each so high, row by row."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * count, height), layout="constrained")
+    figure = Figure(figsize=(5.2 * columns, rows * height), layout="constrained")
     figure.suptitle(title, fontsize=10)
-    panels = list(figure.subplots(1, count, squeeze=False)[0])
-    for axes in panels:
+    panels = [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
+    for axes in (axes for row in panels for axes in row):
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels
 
 
-def _png(figure: "Figure") -> bytes:
+def png(figure: "Figure") -> bytes:
+    """The picture as a file's content."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
 
 
-def _text(rows: Sequence[Sequence[object]]) -> str:
+def to_text(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -1,5 +1,6 @@
 """The report of feedback blending: Figures 3 to 5, and every method beside its base, the paper and the controls."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,10 +10,18 @@ from harness import pictures
 from harness.core import component
 from harness.files import write_atomically
 from harness.records import Store
-from harness.statistics import Statistic
 from harness.tables.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
 from harness.tables.feedback.methods import Method, Pair, gather
+from harness.tables.feedback.settings import (
+    Settings,
+    controls,
+    draw_settings,
+    gains,
+    recovered,
+    settings_csv,
+)
 from harness.tables.feedback.strip import draw_strips, strips, strips_csv
+from harness.tables.feedback.text import mean, p, percent, table
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
 from harness.tables.spec import EXPERIMENTS, Reference
@@ -24,7 +33,10 @@ Numbers = Mapping[tuple[str, str], float]
 
 @component
 class FeedbackReport(Supplement):
-    """report.md and figure3, figure4 and figure5 as .csv and .png."""
+    """report.md and figure3, figure4 and figure5 as .csv and .png.
+
+    A table of several columns has them for each, named after it, and a report.md that sets the columns side by side.
+    """
 
     families: list[Family]
     """Each base attack with its variants and controls."""
@@ -38,27 +50,70 @@ class FeedbackReport(Supplement):
     """The iterations that Figure 5 shows beside the first and the last."""
 
     def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
-        methods = gather(outcomes, [name for family in self.families for name in family.names])
+        columns = {outcome.cell.column: None for outcome in outcomes}
+        parts = {column: [one for one in outcomes if one.cell.column == column] for column in columns}
+        names = [name for family in self.families for name in family.names]
+        settings = {column: gather(part, names) for column, part in parts.items()}
+        for column, methods in settings.items():
+            several = len(settings) > 1
+            suffix, title = (f"-{_slug(column)}", f"{dataset}, {column}") if several else ("", dataset)
+            self._column(dataset, title, methods, directory, suffix)
+            done = [one for one in parts[column] if one.record and one.cell.row == self.strip]
+            self._strips(done, store, directory, suffix)
+        if len(settings) > 1:
+            self._settings(dataset, settings, directory)
+
+    def _column(
+        self, dataset: str, title: str, methods: Mapping[str, Method], directory: Path, suffix: str
+    ) -> None:
+        """The report and Figures 3 and 4 of one column."""
         shown = [method for method in methods.values() if method.rows]
         if not shown:
             return
         curves, iterations = curves_csv(shown), iterations_csv(shown)
         files = {
-            "figure3.csv": curves.encode(),
-            "figure3.png": draw_curves(curves, self.families, f"Cumulative recovered images, {dataset}"),
-            "figure4.csv": iterations.encode(),
-            "figure4.png": draw_iterations(iterations, self.families, f"Iterations to success, {dataset}"),
-            "report.md": self.markdown(dataset, methods).encode(),
+            f"figure3{suffix}.csv": curves.encode(),
+            f"figure3{suffix}.png": draw_curves(
+                curves, self.families, f"Cumulative recovered images, {title}"
+            ),
+            f"figure4{suffix}.csv": iterations.encode(),
+            f"figure4{suffix}.png": draw_iterations(
+                iterations, self.families, f"Iterations to success, {title}"
+            ),
+            f"report{suffix}.md": self.markdown(dataset, methods, title, suffix).encode(),
         }
         for name, content in files.items():
             write_atomically(directory / name, content)
-        self._strips([o for o in outcomes if o.record and o.cell.row == self.strip], store, directory)
 
-    def _strips(self, done: Sequence[Outcome], store: Store, directory: Path) -> None:
+    def _settings(self, dataset: str, settings: Settings, directory: Path) -> None:
+        """report.md, settings.csv and settings.png, where there are several columns."""
+        blocks = [
+            f"# Feedback blending on {dataset}, in several settings",
+            _READING,
+            recovered(settings, self.families),
+            "![Rates and iterations](settings.png)",
+            "## What does feedback gain over the base attack?",
+            gains(settings, self.families),
+            "## Is it the blend?",
+            _CONTROLS,
+            controls(settings, self.families),
+            "## Each setting by itself",
+            *(f"- [{column}](report-{_slug(column)}.md)" for column in settings),
+        ]
+        values = settings_csv(settings)
+        files = {
+            "settings.csv": values.encode(),
+            "settings.png": draw_settings(values, self.families, f"Feedback blending on {dataset}"),
+            "report.md": ("\n\n".join(blocks) + "\n").encode(),
+        }
+        for name, content in files.items():
+            write_atomically(directory / name, content)
+
+    def _strips(self, done: Sequence[Outcome], store: Store, directory: Path, suffix: str) -> None:
         """Figure 5, of the first finished run; not again when it is there."""
         if not done:
             return
-        outcome, path = done[0], directory / "figure5.csv"
+        outcome, path = done[0], directory / f"figure5{suffix}.csv"
         if path.exists() and f"\n{outcome.id}," in path.read_text(encoding="utf-8"):
             return
         assert outcome.record is not None
@@ -66,7 +121,7 @@ class FeedbackReport(Supplement):
         found = strips(outcome.experiment, outcome.record, store.images(outcome.id), self.images, self.steps)
         write_atomically(path, strips_csv(outcome.id, found).encode())
         if found:
-            pictures.save(draw_strips(found), directory / "figure5.png")
+            pictures.save(draw_strips(found), directory / f"figure5{suffix}.png")
 
     def published(self, dataset: str) -> Numbers:
         """The paper's numbers about the dataset that ours stands for."""
@@ -74,21 +129,29 @@ class FeedbackReport(Supplement):
         found = read(EXPERIMENTS / self.reference.file).get(theirs or "", {})
         return {(row, metric): value for (row, _, metric), value in found.items()}
 
-    def markdown(self, dataset: str, methods: Mapping[str, Method]) -> str:
-        """report.md."""
+    def markdown(
+        self, dataset: str, methods: Mapping[str, Method], title: str | None = None, suffix: str = ""
+    ) -> str:
+        """report.md, whose pictures' names end in `suffix`."""
         published, theirs = self.published(dataset), self.reference.dataset(dataset)
         blocks = [
-            f"# Feedback blending on {dataset}",
+            f"# Feedback blending on {title or dataset}",
             _READING,
-            _table(self._methods(methods)),
+            table(self._methods(methods)),
         ]
         if published:
             blocks += [f"## Published beside measured ({self.reference.name}, {theirs})"]
-            blocks += [_table(self._beside(methods, published)), *self._slip(published)]
-        blocks += ["## Is it the blend?", _CONTROLS, _table(self._against_controls(methods))]
-        blocks += ["## Success by another measure", _table(self._measures(methods)), _MEASURES]
-        blocks += ["![Cumulative recovered images](figure3.png)", "![Iterations to success](figure4.png)"]
-        blocks += [f"{self.strip}, from the blend that each search began at:", "![Strips](figure5.png)"]
+            blocks += [table(self._beside(methods, published)), *self._slip(published)]
+        blocks += ["## Is it the blend?", _CONTROLS, table(self._against_controls(methods))]
+        blocks += ["## Success by another measure", table(self._measures(methods)), _MEASURES]
+        blocks += [
+            f"![Cumulative recovered images](figure3{suffix}.png)",
+            f"![Iterations to success](figure4{suffix}.png)",
+        ]
+        blocks += [
+            f"{self.strip}, from the blend that each search began at:",
+            f"![Strips](figure5{suffix}.png)",
+        ]
         return "\n\n".join(blocks) + "\n"
 
     def _methods(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
@@ -107,12 +170,12 @@ class FeedbackReport(Supplement):
             for name in family.names:
                 method, pair = methods[name], Pair(methods[name], base)
                 own = [name, f"{method.recovered} of {len(method)}", _rate(method)]
-                versus = [_percent(pair.gain), "{} / {}".format(*pair.discordant), _p(pair.p)]
+                versus = [percent(pair.gain), "{} / {}".format(*pair.discordant), p(pair.p)]
                 yield [
                     *own,
                     *(versus if method is not base else [""] * 3),
-                    _mean(method.iterations),
-                    _percent(pair.saved) if method is not base else "",
+                    mean(method.iterations),
+                    percent(pair.saved) if method is not base else "",
                 ]
 
     def _beside(self, methods: Mapping[str, Method], published: Numbers) -> Iterator[list[str]]:
@@ -130,9 +193,9 @@ class FeedbackReport(Supplement):
                     "" if count is None else f"{count / self.attacked:.1%}",
                     _rate(methods[name]),
                     "" if gain is None else f"{gain:+.2f} %",
-                    _percent(pair.gain) if name != family.base else "",
+                    percent(pair.gain) if name != family.base else "",
                     "" if saved is None else f"{saved:+.2f} %",
-                    _percent(pair.saved) if name != family.base else "",
+                    percent(pair.saved) if name != family.base else "",
                 ]
 
     def _slip(self, published: Numbers) -> Iterator[str]:
@@ -163,8 +226,8 @@ class FeedbackReport(Supplement):
                     f"{family.feedback} v {name}",
                     f"{pair.one.recovered} v {pair.other.recovered}",
                     "{} / {}".format(*pair.discordant),
-                    _p(pair.p),
-                    _mean(pair.fewer, sign="+"),
+                    p(pair.p),
+                    mean(pair.fewer, sign="+"),
                 ]
 
     def _measures(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
@@ -193,12 +256,6 @@ _MEASURES = (
 )
 
 
-def _table(rows: Iterator[list[str]]) -> str:
-    head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _rate(method: Method) -> str:
     if method.rate is None:
         return "-"
@@ -206,16 +263,6 @@ def _rate(method: Method) -> str:
     return f"{method.recovered / len(method):.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _mean(found: Statistic | None, sign: str = "") -> str:
-    if found is None:
-        return "-"
-    interval = "" if found.low is None else f" ({found.low:{sign}.1f} to {found.high:{sign}.1f})"
-    return f"{found.mean:{sign}.1f}{interval}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.1f} %"
-
-
-def _p(value: float) -> str:
-    return f"{value:.1e}" if value < 1e-3 else f"{value:.3f}"
+def _slug(column: str) -> str:
+    """A column's name as a part of a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", column.lower()).strip("-")

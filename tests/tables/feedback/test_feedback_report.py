@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,16 +33,16 @@ def report(dlgfb: Table) -> FeedbackReport:
     return only
 
 
-def outcome(name: str, iterations: list[int | None], seed: int = 0) -> Outcome:
+def outcome(name: str, iterations: list[int | None], seed: int = 0, column: str = "Random order") -> Outcome:
     """A run in which None is a failure."""
     rows = [
         {"problem": k, "image": 0, "target": k, "converged": n is not None, "iterations_to_converge": n,
          "loss": 5e-5 if n else 20.0, "mse": 5e-4 if n else 0.3}
         for k, n in enumerate(iterations)
     ]  # fmt: skip
-    identity = f"{name}{seed}"
+    identity = f"{name}{seed}{column}"
     record = Record(identity, {}, rows, {}, {})
-    return Outcome(Cell(name, "Random order", seed, ()), identity, {}, record)
+    return Outcome(Cell(name, column, seed, ()), identity, {}, record)
 
 
 def lines(text: str) -> list[dict[str, str]]:
@@ -112,6 +113,55 @@ def test_the_report_shows_published_beside_measured_and_the_slip(report: Feedbac
     assert "Published beside measured" not in report.markdown("digits32", methods)
 
 
+def test_several_columns_are_kept_apart(report: FeedbackReport, tmp_path: Path) -> None:
+    found = {
+        ("DLG", "Random order"): [12, None, 9, None],
+        ("DLG-FB", "Random order"): [6, 8, 7, None],
+        ("DLG", "tau 1e-6"): [None, None, 20, None],
+        ("DLG-FB", "tau 1e-6"): [14, None, 10, 12],
+        ("DLG grey", "tau 1e-6"): [15, None, 12, 15],
+    }
+    outcomes = [outcome(row, values, column=column) for (row, column), values in found.items()]
+    replace(report, strip="iDLG-FB").write("mnist", outcomes, Store(tmp_path / "runs"), tmp_path)
+    settings = lines((tmp_path / "settings.csv").read_text())
+    for line in settings:
+        values = found.get((line["method"], line["column"]), [])
+        hits = [value for value in values if value]
+        assert (int(line["attacked"]), int(line["recovered"])) == (len(values), len(hits))
+        assert (float(line["mean"]) == sum(hits) / len(hits)) if hits else (line["mean"] == "")
+    last = lines((tmp_path / "figure3-tau-1e-6.csv").read_text())[-1]
+    assert (last["DLG"], last["DLG-FB"]) == ("1", "3")
+    assert lines((tmp_path / "figure3-random-order.csv").read_text())[-1]["DLG"] == "2"
+    text = (tmp_path / "report.md").read_text()
+    assert "| DLG-FB | 3 of 4 (7.0) | 3 of 4 (12.0) |" in text
+    assert "| DLG-FB v DLG | tau 1e-6 | 3 v 1 | 2 / 0 | 0.500 | +40.0 % |" in text
+    assert "| DLG-FB v DLG grey | - | +2.0 (-0.5 to +4.5) |" in text
+    for link in re.findall(r"\]\((.*?)\)", text):
+        assert (tmp_path / link).exists()
+    assert "figure4-tau-1e-6.png" in (tmp_path / "report-tau-1e-6.md").read_text()
+    assert not (tmp_path / "figure3.csv").exists()
+
+
+def test_every_setting_composes_at_every_scale() -> None:
+    """The table of settings is that of the figures, with other columns beside its own."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    from harness.schema import CONF, prepare_hydra
+
+    prepare_hydra()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra_compose("config", ["table=dlgfb_settings"], return_hydra_config=True)
+    table = parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]
+    assert next(iter(table.columns)) == "Random order"
+    first = {cell.column: compose(*cell.overrides) for cell in table.cells("digits32", "small")}
+    assert first["One class"].order == "same_class"
+    assert first["One class"].trials == 12
+    assert not first["One network"].model.fresh
+    assert {experiment.attack.tolerance for experiment in first.values()} == {1e-3, 1e-4, 1e-5, 1e-6}  # type: ignore[attr-defined]
+    assert len({experiment.id for experiment in first.values()}) == len(table.columns)
+
+
 def test_every_method_composes_and_differs_in_attack_or_start_alone(dlgfb: Table) -> None:
     paper = {cell.row: compose(*cell.overrides) for cell in dlgfb.cells("digits32", "smoke")}
     assert len({experiment.id for experiment in paper.values()}) == len(dlgfb.rows) == 14
@@ -145,7 +195,17 @@ def test_the_whole_table_from_the_command_line(tmp_path: Path, monkeypatch: pyte
     last = lines((folder / "figure3.csv").read_text())[-1]
     for row, start in (("iDLG", "random"), ("iDLG-FB", "feedback"), ("iDLG grey", "constant_grey")):
         assert int(last[row]) == sum(image["converged"] for image in records[start].rows)
+        hits = [image["iterations_to_converge"] for image in records[start].rows if image["converged"]]
+        (bar,) = [line for line in lines((folder / "figure4.csv").read_text()) if line["method"] == row]
+        assert float(bar["mean"]) == pytest.approx(sum(hits) / len(hits))
     strip = lines((folder / "figure5.csv").read_text())
     assert {line["run"] for line in strip} == {records["feedback"].id}
+    rows = {image["target"]: image for image in records["feedback"].rows}
+    last = {int(line["target"]): line for line in strip}
+    assert last
+    for target, line in last.items():  # the last picture of every strip is what the record has
+        assert int(line["iteration"]) == rows[target]["iterations"]
+        assert float(line["loss"]) == pytest.approx(rows[target]["loss"])
+        assert float(line["mse"]) == pytest.approx(rows[target]["mse"], rel=1e-5)
     for name in ("figure3.png", "figure4.png", "figure5.png", "report.md"):
         assert (folder / name).stat().st_size > 500
