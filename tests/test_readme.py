@@ -27,14 +27,16 @@ def test_commands_compose(command: str) -> None:
     compose(*(value for value in values if not value.startswith("table=")))
 
 
-def test_targets_and_links_exist() -> None:
+@pytest.mark.parametrize("page", ["README.md", "experiments/results/dashboards/README.md"])
+def test_targets_and_links_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    mentioned = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", README, re.MULTILINE))
+    mentioned = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", text, re.MULTILINE))
     assert mentioned
     assert mentioned <= targets
-    links = re.findall(r"\]\(([^)#]+)\)", README)
+    links = re.findall(r"\]\(([^)#]+)\)", text)
     assert links
-    assert all((ROOT / link).exists() for link in links if "://" not in link)
+    assert all((ROOT / page).parent.joinpath(link).exists() for link in links if "://" not in link)
 
 
 def test_every_choice_of_a_group_is_listed() -> None:

@@ -40,7 +40,8 @@
 
   const named = (letter, run) =>
     element("li", { class: `legend run-${letter === "A" ? 0 : 1}` }, element("strong", {}, letter), " ",
-      element("a", { href: report.link("run.html", { run: run.id }) }, run.title), " ", element("code", {}, run.id));
+      element("a", { href: report.link("run.html", { run: run.id }) }, run.title), " ", element("code", {}, run.id),
+      run.places.length ? ` ${run.places.map(({ row, column }) => `${row} × ${column}`).join(", ")}` : "");
 
   report.draw("runs", ["a", "b"], (a, b) => {
     document.title = `${a.id} and ${b.id} - harness`;

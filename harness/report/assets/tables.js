@@ -56,16 +56,14 @@ report.filter = (tables, { filter = "", all, ...rest }) => {
     const text = words.length ? row.textContent.toLowerCase() : "";
     return words.every((word) => text.includes(word)) && wanted.every((facet) => row.dataset[facet] === rest[facet]);
   };
-  const count = { rows: 0, fitting: 0, shown: 0 };
-  for (const table of tables) {
+  const counts = tables.map((table) => {
     const rows = [...table.tBodies[0].rows];
     const fitting = rows.filter(fits);
     const shown = new Set(all ? fitting : fitting.slice(0, table.dataset.most ?? rows.length));
     for (const row of rows) row.hidden = !shown.has(row);
-    count.rows += rows.length;
-    count.fitting += fitting.length;
-    count.shown += shown.size;
-  }
+    return { rows: rows.length, fitting: fitting.length, shown: shown.size };
+  });
+  const [count = { rows: 0, fitting: 0, shown: 0 }] = counts; // tables of one page have the same rows
   const counter = document.querySelector("[data-count]");
   if (counter) counter.textContent = count.shown < count.rows ? `${count.shown} of ${count.rows} rows` : `${count.rows} rows`;
   const button = document.querySelector("[data-all]");
