@@ -12,7 +12,7 @@ from torch import Tensor
 from harness import interruption
 from harness.config import Experiment
 from harness.federated.fedavg import FedAvg
-from harness.federated.population import Population
+from harness.federated.population import Population, some
 from harness.federated.schedule import Schedule
 from harness.targets import Client, Targets, length
 
@@ -28,13 +28,17 @@ class Rounds(Targets):
     attacker is handed the update before it is averaged, with the model that was sent to the client.
     """
 
-    def __init__(self, experiment: Experiment, like: Targets | None = None) -> None:
+    def __init__(
+        self, experiment: Experiment, like: Targets | None = None, images: int | None = None
+    ) -> None:
+        """`images`: deal out so many at most."""
         super().__init__(experiment, like)
         protocol = experiment.fl
         assert isinstance(protocol, FedAvg)
         assert protocol.clients is not None
-        images = experiment.dataset.load("train", experiment.data.root)
-        self.population = Population(images, protocol.partition, protocol.clients, experiment.seed)
+        split = experiment.dataset.load("train", experiment.data.root)
+        held = split if images is None else some(split, images, experiment.seed)
+        self.population = Population(held, protocol.partition, protocol.clients, experiment.seed)
         self.schedule = Schedule(protocol, self.population.holders, experiment.seed)
         self.victims = self.schedule.victims(experiment.trials)
         """Round and client of each attack."""
@@ -104,7 +108,8 @@ class Attacks(pl.Callback):
     ) -> None:
         positions = self.left.pop(batch, [])
         if positions:
-            self.rounds.accuracy = self.rounds.simulation.accuracy(TESTED)
+            tested = self.rounds.simulation.evaluate(TESTED)
+            self.rounds.accuracy = tested and tested[0]
         for position in positions:  # one by one, for each may hold another number of images
             self.rounds.reached = position + 1
             self.attack()

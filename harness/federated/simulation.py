@@ -127,22 +127,18 @@ class Simulation(pl.LightningModule):
         return Report(truth, order, update, sent, protocol, divisor, drift)
 
     @torch.no_grad()
-    def accuracy(self, limit: int | None = None) -> float | None:
-        """Of the global model, on the clients' test images or so many of them; None where there are none."""
-        right, count = 0, 0
-        for batch in self.population.held_out(self.device, limit):
-            right += int((self.model(batch.x).argmax(1) == batch.y).sum())
-            count += len(batch)
-        return right / count if count else None
+    def evaluate(self, limit: int | None = None) -> tuple[float, float] | None:
+        """Accuracy and mean loss of the global model on the clients' test images, or on so many of them.
 
-    @torch.no_grad()
-    def test_loss(self, limit: int | None = None) -> float | None:
-        """Mean cross-entropy of the global model on the same images."""
-        losses = [
-            F.cross_entropy(self.model(batch.x), batch.y, reduction="none")
-            for batch in self.population.held_out(self.device, limit)
-        ]
-        return float(torch.cat(losses).mean()) if losses else None
+        None: there are no test images.
+        """
+        right, loss, count = 0, 0.0, 0
+        for batch in self.population.held_out(self.device, limit):
+            logits = self.model(batch.x)
+            right += int((logits.argmax(1) == batch.y).sum())
+            loss += float(F.cross_entropy(logits, batch.y, reduction="sum"))
+            count += len(batch)
+        return (right / count, loss / count) if count else None
 
     def simulate(
         self, last: int, callbacks: Sequence[pl.Callback], checkpoint: Path, device: torch.device

@@ -1,0 +1,1 @@
+"""How well networks learn in federated rounds: figure 48 of 'Privacy Attack in Federated Learning is Not Easy'."""

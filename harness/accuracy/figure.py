@@ -1,0 +1,97 @@
+"""Figure 48: the curves of all networks, with what the paper says that they reach."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.accuracy.curve import Curve, Point
+from harness.files import to_json, write_atomically
+from harness.plots.style import panels, png, series
+
+REFERENCE = Path(__file__).parents[2] / "experiments" / "reference" / "noteasy_fig48.csv"
+TITLE = "Test accuracy over federated rounds"
+
+
+def published() -> dict[str, tuple[float | None, str]]:
+    """Per cent that each network of the paper reaches in 100 rounds, and whether it converges."""
+    with REFERENCE.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        row["model"]: (
+            float(row["test_accuracy_pct"]) if row["test_accuracy_pct"] else None,
+            row["converges"],
+        )
+        for row in rows
+    }
+
+
+def load(directory: Path) -> dict[str, Curve]:
+    """The curves that were written before, by the network's name."""
+    path = directory / "curves.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found: dict[str, Curve] = {}
+    for row in rows:
+        empty = Curve(row["model"], [], int(row["trained_on"]), int(row["tested_on"]))
+        found.setdefault(row["model"], empty).points.append(Point.read(row))
+    return found
+
+
+def write(curves: Sequence[Curve], caption: str, provenance: dict[str, Any], directory: Path) -> None:
+    """curves.csv, figure.png, table.md and provenance.json."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(directory / "curves.csv", _csv(curves).encode())
+    write_atomically(directory / "figure.png", _picture(curves))
+    write_atomically(directory / "table.md", _table(curves, caption).encode())
+    write_atomically(directory / "provenance.json", (to_json(provenance, indent=1) + "\n").encode())
+
+
+def _csv(curves: Sequence[Curve]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["model", "round", "test_accuracy", "test_loss", "cpu_seconds", "trained_on", "tested_on"]
+    )
+    for curve in curves:
+        for point in curve.points:
+            writer.writerow([curve.name, *asdict(point).values(), curve.trained_on, curve.tested_on])
+    return buffer.getvalue()
+
+
+def _picture(curves: Sequence[Curve]) -> bytes:
+    figure, (axes,) = panels(1, TITLE, (5.6, 3.6))
+    ends = published()
+    for look, curve in zip(series(len(curves)), curves, strict=True):
+        rounds = [point.round for point in curve.points]
+        accuracy = [100 * point.test_accuracy for point in curve.points]
+        name = f"{curve.name}, {rounds[-1]} rounds, {curve.trained_on:,} images"
+        axes.plot(rounds, accuracy, color=look.colour, linestyle=look.line, linewidth=1.6, label=name)
+        end, _ = ends.get(curve.name, (None, ""))
+        if end is not None:
+            axes.axhline(end, color=look.colour, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="round", ylabel="test accuracy, % (dotted: paper, 100 rounds)", ylim=(0, 100))
+    figure.legend(loc="outside lower center", ncols=1, frameon=False, fontsize=8)
+    return png(figure)
+
+
+def _table(curves: Sequence[Curve], caption: str) -> str:
+    lines = [f"# {TITLE}", "", caption, ""]
+    lines += [
+        "| network | rounds | training images | test images | accuracy, last round | best | published (100 rounds) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    ends = published()
+    for curve in curves:
+        end, converges = ends.get(curve.name, (None, ""))
+        shown = "no number" if end is None else f"{end:g} %"
+        last, best = curve.points[-1], max(point.test_accuracy for point in curve.points)
+        lines.append(
+            f"| {curve.name} | {last.round} | {curve.trained_on:,} | {curve.tested_on:,} "
+            f"| {100 * last.test_accuracy:.1f} % | {100 * best:.1f} % | {shown}; converges: {converges} |"
+        )
+    return "\n".join(lines) + "\n"
