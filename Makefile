@@ -13,6 +13,7 @@ SWEEP ?= batch_epochs
 RUNS ?= runs
 PROBLEMS ?= 16
 ONLY ?=
+ROUNDS ?=
 PROJECT ?= harness
 
 VENV := .venv
@@ -28,7 +29,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint smoke table3 dlgfb tables sweep report publish bench data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test lint smoke table3 dlgfb tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +61,10 @@ tables: table3 dlgfb  ## every table
 
 sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+accuracy: $(READY)  ## how well networks learn in federated rounds: SCALE, DATASET, DATA, ROUNDS=n ONLY="network ..."
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness.accuracy --scale $(SCALE) --dataset $(DATASET) --runs $(RUNS) \
+		$(if $(DATA),--data $(DATA)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 	@$(RUN) table=table3 scale=smoke

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from harness import interruption
-from harness.errors import UserError
+from harness.cli import guarded
 
 if TYPE_CHECKING:
     from harness.config import Experiment
@@ -58,16 +58,7 @@ NETWORKS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
     options = _parser().parse_args(arguments)
-    try:
-        with interruption.listening():
-            _run(options)
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, interruption.Interrupted):
-        print("harness: interrupted: the same command goes on where this one stopped", file=sys.stderr)
-        return 130
-    return 0
+    return guarded(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,8 +121,8 @@ def _caption(experiment: "Experiment", options: argparse.Namespace, scale: Scale
     return (
         "10 clients, Dirichlet(0.5), 2 local epochs of batches of 50, lr 0.1 (x 0.95 a round), momentum 0.5, weight "
         f"decay 1e-5, seed {experiment.seed}; {options.dataset}, {width}. Augmentation: {drawn}. Tested on the fifth "
-        "of each client's images that it holds back. Where fewer than all images or 100 rounds were affordable, the table "
-        "says how many."
+        "of each client's images that it holds back. Where fewer than all images or 100 rounds were affordable, the "
+        "table says how many."
     )
 
 

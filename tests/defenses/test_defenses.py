@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core import Batch, Classifier, Defense, Observation, Params, generator
+from harness.defenses.augmentation import Augmentation
 from harness.defenses.clipping import Clipping
 from harness.defenses.composed import Composed
 from harness.defenses.noise import Noise
@@ -20,6 +21,7 @@ from tests.conftest import Observe
 
 DEFENSES = [
     NoDefense(),
+    Augmentation(),
     Noise(sigma=0.1),
     Clipping(bound=0.01),
     Clipping(bound=0.01, scope="layer"),
@@ -181,3 +183,19 @@ def test_a_list_of_defences_acts_in_order(observe: Observe, batch: Batch) -> Non
     assert len(both.adaptations()) == 2
     zeros = sum(int((g == 0).sum()) for g in sent.values()) / sum(g.numel() for g in sent.values())
     assert zeros == pytest.approx(0.5, abs=0.05)
+
+
+def test_augmentation_shifts_within_its_padding_and_mirrors_half() -> None:
+    batch = Batch(torch.rand(200, 2, 4, 4, generator=generator("images")), torch.arange(200))
+    assert torch.equal(Augmentation(padding=0, mirror=False).on_batch(batch, generator(0)).x, batch.x)
+    mirrored = Augmentation(padding=0).on_batch(batch, generator(0)).x
+    turned = (mirrored == batch.x.flip(-1)).flatten(1).all(1)
+    assert 70 < int(turned.sum()) < 130
+    assert torch.equal(mirrored[~turned], batch.x[~turned])
+    moved = Augmentation(padding=1, mirror=False).on_batch(batch, generator(0))
+    padded = torch.nn.functional.pad(batch.x, [1] * 4)
+    windows = [padded[:, :, row : row + 4, column : column + 4] for row in range(3) for column in range(3)]
+    found = torch.stack([(moved.x == window).flatten(1).all(1) for window in windows])
+    assert bool((found.sum(0) == 1).all())
+    assert int(found.sum(1).min()) > 5
+    assert torch.equal(moved.y, batch.y)
