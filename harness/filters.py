@@ -116,7 +116,7 @@ class _Reader:
     def _truth(self, node: ast.expr) -> Any:
         """A column of true and false; no value counts as false."""
         found = self.read(node)
-        if isinstance(node, ast.Name | ast.Attribute):
+        if isinstance(node, ast.Name | ast.Attribute) and found.dropna().isin([True, False]).all():
             found = found == True  # noqa: E712 - a column that may hold None
         if not _is_condition(found):
             raise UserError(f"{ast.unparse(node)[:80]!r} is neither true nor false: {SYNTAX}")

@@ -48,6 +48,22 @@ def frame(root: Path, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
     return table
 
 
+def named(root: Path, names: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
+    """The images of finished runs, with columns of one's own: each of the names holds a `run` and what it is called.
+
+    A column of one's own stands for a setting of the same name. A run that has two names is there twice.
+    """
+    import pandas
+
+    table = frame(root, [str(each["run"]) for each in names])
+    own = pandas.DataFrame(names)
+    if own.empty:
+        return table
+    joined = own.merge(table.drop(columns=own.columns.difference(["run"]), errors="ignore"), on="run")
+    joined.attrs[SETTINGS] = list(dict.fromkeys([*own.columns.drop("run"), *table.attrs[SETTINGS]]))
+    return joined
+
+
 def _read(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The configuration and the rows of a finished run, which are read as one JSON, for there may be many."""
     try:

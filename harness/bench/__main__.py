@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from harness.bench import attacks, closures, large, optimizers, overhead, report, rounding, site
+from harness.bench import attacks, closures, large, optimizers, overhead, report, rounding, site, store
 from harness.bench.timing import machine
 
 REPEATS = 15
@@ -24,6 +24,7 @@ PARTS: dict[str, Part] = {
     "ggl": lambda _: large.latent(REPEATS),
     "overhead": overhead.measure,
     "report": site.measure,
+    "store": store.measure,
 }
 """What can be measured by itself: each takes the number of problems, and gives one figure or several."""
 

@@ -51,6 +51,7 @@ FIGURES = {
     "report_open": Figure(
         "Report of 1,000 cells, opening its slowest page in Chromium", 2, None, "s", less=True
     ),
+    "store": Figure("10,000 records into one pandas table, CPU time", 5, 2, "s", less=True),
     "gpu": Figure("LeNet on a GPU, 256 slots, over serial on the same GPU", 50, 500),
 }
 

@@ -22,8 +22,6 @@ def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str]) -> tuple
         list(arguments)
     ):
         name, line = override.get_key_element(), str(override.input_line)
-        if name == "table" and str(override.value()) != "null":
-            raise UserError(f"{line}: a table and a sweep are two commands")
         if name in ("table", "sweep"):
             continue
         if name in ("dataset", "scale") and sweep.name:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cells.plan import Plan
 from harness.files import to_json, write_atomically
-from harness.frames import SETTINGS, aggregate, groups
+from harness.frames import aggregate, groups, named
 from harness.plots.plot import write_all
 from harness.plots.style import label
 from harness.provenance import combined
@@ -28,7 +28,7 @@ def render(
 ) -> str:
     """Write all that shows a sweep, finished or not, into a directory. Returns its numbers and notes as text."""
     done = {point: experiment.id for point, experiment in plan.items() if point not in failures}
-    table = frame(store, done)
+    table = named(store.root, [{"run": identity, **dict(point.values)} for point, identity in done.items()])
     axes = [name for name, _ in next(iter(plan)).values if name != SEED]
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
@@ -59,21 +59,6 @@ def render(
         write_atomically(directory / name, content.encode())
     shown = wide(cells, axes).to_string(index=False)
     return "\n".join([sweep.title or str(sweep.name), "", shown, "", caption, *notes])
-
-
-def frame(store: Store, runs: Mapping[Point, str]) -> "pandas.DataFrame":
-    """The images of a sweep's runs; every axis is a column, whatever it sets."""
-    import pandas
-
-    table = store.frame(runs.values())
-    settings = table.attrs[SETTINGS]
-    values = pandas.DataFrame([{"run": identity, **dict(point.values)} for point, identity in runs.items()])
-    if not runs:
-        return table
-    axes = [name for name in values if name != "run"]
-    joined = values.merge(table.drop(columns=axes, errors="ignore"), on="run")
-    joined.attrs[SETTINGS] = list(dict.fromkeys([*axes, *settings]))
-    return joined
 
 
 def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":

@@ -15,7 +15,7 @@ from harness.tables.view import Section, sections
 
 @dataclass(frozen=True)
 class Document:
-    """Title, caption, one section of cells per metric, verdicts on the paper's claims, notes."""
+    """Title, caption, one section of cells per metric, verdicts on the paper's claims, notes, plots."""
 
     title: str
     source: str
@@ -24,6 +24,8 @@ class Document:
     sections: tuple[Section, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    plots: tuple[tuple[str, str], ...] = ()
+    """The name of each plot's files, and its title."""
 
 
 def compose(

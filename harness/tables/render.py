@@ -1,11 +1,14 @@
-"""Write a table down: cells.csv, document.json, table.{md,tex,html}, gallery.png, provenance.json, supplements."""
+"""Write a table down: cells.csv, document.json, table.{md,tex,html}, pictures, provenance.json, supplements."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import pictures
 from harness.files import to_json, write_atomically
+from harness.frames import named
+from harness.plots.plot import write_all
 from harness.provenance import combined
 from harness.records import Store
 from harness.tables.document import Document, compose, dump
@@ -17,15 +20,20 @@ from harness.tables.measurement import Outcome, measure, to_csv
 from harness.tables.reference import published
 from harness.tables.spec import Table
 
+if TYPE_CHECKING:
+    import pandas
+
 
 def render(
     table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome], store: Store, directory: Path
 ) -> Document:
     """Write all forms of a table, finished or not, into a directory."""
     measurements = measure(table, outcomes, published(table, dataset))
-    document = compose(table, dataset, scale, outcomes, measurements)
-    picture = gallery(table, outcomes, measurements, store.images)
     directory.mkdir(parents=True, exist_ok=True)
+    drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
+    document = compose(table, dataset, scale, outcomes, measurements)
+    document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
+    picture = gallery(table, outcomes, measurements, store.images)
     if picture is not None:
         pictures.save(picture, directory / "gallery.png")
     shown = (directory / "gallery.png").read_bytes() if picture else None
@@ -42,6 +50,12 @@ def render(
     for supplement in table.supplements:
         supplement.write(dataset, outcomes, store, directory)
     return document
+
+
+def _frame(outcomes: Sequence[Outcome], store: Store) -> "pandas.DataFrame":
+    """The images of a table's finished runs, with the names of their rows and columns."""
+    done = [outcome for outcome in outcomes if outcome.record]
+    return named(store.root, [{"run": o.id, "row": o.cell.row, "column": o.cell.column} for o in done])
 
 
 def provenance(

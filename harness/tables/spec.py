@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt
 from harness.cells.plan import latest
 from harness.config import build
 from harness.core import UserError, component
+from harness.plots.plot import Plot
 from harness.tables.supplement import Supplement
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -114,6 +115,8 @@ class Table:
     picture: str | None = None
     """The metric whose mean stands under the pictures of the gallery."""
     supplements: list[Supplement] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
+    """Their columns are those of the store, and `row` and `column`."""
 
     def cells(
         self, dataset: str, scale: str, user: Sequence[str] = (), seeds: Sequence[int] | None = None
@@ -142,8 +145,9 @@ def parse(node: Mapping[str, Any]) -> Table:
     """A table from plain data. Raises UserError with one line that names the mistake."""
     values = {key: value for key, value in node.items() if not key.startswith("_")}
     supplements = [build("supplements", each) for each in values.pop("supplements", [])]
+    plots = [build("plots", each) for each in values.pop("plots", [])]
     try:
-        table = Table(**values, supplements=supplements)
+        table = Table(**values, supplements=supplements, plots=plots)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -27,6 +27,7 @@ class TableNode:
     notes: Any = field(default_factory=dict)
     picture: str | None = None
     supplements: Any = field(default_factory=list)
+    plots: Any = field(default_factory=list)
 
 
 @dataclass
