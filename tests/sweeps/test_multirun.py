@@ -99,12 +99,12 @@ def test_the_command_line_narrows_a_sweep(main: Main, tmp_path: Path) -> None:
 
 
 def test_a_multirun_fills_the_sweep(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("-m", *QUICK[:-2], QUICK[-1], "attack=dlg,ig", "attack.steps=1,2", "seed=0,1") == 0
+    assert main("-m", *QUICK, "attack=dlg,ig", "seed=0,1") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(set(lines)) == 8
+    assert len(lines) == len(set(lines)) == 4
     assert all((tmp_path / line / "result.json").exists() for line in lines)
     done = stamps(tmp_path)
-    assert main("sweep=toy", "scale=smoke") == 0
+    assert main("sweep=toy", "scale=smoke", "attack.steps=1") == 0
     assert stamps(tmp_path) == done, "every run is in the store already"
 
 
