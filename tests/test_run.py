@@ -1,6 +1,11 @@
 """One run from end to end: what its rows say when all goes well, and when nothing does."""
 
+import multiprocessing
+import signal
+import time
 from pathlib import Path
+
+import pytest
 
 from harness.config import compose
 from harness.core import Record
@@ -29,3 +34,29 @@ def test_fewer_dummies_than_images_give_a_row_for_each_dummy(tmp_path: Path) -> 
     assert len(record.rows) == 2
     assert len({row["target"] for row in record.rows}) == 2
     assert Store(tmp_path).images(record.id)["truth"].shape[0] == 2
+
+
+DEEP = ("logger=none", "dataset=digits32", "attack=idlg", "attack.steps=20", "trials=6", "attack.slots=3")
+
+
+@pytest.mark.parametrize("start", ["random", "feedback"])
+def test_a_killed_engine_goes_on_to_what_it_would_have_found(start: str, tmp_path: Path) -> None:
+    """SIGKILL while problems are in their slots: the same images are recovered, with the same losses."""
+    deep = (*DEEP, "attack.tolerance=1e-3", f"start={start}")
+    killed, whole = (compose(*deep, f"paths.runs={tmp_path / name}") for name in ("killed", "whole"))
+    journal = tmp_path / "killed" / killed.id / "rows.jsonl"
+    process = multiprocessing.get_context("fork").Process(target=run, args=[killed])
+    process.start()
+    while process.is_alive() and not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert 0 < len(journal.read_bytes().splitlines()) < 6
+    found, expected = run(killed).rows, run(whole).rows
+    assert [row["target"] for row in found] == [row["target"] for row in expected]
+    assert [row["status"] for row in found] == [row["status"] for row in expected]
+    assert sum(row["converged"] for row in expected) > 3
+    for one, other in zip(found, expected, strict=True):
+        assert one["iterations"] == other["iterations"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-2)

@@ -1,6 +1,5 @@
 """The engine: what is reported belongs to one point, slots are independent, nothing is lost at the edges."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from tests.conftest import Observe
 
 @component
 class Bowl(OptimizationAttack):
-    """Search for the first image's mean by a loss that needs no network; `bad` problems return NaN."""
+    """Search for the first image's mean by a loss that needs no network; where `scale` is too large, it overflows."""
 
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
         return {"images": torch.rand(observation.n, *observation.shape, generator=rng, dtype=torch.float64)}
@@ -68,7 +67,7 @@ def test_restarts_are_chosen_by_score(observe: Observe, batch: Batch) -> None:
 
 
 def test_a_bad_problem_retires_its_slot_alone(observe: Observe, batch: Batch) -> None:
-    problems = [bowl(observe, batch, k, scale=math.nan if k == 1 else 1.0) for k in range(3)]
+    problems = [bowl(observe, batch, k, scale=1e308 if k == 1 else 1.0) for k in range(3)]
     found = {f.problem: f for f in Bowl(optimizer=Adam(lr=0.05), steps=20, slots=3)(problems)}
     assert found[1].status == "diverged"
     assert found[1].evaluations == 1
@@ -90,9 +89,12 @@ def test_tolerance_stops_early(observe: Observe, batch: Batch) -> None:
 
 
 def test_queue_edges(observe: Observe, batch: Batch) -> None:
-    attack = Bowl(optimizer=Adam(lr=0.05), steps=3, slots=4)
-    assert list(attack([])) == []
-    assert len(list(attack([bowl(observe, batch, 1)]))) == 1
+    """No problem; one; fewer and more than there are slots."""
+    for slots in (1, 4, 16):
+        attack = Bowl(optimizer=Adam(lr=0.05), steps=3, slots=slots)
+        for count in (0, 1, 3, 5):
+            found = attack(bowl(observe, batch, identity) for identity in range(count))
+            assert sorted(one.problem for one in found) == list(range(count))
 
 
 def test_problems_are_asked_for_one_at_a_time(observe: Observe, batch: Batch) -> None:

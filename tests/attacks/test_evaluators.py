@@ -122,6 +122,26 @@ def test_every_evaluator_agrees_with_double_precision(
         assert float((found[slot][1] - gradient).norm()) <= tolerance * float(gradient.norm())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: type(attack).__name__)
+def test_compiled_agrees_with_double_precision(attack: OptimizationAttack) -> None:
+    """Also when slots are empty: their rows are computed, and dropped."""
+    exact, exact_x = prepare(attack, observations(True))
+    reference = by_slot(load(Loop(exact), attack, observations(True)), exact_x)
+    seen = observations(True, torch.float32)
+    setting, x = prepare(attack, seen)
+    evaluator = load(Vectorized(setting, SLOTS, compiled=True), attack, seen)
+    for slots in ([0, 1, 2, 3], [0, 2, 3]):
+        found = by_slot(evaluator, x)
+        assert sorted(found) == slots
+        for slot in slots:
+            loss, gradient = reference[slot]
+            assert float(abs(found[slot][0] - loss)) <= 1e-5 * float(loss)
+            assert float((found[slot][1] - gradient).norm()) <= 1e-5 * float(gradient.norm())
+        if slots == [0, 1, 2, 3]:
+            evaluator.release(1)
+
+
 @pytest.mark.parametrize("fresh", [True, False])
 @pytest.mark.parametrize("name", EVALUATORS)
 def test_a_problem_that_leaves_disturbs_nobody(name: str, fresh: bool) -> None:
