@@ -30,6 +30,8 @@ CHOSEN = ("dataset", "model", "fl", "attack", "defense", "scale")
 """Groups by which the list of runs can be filtered."""
 MOST = 200
 """Runs that are listed before all are asked for."""
+TOLD = ("cells", "caption", "notes", "title")
+"""Parts of a provenance that a page shows elsewhere."""
 LINES = 1000
 """A longer CSV file is shown up to here; the link beside it leads to all of it."""
 
@@ -51,9 +53,7 @@ def result(root: str, result: Result, known: Collection[str]) -> str:
         cells=_cells(result, known),
         texts=[markdown.render(path.read_text(encoding="utf-8")) for path in result.texts],
         tables={path.name: _table(path) for path in result.tables},
-        provenance={
-            name: value for name, value in result.provenance.items() if name not in ("cells", "caption")
-        },
+        provenance={name: value for name, value in result.provenance.items() if name not in TOLD},
     )
 
 
@@ -96,29 +96,36 @@ def script(identity: str, data: Mapping[str, Any]) -> str:
 
 def _cells(result: Result, known: Collection[str]) -> list[dict[str, Any]]:
     """What a click on a cell shows: all metrics of a row and column, and the runs behind them."""
-    if result.document is None:
-        return []
-    sections, columns = result.document.sections, result.document.columns
-    rows = [name for name, _ in sections[0].rows] if sections else []
     behind: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in result.cells:
-        run = {"id": cell["run"], "seed": cell["seed"], "finished": cell["finished"]}
-        run |= {"here": cell["run"] in known, "overrides": cell["overrides"]}
-        behind.setdefault((cell["row"], cell["column"]), []).append(run)
+        behind.setdefault((cell.row, cell.column), []).append(vars(cell) | {"here": cell.run in known})
+    shown = _metrics(result)
     return [
         {
             "row": row,
             "column": column,
             "metrics": [
-                {"title": s.metric.title, "digits": s.metric.digits, "higher": s.metric.higher_is_better}
-                | (vars(found) if (found := result.numbers.get((row, column, s.name))) else {})
-                for s in sections
+                words | (vars(found) if (found := result.numbers.get((row, column, name))) else {})
+                for name, words in shown.items()
             ],
             "runs": behind.get((row, column), []),
         }
-        for row in rows
-        for column in columns
+        for row, column in dict.fromkeys((row, column) for row, column, _ in result.numbers)
     ]
+
+
+def _metrics(result: Result) -> dict[str, dict[str, Any]]:
+    """Title, digits and direction of each metric: a table says them, a sweep only its name."""
+    if result.document is None:
+        return {name: {"title": name} for name in result.metrics}
+    return {
+        section.name: {
+            "title": section.metric.title,
+            "digits": section.metric.digits,
+            "higher": section.metric.higher_is_better,
+        }
+        for section in result.document.sections
+    }
 
 
 def _table(path: Path) -> list[list[str]]:

@@ -1,7 +1,8 @@
-"""What lies below a directory of results: tables with their numbers, figures, texts."""
+"""What lies below a directory of results: tables and sweeps with their numbers, figures, texts."""
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,23 @@ FOLDERS: dict[Origin, str] = {"made here": "here", "published": "published"}
 """Where in the site the pages of results are."""
 MARK = ".harness-report"
 """The file by which a site is known: it is no result, and may be replaced."""
-OWN = ("cells.csv", "gallery.png", "table.md")
+OWN = ("cells.csv", "gallery.png", "table.md", "sweep.md")
 """Files that a page shows in its own way."""
 
 Key = tuple[str, str, str]
-"""Row, column, metric."""
+"""Row, column, metric; of a sweep the point, nothing, and the metric."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run of a table or a sweep, finished or not."""
+
+    row: str
+    column: str
+    seed: str
+    run: str
+    finished: bool
+    overrides: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,12 +51,14 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Result:
-    """A directory `<results>/<family>/<name>` of one rendered table, or of figures alone."""
+    """A directory `<results>/<family>/<name>` of one rendered table or sweep, or of figures alone."""
 
     origin: Origin
     directory: Path
     document: Document | None = None
     numbers: dict[Key, Numbers] = field(default_factory=dict)
+    axes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of a sweep, the values of each point."""
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,7 +71,7 @@ class Result:
 
     @property
     def title(self) -> str:
-        return self.document.title if self.document else self.family
+        return self.document.title if self.document else self.provenance.get("title") or self.family
 
     @property
     def folder(self) -> str:
@@ -86,10 +101,27 @@ class Result:
         path = self.directory / "gallery.png"
         return path if path.exists() else None
 
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every run behind it."""
+        points = {run: row for (row, _, _), numbers in self.numbers.items() for run in numbers.runs}
+        return tuple(_cell(node, points) for node in self.provenance.get("cells", ()))
+
     @property
-    def cells(self) -> list[dict[str, Any]]:
-        """Row, column, seed, run, finished and overrides of every cell."""
-        return list(self.provenance.get("cells", ()))
+    def metrics(self) -> tuple[str, ...]:
+        return tuple({metric: None for _, _, metric in self.numbers})
+
+
+def _cell(node: Mapping[str, Any], points: Mapping[str, str]) -> Cell:
+    """A cell as a table names it, by row and column, or as a sweep does, by its values."""
+    values = {name: str(value) for name, value in node.get("values", {}).items()}
+    seed = str(node.get("seed", values.pop("seed", "")))
+    row = node["row"] if "row" in node else points.get(node["run"], _point(values))
+    return Cell(row, node.get("column", ""), seed, node["run"], node["finished"], tuple(node["overrides"]))
+
+
+def _point(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def find(root: Path, origin: Origin) -> list[Result]:
@@ -105,26 +137,37 @@ def _holds_results(folder: Path) -> bool:
 def _read(folder: Path, origin: Origin) -> Result:
     document, provenance = folder / "document.json", folder / "provenance.json"
     try:
+        numbers, axes = _numbers(folder / "cells.csv")
         return Result(
             origin,
             folder,
             load(document.read_text(encoding="utf-8")) if document.exists() else None,
-            _numbers(folder / "cells.csv"),
+            numbers,
+            axes,
             json.loads(provenance.read_text(encoding="utf-8")) if provenance.exists() else {},
         )
-    except ValueError as error:  # of JSON, of pydantic and of numbers
+    except (KeyError, ValueError) as error:  # of a missing column, of JSON, of pydantic and of numbers
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{folder} can't be read, make its table again: {reason}") from error
 
 
-def _numbers(path: Path) -> dict[Key, Numbers]:
+def _numbers(path: Path) -> tuple[dict[Key, Numbers], dict[str, dict[str, str]]]:
+    """The lines of a cells.csv, and the values of a sweep's points: what stands before the metric."""
     if not path.exists():
-        return {}
+        return {}, {}
     with path.open(newline="", encoding="utf-8") as file:
-        return {(line["row"], line["column"], line["metric"]): _line(line) for line in csv.DictReader(file)}
+        lines = list(csv.DictReader(file))
+    if lines and "row" in lines[0]:
+        return {(line["row"], line["column"], line["metric"]): _line(line) for line in lines}, {}
+    names = list(lines[0]) if lines else []
+    axes = [{name: line[name] for name in names[: names.index("metric")]} for line in lines]
+    numbers = {
+        (_point(values), "", line["metric"]): _line(line) for values, line in zip(axes, lines, strict=True)
+    }
+    return numbers, {_point(values): values for values in axes}
 
 
-def _line(line: dict[str, str]) -> Numbers:
+def _line(line: Mapping[str, str]) -> Numbers:
     names = ("mean", "std", "ci_low", "ci_high", "published")
-    mean, std, low, high, published = (float(line[name]) if line[name] else None for name in names)
+    mean, std, low, high, published = (float(text) if (text := line.get(name)) else None for name in names)
     return Numbers(int(line["n"]), mean, std, low, high, published, tuple(line["run_ids"].split()))

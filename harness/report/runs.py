@@ -29,7 +29,7 @@ class Place:
     table: str
     row: str
     column: str
-    seed: int
+    seed: str
 
 
 def title(record: Record) -> str:

@@ -86,8 +86,7 @@ def _places(results: Sequence[Result]) -> Places:
     for result in results:
         for cell in result.cells:
             table = f"{result.title}, {result.name}"
-            place = Place(result.address, table, cell["row"], cell["column"], cell["seed"])
-            found[cell["run"]].append(place)
+            found[cell.run].append(Place(result.address, table, cell.row, cell.column, cell.seed))
     return found
 
 

@@ -90,7 +90,7 @@ def test_the_data_of_a_run_are_one_call(site: Path) -> None:
     assert data["rows"][0]["target"] == 100
     assert data["images"] == {"shown": 2, "width": 8, "height": 8}
     assert data["curves"][0]["points"][:2] == [[0, 5.0], [10, 0.5]]
-    assert (data["places"][0]["row"], data["places"][0]["seed"]) == (TAG, 0)
+    assert (data["places"][0]["row"], data["places"][0]["seed"]) == (TAG, "0")
 
 
 def test_measured_published_claims_and_provenance_stand_on_the_page(
@@ -103,7 +103,7 @@ def test_measured_published_claims_and_provenance_stand_on_the_page(
     assert "published" in pages["published/toy/faces-medium/index.html"].text
     cells = json.loads(re.search(r'id="cells">(.*?)</script>', page.path.read_text(), re.DOTALL)[1])  # type: ignore[index]
     runs = cells[0]["runs"]
-    assert [(run["id"], run["here"], run["finished"]) for run in runs] == [
+    assert [(run["run"], run["here"], run["finished"]) for run in runs] == [
         ("AX0", True, True),
         ("AX1", False, False),
     ]

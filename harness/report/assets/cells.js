@@ -10,28 +10,31 @@
   const difference = ({ mean, published, digits }) =>
     mean == null || published == null ? "-" : `${mean >= published ? "+" : ""}${number(mean - published, digits)}`;
 
-  const numbers = (cell) =>
-    table(
-      ["metric", "measured", "std", "95 % interval", "images", "paper", "difference"],
+  const arrow = ({ higher }) => (higher === undefined ? "" : higher ? " ↑" : " ↓");
+
+  const numbers = (cell) => {
+    const compared = cell.metrics.some(({ published }) => published != null);
+    return table(
+      ["metric", "measured", "std", "95 % interval", "images", ...(compared ? ["paper", "difference"] : [])],
       cell.metrics.map((metric) => [
-        `${metric.title} ${metric.higher ? "↑" : "↓"}`,
+        metric.title + arrow(metric),
         [number(metric.mean, metric.digits), metric.mean],
         [number(metric.std, metric.digits), metric.std],
         [interval(metric), metric.low],
         [String(metric.n ?? 0), metric.n],
-        [number(metric.published, metric.digits), metric.published],
-        [difference(metric), null],
+        ...(compared ? [[number(metric.published, metric.digits), metric.published], [difference(metric), null]] : []),
       ]),
     );
+  };
 
   const pictures = (run) =>
     element(
       "a",
-      { href: link("run.html", { run: run.id }) },
+      { href: link("run.html", { run: run.run }) },
       element("img", {
         class: "strip",
-        alt: `Originals above what was recovered by run ${run.id}`,
-        src: `${document.body.dataset.root}runs/${run.id}.png`,
+        alt: `Originals above what was recovered by run ${run.run}`,
+        src: `${document.body.dataset.root}runs/${run.run}.png`,
       }),
     );
 
@@ -39,14 +42,14 @@
     element(
       "li",
       {},
-      element("p", {}, `Seed ${run.seed}, run `, element("code", {}, run.id)),
+      element("p", {}, `Seed ${run.seed || "of the configuration"}, run `, element("code", {}, run.run)),
       run.here
         ? element(
             "p",
             {},
-            element("a", { class: "button", href: link("run.html", { run: run.id }) }, "Images, loss, rows, config"),
+            element("a", { class: "button", href: link("run.html", { run: run.run }) }, "Images, loss, rows, config"),
             " ",
-            element("a", { class: "button", href: link("runs.html", { a: run.id }) }, "Compare with another"),
+            element("a", { class: "button", href: link("runs.html", { a: run.run }) }, "Compare with another"),
           )
         : element("p", { class: "hint" }, run.finished ? "This run is not in the runs that the report was built from." : "Not finished."),
       run.here ? pictures(run) : null,
@@ -58,7 +61,7 @@
   const show = (cell) => {
     dialog.replaceChildren(
       element("button", { class: "close", type: "button", "aria-label": "Close", click: close }, "×"),
-      element("h2", { id: "cell-title" }, `${cell.row} × ${cell.column}`),
+      element("h2", { id: "cell-title" }, report.cell(cell)),
       numbers(cell),
       element("h3", {}, cell.runs.length === 1 ? "The run behind it" : "The runs behind it"),
       cell.runs.length ? element("ul", { class: "behind" }, cell.runs.map(behind)) : element("p", {}, "None is known."),
@@ -80,7 +83,7 @@
     });
   }
   state.follow(({ row, column }) => {
-    const cell = cells.find((found) => found.row === row && found.column === column);
+    const cell = cells.find((found) => found.row === row && found.column === (column ?? ""));
     if (cell) show(cell);
     else if (dialog.open) dialog.close();
   });

@@ -41,7 +41,7 @@
   const named = (letter, run) =>
     element("li", { class: `legend run-${letter === "A" ? 0 : 1}` }, element("strong", {}, letter), " ",
       element("a", { href: report.link("run.html", { run: run.id }) }, run.title), " ", element("code", {}, run.id),
-      run.places.length ? ` ${run.places.map(({ row, column }) => `${row} × ${column}`).join(", ")}` : "");
+      run.places.length ? ` ${run.places.map(report.cell).join(", ")}` : "");
 
   report.draw("runs", ["a", "b"], (a, b) => {
     document.title = `${a.id} and ${b.id} - harness`;

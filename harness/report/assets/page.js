@@ -42,3 +42,6 @@ report.number = (value, digits) => {
 report.text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 report.link = (page, values) => `${document.body.dataset.root}${page}#${new URLSearchParams(values)}`;
+
+// What a cell is called: a point of a sweep has no column.
+report.cell = ({ row, column }) => (column ? `${row} × ${column}` : row);

@@ -31,7 +31,7 @@
 
   const places = (run) =>
     element("ul", {}, run.places.map(({ page, table: name, row, column, seed }) =>
-      element("li", {}, element("a", { href: report.link(page, { row, column }) }, `${row} × ${column}`), `, seed ${seed}: ${name}`)));
+      element("li", {}, element("a", { href: report.link(page, { row, column }) }, report.cell({ row, column })), `, seed ${seed}: ${name}`)));
 
   const pairs = (values) => table(["setting", "value"], Object.entries(values).map(([name, value]) => [name, report.text(value)]), "words");
 
