@@ -53,6 +53,7 @@ def result(root: str, result: Result, known: Collection[str]) -> str:
         cells=_cells(result, known),
         texts=[markdown.render(path.read_text(encoding="utf-8")) for path in result.texts],
         tables={path.name: _table(path) for path in result.tables},
+        most=LINES,
         provenance={name: value for name, value in result.provenance.items() if name not in TOLD},
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.core import Record, UserError
+from harness.files import writing
 from harness.progress import task
 from harness.records import Store
 from harness.report import pages
@@ -55,16 +56,18 @@ def build(to: Path, results: Path, published: Path, runs: Path) -> Site:
 def _write(
     to: Path, results: Sequence[Result], store: Store, records: Sequence[Record], published: Path
 ) -> None:
-    to.mkdir(parents=True)
-    (to / MARK).touch()
-    shutil.copytree(ASSETS, to / "assets")
+    with writing(to):
+        (to / "runs").mkdir(parents=True)
+        (to / MARK).touch()
+        shutil.copytree(ASSETS, to / "assets")
     places = _places(results)
     _runs(to, store, records, places)
     known = {record.id for record in records}
     for result in results:
         _page(to, f"{result.folder}/index.html", functools.partial(pages.result, result=result, known=known))
         for file in (*result.figures, *result.tables, *filter(None, [result.gallery])):
-            shutil.copyfile(file, to / result.folder / file.name)
+            with writing(to):
+                shutil.copyfile(file, to / result.folder / file.name)
     texts = _texts(to, published, results)
     overview = functools.partial(pages.overview, results=results, texts=texts, runs=len(records))
     _page(to, "index.html", overview)
@@ -75,9 +78,10 @@ def _write(
 
 def _page(to: Path, place: str, render: Callable[[str], str]) -> None:
     """Write a page; it is rendered with the way from it to the site's root."""
-    path = to / place
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render("../" * place.count("/")), encoding="utf-8")
+    path, text = to / place, render("../" * place.count("/"))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _places(results: Sequence[Result]) -> Places:
@@ -91,12 +95,13 @@ def _places(results: Sequence[Result]) -> Places:
 
 
 def _runs(to: Path, store: Store, records: Sequence[Record], places: Places) -> None:
-    (to / "runs").mkdir()
     with task("report", len(records)) as bar:
         for record in records:
             data, picture = page_data(store, record, places.get(record.id, ()))
-            (to / "runs" / f"{record.id}.js").write_text(pages.script(record.id, data), encoding="utf-8")
-            picture.save(to / "runs" / f"{record.id}.png")
+            path = to / "runs" / record.id
+            with writing(path):
+                path.with_suffix(".js").write_text(pages.script(record.id, data), encoding="utf-8")
+                picture.save(path.with_suffix(".png"))
             bar.advance("")
 
 

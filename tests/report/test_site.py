@@ -140,3 +140,13 @@ def test_a_broken_result_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "digits32-small can't be read" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "results" / "site").exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_user_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy(tmp_path / "results", Store(tmp_path / "runs"))
+    (tmp_path / "file").touch()
+    folders = [f"--{name}={tmp_path / name}" for name in ("results", "published", "runs")]
+    assert main([*folders, f"--to={tmp_path / 'file' / 'site'}"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("harness: ")
