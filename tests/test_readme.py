@@ -1,5 +1,6 @@
 """What the README says is there: its commands compose, its targets and files exist, its example attack runs."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.bench.store import write
 from harness.config import compose
 from harness.core import Batch, Problem
 from tests.conftest import Observe
@@ -14,7 +16,10 @@ from tests.conftest import Observe
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(?:sh|python)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python -m harness")]
+LINES = [line for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("python -m harness ")]
+QUESTIONS = [line for line in LINES if re.match(r"python -m harness\.(query|plot) ", line)]
+EXPERIMENTS = ("table", "sweep")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -22,9 +27,28 @@ def test_commands_compose(command: str) -> None:
     _, _, module, *arguments = shlex.split(command, comments=True)
     assert module == "harness"
     values = [argument.split(",")[0] for argument in arguments if argument != "-m"]
-    table = [value.removeprefix("table=") for value in values if value.startswith("table=")]
-    assert all((ROOT / "experiments" / "table" / f"{name}.yaml").exists() for name in table)
-    compose(*(value for value in values if not value.startswith("table=")))
+    named = [value.split("=") for value in values if value.split("=")[0] in EXPERIMENTS]
+    assert all((ROOT / "experiments" / kind / f"{name}.yaml").exists() for kind, name in named)
+    compose(*(value for value in values if value.split("=")[0] not in EXPERIMENTS))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store in it."""
+    found = tmp_path_factory.mktemp("work")
+    (found / "runs").mkdir()
+    write(found / "runs", 16)
+    return found
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+def test_questions_and_plots_are_answered(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    _, _, module, *arguments = shlex.split(command, comments=True)
+    assert importlib.import_module(module).main(arguments) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("page", ["README.md", "experiments/results/dashboards/README.md"])
