@@ -29,7 +29,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint smoke table3 dlgfb tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test lint smoke table3 dlgfb noteasy tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,7 +57,10 @@ table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name 
 dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) table=dlgfb scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-tables: table3 dlgfb  ## every table
+noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as above
+	@$(RUN) table=noteasy scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+tables: table3 dlgfb noteasy  ## every table
 
 sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)

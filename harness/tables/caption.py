@@ -22,7 +22,8 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     ]
     theirs = table.reference and table.reference.dataset(dataset)
     shown = f" (published: {table.reference.name}, {theirs})" if table.reference and theirs else ""
-    lines.append(f"Cells: measured mean ± standard deviation over images{shown}; best mean in bold.")
+    best = "; best mean in bold" if table.comparable else ""
+    lines.append(f"Cells: measured mean ± standard deviation over images{shown}{best}.")
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")

@@ -1,5 +1,7 @@
 """A table as Markdown, for the README."""
 
+from collections.abc import Iterable
+
 from harness.tables.document import Document, direction
 from harness.tables.view import Section, Shown
 
@@ -19,6 +21,12 @@ def markdown(document: Document) -> str:
     blocks += [_bullets(document.notes), "![Originals, and what each attack makes of them](gallery.png)"]
     blocks += [f"![{_plain(title)}]({name}.png)" for name, title in document.plots]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def pipes(rows: Iterable[list[str]]) -> str:
+    """A pipe table of cells that are markup already; the first row is the head."""
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body])
 
 
 def _table(columns: tuple[str, ...], section: Section) -> str:

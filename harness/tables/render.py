@@ -33,7 +33,7 @@ def render(
     drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
     document = compose(table, dataset, scale, outcomes, measurements)
     document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
-    picture = gallery(table, outcomes, measurements, store.images)
+    picture = gallery(table, outcomes, measurements, store.images) if table.comparable else None
     if picture is not None:
         pictures.save(picture, directory / "gallery.png")
     shown = (directory / "gallery.png").read_bytes() if picture else None

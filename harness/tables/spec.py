@@ -112,6 +112,8 @@ class Table:
     claims: list[Claim] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     """A line below the table for a dataset or a scale, by its name; `all` is for every table."""
+    comparable: bool = True
+    """Whether the rows attack the same images: only then is the best of a column set in bold, and one gallery made."""
     picture: str | None = None
     """The metric whose mean stands under the pictures of the gallery."""
     supplements: list[Supplement] = field(default_factory=list)

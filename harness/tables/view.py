@@ -42,7 +42,12 @@ def number(value: float, digits: int) -> str:
 
 def _section(table: Table, metric: str, measurements: Measurements) -> Section:
     column_metric = table.metrics[metric]
-    best = {c: _best([measurements[r, c, metric] for r in table.rows], column_metric) for c in table.columns}
+    best = {
+        c: _best([measurements[r, c, metric] for r in table.rows], column_metric)
+        if table.comparable
+        else None
+        for c in table.columns
+    }
     rows = tuple(
         (row, tuple(_shown(measurements[row, c, metric], column_metric, best[c]) for c in table.columns))
         for row in table.rows

@@ -1,0 +1,1 @@
+"""What became of attacks of which a paper only says success, partial or fail."""
