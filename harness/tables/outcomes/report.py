@@ -185,6 +185,6 @@ def _numbers(verdict: Verdict) -> str:
 
 _GUARANTEE = (
     "Of n images in one step, n (1 - 1/K)^(n - 1) are expected alone in one of K equally likely bins, and one that is "
-    "alone is recovered exactly. With many local steps the rows drift, and there is no guarantee. Numbers are means over "
-    "clients; read off are the quotients within the range of images."
+    "alone is recovered exactly. With many local steps the rows drift, and there is no guarantee. Numbers are means "
+    "over clients; read off are the quotients within the range of images."
 )

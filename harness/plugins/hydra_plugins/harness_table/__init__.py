@@ -25,6 +25,7 @@ class TableNode:
     reference: Any = None
     claims: Any = field(default_factory=list)
     notes: Any = field(default_factory=dict)
+    comparable: bool = True
     picture: str | None = None
     supplements: Any = field(default_factory=list)
     plots: Any = field(default_factory=list)

@@ -1,0 +1,59 @@
+"""The table of outcomes: every figure that our attacks cover is a row, in the paper's setting."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from harness.config import Experiment, compose
+from harness.tables.outcomes.rule import read
+from harness.tables.spec import EXPERIMENTS, Table, parse
+
+FIGURES = [*range(5, 9), 15, *range(18, 22), 24, 26, *range(28, 32), *range(33, 41), *range(44, 48)]
+
+
+@pytest.fixture(scope="module")
+def noteasy() -> Table:
+    config = OmegaConf.load(EXPERIMENTS / "table" / "noteasy.yaml")
+    return parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]
+
+
+def experiments(table: Table, dataset: str, scale: str, rows: list[str]) -> dict[str, Experiment]:
+    return {c.row: compose(*c.overrides) for c in table.cells(dataset, scale) if c.row in rows}
+
+
+def test_the_rows_are_the_figures_of_our_attacks(noteasy: Table) -> None:
+    published = read(EXPERIMENTS / "reference" / "noteasy_outcomes.csv")
+    rows = [published[row] for row in noteasy.rows if row.startswith("Fig.")]
+    assert [each.figure for each in rows] == FIGURES
+
+
+def test_the_rows_have_the_papers_setting(noteasy: Table) -> None:
+    published = read(EXPERIMENTS / "reference" / "noteasy_outcomes.csv")
+    rows = ["Fig. 8 DLF", "Fig. 26 RTF", "Fig. 28 IG", "Fig. 34 DLF", "Fig. 37 IG", "Fig. 45 DLF"]
+    for row, experiment in experiments(noteasy, "tile_sheets_cifar10", "paper", rows).items():
+        theirs, fl = published[row], experiment.fl
+        held = 50 if theirs.clients is None else 50_000 // theirs.clients * 4 // 5
+        assert fl.examples == held
+        assert fl.batch_size == theirs.batch
+        assert fl.local_epochs == theirs.epochs  # type: ignore[attr-defined]
+        assert ("100" in experiment.choices["dataset"]) == (theirs.dataset == "CIFAR-100")
+        assert not experiment.knowledge.labels
+        assert not experiment.knowledge.order
+
+
+@pytest.mark.parametrize(
+    ("scale", "dataset"), [("smoke", "digits32"), ("small", "digits32"), ("small", "cifar10")]
+)
+def test_every_kind_of_row_composes(noteasy: Table, scale: str, dataset: str) -> None:
+    rows = [
+        "Fig. 5 DLG",
+        "Fig. 7 IG",
+        "Fig. 8 DLF",
+        "Fig. 15 GGL",
+        "Fig. 30 RTF",
+        "Fig. 33 IG",
+        "Fig. 44 DLF",
+    ]
+    found = experiments(noteasy, dataset, scale, rows)
+    assert len({experiment.id for experiment in found.values()}) == len(rows)
+    if dataset == "digits32":
+        assert max(each.fl.examples * each.trials for each in found.values()) <= 179
