@@ -21,7 +21,8 @@ from harness.tables.feedback.settings import (
     settings_csv,
 )
 from harness.tables.feedback.strip import draw_strips, strips, strips_csv
-from harness.tables.feedback.text import mean, p, percent, table
+from harness.tables.feedback.text import mean, p, percent
+from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
 from harness.tables.spec import EXPERIMENTS, Reference
@@ -137,13 +138,13 @@ class FeedbackReport(Supplement):
         blocks = [
             f"# Feedback blending on {title or dataset}",
             _READING,
-            table(self._methods(methods)),
+            pipes(self._methods(methods)),
         ]
         if published:
             blocks += [f"## Published beside measured ({self.reference.name}, {theirs})"]
-            blocks += [table(self._beside(methods, published)), *self._slip(published)]
-        blocks += ["## Is it the blend?", _CONTROLS, table(self._against_controls(methods))]
-        blocks += ["## Success by another measure", table(self._measures(methods)), _MEASURES]
+            blocks += [pipes(self._beside(methods, published)), *self._slip(published)]
+        blocks += ["## Is it the blend?", _CONTROLS, pipes(self._against_controls(methods))]
+        blocks += ["## Success by another measure", pipes(self._measures(methods)), _MEASURES]
         blocks += [
             f"![Cumulative recovered images](figure3{suffix}.png)",
             f"![Iterations to success](figure4{suffix}.png)",

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.tables.feedback.figures import Family, grid, png, styles, to_text
 from harness.tables.feedback.methods import Method, Pair
-from harness.tables.feedback.text import mean, p, percent, table
+from harness.tables.feedback.text import mean, p, percent
+from harness.tables.markdown import pipes
 
 Settings = Mapping[str, Mapping[str, Method]]
 """The methods by name, under each column."""
@@ -67,7 +68,7 @@ def recovered(settings: Settings, families: Sequence[Family]) -> str:
             for name in family.names:
                 yield [name, *(_found(methods[name]) for methods in settings.values())]
 
-    return table(lines())
+    return pipes(lines())
 
 
 def _found(method: Method) -> str:
@@ -94,7 +95,7 @@ def gains(settings: Settings, families: Sequence[Family]) -> str:
                     percent(pair.saved),
                 ]
 
-    return table(lines())
+    return pipes(lines())
 
 
 def controls(settings: Settings, families: Sequence[Family]) -> str:
@@ -107,4 +108,4 @@ def controls(settings: Settings, families: Sequence[Family]) -> str:
                 pairs = [Pair(methods[family.feedback], methods[name]) for methods in settings.values()]
                 yield [f"{family.feedback} v {name}", *(mean(pair.fewer, sign="+") for pair in pairs)]
 
-    return table(lines())
+    return pipes(lines())

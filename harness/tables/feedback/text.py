@@ -1,15 +1,6 @@
-"""Numbers and tables as the Markdown of a report."""
-
-from collections.abc import Iterator
+"""Numbers as the Markdown of a report."""
 
 from harness.statistics import Statistic
-
-
-def table(rows: Iterator[list[str]]) -> str:
-    """A Markdown table of a head and its lines."""
-    head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def mean(found: Statistic | None, sign: str = "") -> str:
