@@ -31,8 +31,7 @@ def test_the_rows_have_the_papers_setting(noteasy: Table) -> None:
     rows = ["Fig. 8 DLF", "Fig. 26 RTF", "Fig. 28 IG", "Fig. 34 DLF", "Fig. 37 IG", "Fig. 45 DLF"]
     for row, experiment in experiments(noteasy, "tile_sheets_cifar10", "paper", rows).items():
         theirs, fl = published[row], experiment.fl
-        held = 50 if theirs.clients is None else 50_000 // theirs.clients * 4 // 5
-        assert fl.examples == held
+        assert fl.clients == theirs.clients  # type: ignore[attr-defined]
         assert fl.batch_size == theirs.batch
         assert fl.local_epochs == theirs.epochs  # type: ignore[attr-defined]
         assert ("100" in experiment.choices["dataset"]) == (theirs.dataset == "CIFAR-100")
@@ -55,5 +54,3 @@ def test_every_kind_of_row_composes(noteasy: Table, scale: str, dataset: str) ->
     ]
     found = experiments(noteasy, dataset, scale, rows)
     assert len({experiment.id for experiment in found.values()}) == len(rows)
-    if dataset == "digits32":
-        assert max(each.fl.examples * each.trials for each in found.values()) <= 179

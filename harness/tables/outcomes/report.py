@@ -166,7 +166,8 @@ def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]
         experiment = outcome.experiment
         if experiment is None or not isinstance(experiment.model, Imprint):
             continue
-        images, batch, bins = experiment.fl.examples, experiment.fl.batch_size, experiment.model.bins
+        batch, bins = experiment.fl.batch_size, experiment.model.bins
+        images = rows_of(outcome)[0].get("examples", experiment.fl.examples)
         traces = store.traces(outcome.id).values()
         returned = sum(point.get("returned", 0) for trace in traces for point in trace)
         exact = sum((line.get("psnr_unit") or 0) > EXACT for line in rows_of(outcome))
