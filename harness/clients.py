@@ -42,8 +42,27 @@ class Clients(Targets):
         drawn: list[int] = torch.randperm(len(self.images), generator=rng).tolist()
         if self.experiment.order == "random":
             return drawn
+        if self.experiment.order == "distinct":
+            return self._distinct(drawn)
         label = self.images.labels[drawn[0]]
         return [position for position in drawn if self.images.labels[position] == label]
+
+    def _distinct(self, drawn: list[int]) -> list[int]:
+        """The positions in such an order that those of an update have different classes."""
+        order: list[int] = []
+        while len(order) < self.size * self.trials:
+            chosen: dict[int, int] = {}
+            for position in drawn:
+                chosen.setdefault(int(self.images.labels[position]), position)
+                if len(chosen) == self.size:
+                    break
+            else:
+                raise UserError(
+                    f"order=distinct: the attack split has not {self.size} different classes for every update"
+                )
+            order += chosen.values()
+            drawn = [position for position in drawn if position not in chosen.values()]
+        return order
 
     def _named(self, targets: list[int]) -> list[int]:
         positions = {row: position for position, row in enumerate(self.images.indices)}

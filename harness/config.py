@@ -29,6 +29,7 @@ from harness.identity import canonical, plain
 from harness.lease import EXPIRY
 from harness.log import Logger, warn
 from harness.metrics.scores import Scores
+from harness.models.training import Training
 from harness.schema import CONF, prepare_hydra
 from harness.starts.policy import StartPolicy
 from harness.starts.random import Random
@@ -101,6 +102,8 @@ class Experiment:
     attack: Attack
     defense: Defense
     prior: Prior
+    training: Training = dataclasses.field(default_factory=Training)
+    """Of the model, before its clients send anything."""
     start: StartPolicy = dataclasses.field(default_factory=Random)
     metric: Scores
     logger: Logger
@@ -112,8 +115,9 @@ class Experiment:
     lease: Leases = dataclasses.field(default_factory=Leases)
     trials: PositiveInt
     targets: list[NonNegativeInt] | None
-    order: Literal["random", "same_class", "sequential"] = "random"
-    """Of the targets: drawn by the seed, drawn from one class that the seed draws, or as the data set has them."""
+    order: Literal["random", "same_class", "distinct", "sequential"] = "random"
+    """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
+    update are of different classes; or as the data set has them."""
     seed: NonNegativeInt
     device: Literal["auto", "cpu", "cuda"]
     threads: PositiveInt
@@ -166,9 +170,21 @@ IDENTIFYING = (
 )
 EXECUTION = ("data", "paths", "device", "threads", "ranks", "nodes")
 """Where and how a run is carried out: of no consequence for its numbers."""
-LATER: dict[str, Any] = {"start": Random(), "order": "random"}
+LATER: dict[str, Any] = {"start": Random(), "order": "random", "training": Training()}
 """Settings that runs did not have once, and their values in those runs, whose ids stay valid."""
-GROUPS = ("dataset", "model", "fl", "attack", "defense", "prior", "start", "metric", "logger", "scale")
+GROUPS = (
+    "dataset",
+    "model",
+    "fl",
+    "attack",
+    "defense",
+    "prior",
+    "training",
+    "start",
+    "metric",
+    "logger",
+    "scale",
+)
 ALLOWED = "harness."
 """Only the harness's own components can be named in a configuration."""
 
@@ -273,6 +289,8 @@ def check(experiment: Experiment) -> Experiment:
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
     experiment.attack.check(experiment.model)
+    if experiment.training.steps and experiment.model.fresh:
+        raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
     check_labels(experiment)
     check_rounds(experiment)

@@ -150,6 +150,8 @@ class Attempt:
 class Reconstruction:
     """What an attack returns: x [n, c, h, w] in [0, 1], y [n] and how it got there.
 
+    An attack that infers labels alone returns no images, x [0, c, h, w], and a label for every example of the client.
+
     `score` chooses among restarts (lower is better): the attacker's own objective, never a true metric.
     `unclamped` is x as the search left it, which may be far out of range.
     """
@@ -167,11 +169,14 @@ class Reconstruction:
     unclamped: Tensor | None = None
 
     @classmethod
-    def of_nothing(cls, observation: Observation) -> "Reconstruction":
-        """What stands for an attack that the update gave nothing to work on: grey images that are never scored."""
+    def of_nothing(cls, observation: Observation, images: bool = True) -> "Reconstruction":
+        """What stands for an attack that the update gave nothing to work on: grey images that are never scored.
+
+        Without `images`, only as many labels that name no class.
+        """
         return cls(
-            x=torch.full((observation.n, *observation.shape), 0.5),
-            y=torch.full((observation.n,), -1),
+            x=torch.full((observation.n if images else 0, *observation.shape), 0.5),
+            y=torch.full((observation.n if images else observation.examples,), -1),
             loss=math.nan,
             score=math.inf,
             status="failed",
@@ -397,6 +402,8 @@ class Attack(Component, ABC):
 
     requires_prior: ClassVar[bool] = False
     """Whether the attack can't run without a generative prior."""
+    reconstructs_images: ClassVar[bool] = True
+    """False: the attack infers labels alone, and what is scored is how many of each class there are."""
     accepts_start: ClassVar[bool] = False
     """Whether the attack begins at `Knowledge.start` where there is one."""
     steps: PositiveInt = 1
@@ -432,7 +439,7 @@ class Attack(Component, ABC):
             found[identity].append(candidate)
             if len(found[identity]) == self.restarts:
                 seconds = perf_counter() - started.pop(identity)
-                yield _checked(_best(found.pop(identity)), attempt.problem, seconds)
+                yield self._checked(_best(found.pop(identity)), attempt.problem, seconds)
 
     def run(self, attempts: Iterator[Attempt | None]) -> Iterator[tuple[Attempt, Reconstruction]]:
         """Carry out attempts, in any order and as many at once as is fastest; None: nothing is ready now."""
@@ -443,39 +450,39 @@ class Attack(Component, ABC):
             try:
                 yield attempt, self.reconstruct(observation, attempt.generator())
             except Unreadable:
-                yield attempt, Reconstruction.of_nothing(observation)
+                yield attempt, Reconstruction.of_nothing(observation, self.reconstructs_images)
 
     @abstractmethod
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
-        """One attempt at one problem."""
+        """One attempt at one problem. Raises Unreadable where the update says nothing to the attack."""
+
+    def _checked(self, found: Reconstruction, problem: Problem, seconds: float) -> Reconstruction:
+        """Hold every attack to the same contract: shape, range and finiteness of what it returns."""
+        observation, sought = problem.observation, self.reconstructs_images
+        expected = (observation.n if sought else 0, *observation.shape)
+        labels = observation.n if sought else observation.examples
+        if tuple(found.x.shape) != expected or len(found.y) != labels:
+            raise RuntimeError(
+                f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}, {labels}"
+            )
+        broken = not bool(torch.isfinite(found.x).all())
+        x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
+        status: Status = "diverged" if broken else found.status
+        return replace(
+            found,
+            x=x,
+            y=found.y.detach(),
+            status=status,
+            problem=problem.id,
+            seconds=seconds,
+            unclamped=(found.x if found.unclamped is None else found.unclamped).detach(),
+        )
 
 
 def _best(candidates: list[Reconstruction]) -> Reconstruction:
     finite = [c for c in candidates if c.status not in ("diverged", "failed")] or candidates
     best = min(finite, key=lambda c: c.score if c.score == c.score else float("inf"))
     return replace(best, evaluations=sum(c.evaluations for c in candidates))
-
-
-def _checked(found: Reconstruction, problem: Problem, seconds: float) -> Reconstruction:
-    """Hold every attack to the same contract: shape, range and finiteness of what it returns."""
-    observation = problem.observation
-    expected = (observation.n, *observation.shape)
-    if tuple(found.x.shape) != expected or len(found.y) != observation.n:
-        raise RuntimeError(
-            f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}"
-        )
-    broken = not bool(torch.isfinite(found.x).all())
-    x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
-    status: Status = "diverged" if broken else found.status
-    return replace(
-        found,
-        x=x,
-        y=found.y.detach(),
-        status=status,
-        problem=problem.id,
-        seconds=seconds,
-        unclamped=(found.x if found.unclamped is None else found.unclamped).detach(),
-    )
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Journal:
     ) -> None:
         """Store one finished problem durably: rows [n], truth and reconstruction [n, c, h, w] in [0, 1].
 
+        Of an attack on labels alone, truth and reconstruction are counts of the classes [n, classes].
         `unclamped` [n, c, h, w] is for attacks that learn from earlier ones: if one problem has it, all must.
         """
         if problem in self.finished:
@@ -182,7 +183,7 @@ class Run(Journal):
             shard.unlink()
 
     def finish(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Record:
-        """Sort and merge what was appended, draw the gallery, and write result.json last of all."""
+        """Sort and merge what was appended, draw the gallery of images, and write result.json last of all."""
         from harness import pictures
 
         if not self._rows:
@@ -196,11 +197,12 @@ class Run(Journal):
         write_atomically(self._journal, encode(rows))
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
-        scores = [row.get("psnr_unit") for row in rows]
-        pictures.save(
-            pictures.gallery(images["truth"], images["reconstruction"], scores),
-            self.directory / "gallery.png",
-        )
+        if images["truth"].ndim == 4:
+            scores = [row.get("psnr_unit") for row in rows]
+            pictures.save(
+                pictures.gallery(images["truth"], images["reconstruction"], scores),
+                self.directory / "gallery.png",
+            )
         result = {
             "id": self.directory.name,
             "config": self._config,

@@ -91,6 +91,7 @@ class Store:
     def images(self, identity: str) -> dict[str, Tensor]:
         """The tensors `truth` and `reconstruction` [n, c, h, w] of a finished run, in the rows' order.
 
+        Of an attack on labels alone they are counts of the classes [n, classes].
         Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search.
         """
         directory = self.root / identity

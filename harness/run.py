@@ -16,6 +16,7 @@ from harness.core import Attack, Batch, Reconstruction, Record
 from harness.device import device
 from harness.lease import LOOK, Held
 from harness.log import RunInfo, Session, warn
+from harness.metrics.labels import count, score_counts
 from harness.progress import Bar, meanwhile, task
 from harness.provenance import provenance
 from harness.ranks import Group, Share
@@ -169,7 +170,8 @@ def _left(series: Sequence[Series]) -> int:
 def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
     """The runs with their data and their stores, before a logger begins with any of them."""
     clients = _clients(experiments)
-    experiments[0].metric.prepare()
+    if experiments[0].attack.reconstructs_images:
+        experiments[0].metric.prepare()
     series: list[Series] = []
     for experiment, own in zip(experiments, clients, strict=True):
         stored = store.open(experiment.id, experiment.config, experiment.lease.expiry)
@@ -198,7 +200,8 @@ def _finish(series: Series) -> Record:
     assert isinstance(series.stored, Run)
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
     record = series.stored.finish(summarise(series.stored.rows), provenance(series.clients.device) | spent)
-    series.session.finish(record, series.stored.directory / "gallery.png")
+    gallery = series.stored.directory / "gallery.png"
+    series.session.finish(record, gallery if gallery.exists() else None)
     series.closing.close()
     return record
 
@@ -206,12 +209,36 @@ def _finish(series: Series) -> Record:
 def score(experiment: Experiment, client: Client, found: Reconstruction) -> tuple[list[Row], Tensor, Tensor]:
     """One row per image, the images of the truth that they are about, and the reconstructions in the same order.
 
-    Where the attack has failed, nothing was measured: labels and metrics are None.
+    Where the attack has failed, nothing was measured: labels and metrics are None. Of an attack on labels alone it is
+    one row per update, and counts of the classes [1, classes] in the place of images.
     """
-    observation = client.problem.observation
+    if not experiment.attack.reconstructs_images:
+        return _score_labels(client, found)
+    observation, failed = client.problem.observation, found.status == "failed"
     scored = experiment.metric(Batch(found.x, found.y), client.truth, observation.model, observation.params)
+    measured = [dict.fromkeys(row) | {"label": row["label"]} if failed else row for row in scored.rows]
+    rows = [
+        {"target": client.indices[position]} | row | client.circumstances | _course(client, found)
+        for position, row in zip(scored.positions, measured, strict=True)
+    ]
+    return rows, client.truth.x[scored.positions], scored.matched
+
+
+def _score_labels(client: Client, found: Reconstruction) -> tuple[list[Row], Tensor, Tensor]:
+    classes = client.problem.observation.classes
+    inferred, true = (count(labels.cpu(), classes) for labels in (found.y, client.truth.y))
+    measured: Row = dict(score_counts(inferred, true))
+    if found.status == "failed":
+        measured = dict.fromkeys(measured)
+    held = {"targets": client.indices, "examples": len(client.truth)}
+    row = held | measured | client.circumstances | _course(client, found)
+    return [row], true[None], inferred[None]
+
+
+def _course(client: Client, found: Reconstruction) -> Row:
+    """What every row says of the attack that it came from."""
     converged = found.status == "converged"
-    course = {
+    return {
         "loss": found.loss,
         "iterations": found.iterations,
         "evaluations": found.evaluations,
@@ -221,13 +248,6 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> tupl
         "status": found.status,
         "update_norm": client.norm,
     }
-    failed = found.status == "failed"
-    measured = [dict.fromkeys(row) | {"label": row["label"]} if failed else row for row in scored.rows]
-    rows = [
-        {"target": client.indices[position]} | row | client.circumstances | course
-        for position, row in zip(scored.positions, measured, strict=True)
-    ]
-    return rows, client.truth.x[scored.positions], scored.matched
 
 
 class _Clock:

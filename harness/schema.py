@@ -25,6 +25,7 @@ class Schema:
     attack: Any = MISSING
     defense: Any = MISSING
     prior: Any = MISSING
+    training: Any = MISSING
     start: Any = MISSING
     metric: Any = MISSING
     logger: Any = MISSING

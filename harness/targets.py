@@ -115,8 +115,12 @@ class Targets(ABC):
 
     def build(self, seed: int) -> Classifier:
         """A network as the client's defence has it."""
-        model = self.experiment.model.build(self.experiment.dataset, seed, self.experiment.data.root)
-        return self.experiment.defense.on_model(model.to(self.device))
+        experiment = self.experiment
+        cache = str(experiment.paths.runs / "models")
+        model = experiment.training.model(
+            experiment.model, experiment.dataset, experiment.data.root, cache, seed, self.device
+        )
+        return experiment.defense.on_model(model)
 
     def observed(
         self,

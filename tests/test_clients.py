@@ -128,3 +128,15 @@ def test_an_attack_may_look_for_fewer_images_than_the_client_holds() -> None:
     client = clients("fl=fedavg", "fl.examples_per_client=4", "fl.dummies=2", "model.fresh=false")[0]
     assert (client.problem.observation.n, client.problem.observation.examples) == (2, 4)
     assert len(client.truth) == 4
+
+
+def test_distinct_targets_have_another_class_each() -> None:
+    chosen = clients("order=distinct", "fl.batch_size=8", "trials=4")
+    rows: list[int] = []
+    for position in range(4):
+        client = chosen[position]
+        assert len(set(client.truth.y.tolist())) == 8
+        rows += client.indices
+    assert len(set(rows)) == 32
+    with pytest.raises(UserError, match="has not 11 different classes"):
+        clients("order=distinct", "fl.batch_size=11", "trials=1")

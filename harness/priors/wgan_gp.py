@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from harness import vision
+from harness.cache import Entry, description, digest, finite
 from harness.core import Dataset, Prior, UserError, component, generator
-from harness.priors.cache import Entry, description, digest, finite
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
 

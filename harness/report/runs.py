@@ -40,10 +40,10 @@ def title(record: Record) -> str:
 
 
 def page_data(store: Store, record: Record, places: Sequence[Place]) -> tuple[dict[str, Any], Image.Image]:
-    """All that the page of a run shows, and its sprite."""
+    """All that the page of a run shows, and its sprite: a blank one of a run on labels alone, which has no images."""
     images = store.images(record.id)
-    picture = sprite(images["truth"], images["reconstruction"])
-    shown = min(MOST, len(images["truth"]))
+    shown = min(MOST, len(images["truth"])) if images["truth"].ndim == 4 else 0
+    picture = sprite(images["truth"], images["reconstruction"]) if shown else Image.new("RGB", (1, 2))
     data = {
         "id": record.id,
         "title": title(record),
@@ -52,7 +52,7 @@ def page_data(store: Store, record: Record, places: Sequence[Place]) -> tuple[di
         "provenance": dict(_dotted(record.provenance)),
         "rows": record.rows,
         "curves": _curves(store, record.id),
-        "images": {"shown": shown, "width": picture.width // shown, "height": picture.height // 2},
+        "images": {"shown": shown, "width": picture.width // max(1, shown), "height": picture.height // 2},
         "places": [vars(place) for place in places],
     }
     return data, picture

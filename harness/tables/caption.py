@@ -15,7 +15,7 @@ ORDINARY = ("converged", "stalled", "budget")
 
 def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome]) -> list[str]:
     """What a reader must know before the first number."""
-    seeds = sorted({outcome.cell.seed for outcome in outcomes})
+    seeds, one = sorted({outcome.cell.seed for outcome in outcomes}), unit(outcomes)
     lines = [
         f"Data set {dataset}, scale {scale}, {_images(table, outcomes)} a cell, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {_listed(map(str, seeds))}."
@@ -23,7 +23,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     theirs = table.reference and table.reference.dataset(dataset)
     shown = f" (published: {table.reference.name}, {theirs})" if table.reference and theirs else ""
     best = "; best mean in bold" if table.comparable else ""
-    lines.append(f"Cells: measured mean ± standard deviation over images{shown}{best}.")
+    lines.append(f"Cells: measured mean ± standard deviation over {one}s{shown}{best}.")
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
@@ -31,7 +31,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
         lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
     lines += by_row(table, outcomes, "Attacker's knowledge", lambda done: knowledge(done[0].config))
     lines += by_row(table, outcomes, "Attacks", lambda done: settings(done[0].config, "attack"))
-    lines += by_row(table, outcomes, "Mean effort for an image", _cost)
+    lines += by_row(table, outcomes, f"Mean effort for an {one}", _cost)
     return lines
 
 
@@ -40,11 +40,19 @@ def notes(
 ) -> list[str]:
     """What a reader must know after the last number; `names` are the dataset's and the scale's."""
     lines = [table.notes[name] for name in ("all", *names) if name in table.notes]
-    lines.append("The 95 % intervals in cells.csv are Student's t over images.")
-    lines += [text for metric in table.metrics if (text := _absent(table, metric, measurements))]
+    lines.append(f"The 95 % intervals in cells.csv are Student's t over {unit(outcomes)}s.")
+    lines += [
+        text for metric in table.metrics if (text := _absent(table, metric, measurements, unit(outcomes)))
+    ]
     lines += [text for r in table.rows for c in table.columns if (text := _trouble(outcomes, r, c))]
     failed = [outcome for outcome in outcomes if outcome.failure]
     return lines + [f"{o.cell.name}, seed {o.cell.seed}: no result ({o.failure})." for o in failed]
+
+
+def unit(outcomes: Sequence[Outcome]) -> str:
+    """What a row of the records is about: an image, or an update where labels alone were inferred."""
+    rows = (row for outcome in outcomes if outcome.record for row in outcome.record.rows)
+    return "update" if any("targets" in row for row in rows) else "image"
 
 
 def settings(config: Mapping[str, Any], group: str) -> str:
@@ -118,30 +126,35 @@ def _images(table: Table, outcomes: Sequence[Outcome]) -> str:
     counts = {
         len(images(done)) for r in table.rows for c in table.columns if (done := finished(outcomes, r, c))
     }
+    one = unit(outcomes)
     if not counts:
-        return "no finished image"
+        return f"no finished {one}"
     if counts == {1}:
-        return "1 image"
-    return f"{min(counts)} images" if len(counts) == 1 else f"{min(counts)} to {max(counts)} images"
+        return f"1 {one}"
+    return f"{min(counts)} {one}s" if len(counts) == 1 else f"{min(counts)} to {max(counts)} {one}s"
 
 
-def _absent(table: Table, metric: str, measurements: Measurements) -> str:
-    """That a metric has no value for some image, and why."""
+def _absent(table: Table, metric: str, measurements: Measurements, one: str) -> str:
+    """That a metric has no value for some image or update, and why."""
     values = [
         v for (_, _, name), cell in measurements.items() if name == metric for v in cell.values.values()
     ]
     if None not in values:
         return ""
     count, shown = values.count(None), table.metrics[metric]
-    extent = "no value" if count == len(values) else f"no value for {count} of {len(values)} images"
+    extent = "no value" if count == len(values) else f"no value for {count} of {len(values)} {one}s"
     return f"{shown.title}: {extent}{f' ({shown.missing})' if shown.missing else ''}."
 
 
 def _trouble(outcomes: Sequence[Outcome], row: str, column: str) -> str:
     rows = images(finished(outcomes, row, column)).values()
     bad = Counter(r["status"] for r in rows if r.get("status", "budget") not in ORDINARY)
-    told = _listed(f"{count} of {len(rows)} images {status}" for status, count in bad.items())
-    return f"{row} x {column}: {told}, counted as they are." if bad else ""
+    one = unit(outcomes)
+    told = _listed(
+        f"{count} of {len(rows)} {one}s {status}, {'left out' if status == 'failed' else 'counted as they are'}"
+        for status, count in bad.items()
+    )
+    return f"{row} x {column}: {told}." if bad else ""
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import pydantic
 
 from harness.files import to_json
-from harness.tables.caption import caption, notes
+from harness.tables.caption import caption, notes, unit
 from harness.tables.claims import Verdict, judge_all
 from harness.tables.measurement import Measurements, Outcome
 from harness.tables.spec import Table
@@ -26,6 +26,8 @@ class Document:
     notes: tuple[str, ...]
     plots: tuple[tuple[str, str], ...] = ()
     """The name of each plot's files, and its title."""
+    unit: str = "image"
+    """What a value is of: an image, or an update where labels alone were inferred and there are no pictures."""
 
 
 def compose(
@@ -40,6 +42,7 @@ def compose(
         sections=tuple(sections(table, measurements)),
         verdicts=tuple(judge_all(table, dataset, measurements)),
         notes=tuple(notes(table, (dataset, scale), outcomes, measurements)),
+        unit=unit(outcomes),
     )
 
 

@@ -20,7 +20,7 @@ Found = dict[tuple[str, str], Images]
 def gallery(
     table: Table, outcomes: Sequence[Outcome], measurements: Measurements, load: Callable[[str], Images]
 ) -> Image.Image | None:
-    """One block of pictures per row and column, of the first seed; None when no cell is finished.
+    """One block of pictures per row and column, of the first seed; None when no cell has images yet.
 
     `load` gives the tensors `truth` and `reconstruction` of a run. A cell without a result is grey.
     """
@@ -46,13 +46,14 @@ def gallery(
 
 def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[str], Images]) -> Found:
     first = min((outcome.cell.seed for outcome in outcomes if outcome.record), default=None)
-    return {
+    loaded = {
         (row, column): load(identity)
         for row in table.rows
         for column in table.columns
         for identity, outcome in finished(outcomes, row, column).items()
         if outcome.cell.seed == first
     }
+    return {key: images for key, images in loaded.items() if images["truth"].ndim == 4}
 
 
 def _truth(found: Found, column: str) -> Tensor | None:

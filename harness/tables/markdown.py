@@ -18,7 +18,9 @@ def markdown(document: Document) -> str:
         ]
         head = ["| the paper's claim | here | figures |", "|---|---|---|"]
         blocks += ["### Claims", "\n".join([*head, *rows])]
-    blocks += [_bullets(document.notes), "![Originals, and what each attack makes of them](gallery.png)"]
+    blocks += [_bullets(document.notes)]
+    if document.unit == "image":
+        blocks += ["![Originals, and what each attack makes of them](gallery.png)"]
     blocks += [f"![{_plain(title)}]({name}.png)" for name, title in document.plots]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -1,0 +1,73 @@
+"""How long a model was trained before its clients send anything."""
+
+import sys
+
+import torch
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from harness.cache import Entry, description, finite
+from harness.core import Classifier, Component, Dataset, Model, UserError, component
+
+
+@component
+class Training(Component):
+    """Ordinary training on the train split, which no client under attack has images of; 0 steps: untrained.
+
+    What is trained is kept in the cache, for every run that attacks the same model.
+    """
+
+    steps: NonNegativeInt = 0
+    """Minibatches."""
+    batch_size: PositiveInt = 64
+    lr: PositiveFloat = 1e-3
+    """Of Adam."""
+
+    def model(
+        self, model: Model, dataset: Dataset, root: str | None, cache: str, seed: int, device: torch.device
+    ) -> Classifier:
+        """The model in eval mode on a device, its weights drawn by `seed` and trained, or read from the cache.
+
+        Raises UserError for a training that diverged.
+        """
+        classifier = model.build(dataset, seed, root)
+        if self.steps:
+            entry = Entry.of(
+                cache, type(model).__name__, self._identity(model, dataset, root, seed), "classifier"
+            )
+            if not entry.weights.exists():
+                with entry.lock():
+                    if not entry.weights.exists():
+                        self._train(classifier, dataset, root, entry, seed, device)
+            entry.load(classifier.cpu())
+        return classifier.to(device).eval().requires_grad_(False)
+
+    def _identity(self, model: Model, dataset: Dataset, root: str | None, seed: int) -> dict[str, object]:
+        return {
+            "training": description(self),
+            "model": description(model),
+            "dataset": description(dataset),
+            "files": dataset.fingerprint(root),
+            "seed": seed,
+        }
+
+    def _train(
+        self,
+        model: Classifier,
+        dataset: Dataset,
+        root: str | None,
+        entry: Entry,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        from harness.models.victim import right, train
+
+        train(self, model, dataset.load("train", root), seed, device, entry.folder)
+        if not finite(model):
+            raise UserError(f"the model's training diverged: lower training.lr, and delete {entry.folder}")
+        share = right(model, dataset.load("attack", root))
+        print(
+            f"model: {self.steps:,} steps, {share:.1%} right on the attack split ({entry.folder.name})",
+            file=sys.stderr,
+            flush=True,
+        )
+        entry.save(model)
