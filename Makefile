@@ -29,7 +29,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint smoke table3 dlgfb noteasy tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test lint smoke table3 dlgfb labels noteasy tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,7 +60,11 @@ dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOB
 noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) table=noteasy scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-tables: table3 dlgfb noteasy  ## every table
+labels: $(READY)  ## label inference: every rule by model state, batch size and epochs, and beside breaching; as above
+	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(RUN) table=labels_peers scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+tables: table3 dlgfb labels noteasy  ## every table
 
 sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)

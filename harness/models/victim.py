@@ -14,7 +14,6 @@ from torch.utils.data import Dataset as TorchDataset
 
 from harness.core import Classifier, Images, derive_seed, generator
 from harness.models.training import Training
-from harness.lightning import quiet, trainer
 from harness.progress import Bar, task
 
 Pairs = tuple[Tensor, Tensor]
