@@ -66,7 +66,7 @@ def test_ranks_are_no_part_of_what_identifies_a_run() -> None:
 @pytest.mark.slow
 def test_killed_ranks_go_on_in_one_process(tmp_path: Path) -> None:
     """SIGKILL of the process that leads ends the others too, and costs only what was not yet stored."""
-    long = (*LIGHT[:2], "attack=idlg", "attack.steps=30", "attack.tolerance=1e-30", "trials=8")
+    long = (*LIGHT[:2], "attack=idlg", "attack.steps=5", "attack.tolerance=1e-30", "trials=8")
     command = [sys.executable, "-m", "harness", *long, "ranks=2", f"paths.runs={tmp_path / 'two'}"]
     identity = compose(*long).id
     process = subprocess.Popen(command)
