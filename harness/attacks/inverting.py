@@ -11,6 +11,7 @@ from harness.attacks.matching import (
     cosine_distance,
     estimate_defenses,
     squared_distance,
+    squared_length,
     total_variation,
     trial_update,
 )
@@ -42,7 +43,8 @@ class InvertingGradients(ImageSearch):
     """Search for soft labels too, instead of reading them off the update (paper 002's code, for several images)."""
 
     def prepare(self, observation: Observation) -> Params:
-        return estimate_defenses(observation) if self.soft_labels else super().prepare(observation)
+        known = estimate_defenses(observation) if self.soft_labels else super().prepare(observation)
+        return known | {"squared_length": squared_length(observation.update)}
 
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
         start = super().initial(observation, rng)
@@ -61,8 +63,9 @@ class InvertingGradients(ImageSearch):
         order = [torch.arange(len(images)) for _ in observation.protocol.epochs(len(images))]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
             trial = trial_update(batch, observation, known, order if self.full_batch else None)
-        measure = cosine_distance if self.distance == "cosine" else squared_distance
-        return measure(trial, observation.update)
+        if self.distance == "cosine":
+            return cosine_distance(trial, observation.update, known["squared_length"])
+        return squared_distance(trial, observation.update)
 
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:

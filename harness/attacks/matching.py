@@ -13,14 +13,20 @@ def squared_distance(trial: Params, update: Params) -> Tensor:
     return torch.stack([(trial[name] - g).square().sum() for name, g in update.items()]).sum()
 
 
-def cosine_distance(trial: Params, update: Params) -> Tensor:
+def squared_length(update: Params) -> Tensor:
+    """||g||^2, over all tensors."""
+    return torch.stack([g.square().sum() for g in update.values()]).sum()
+
+
+def cosine_distance(trial: Params, update: Params, squared: Tensor | None = None) -> Tensor:
     """1 - <g', g> / (||g'|| ||g||), one inner product over all tensors (Geiping et al. 2020, eq. 4).
 
     The root is taken of the product of the squared lengths: sqrt(s * s) is s, so g' = g gives exactly zero.
+    `squared` is the squared length of the update, where it was worked out before.
     """
     inner = torch.stack([(trial[name] * g).sum() for name, g in update.items()]).sum()
-    squares = [torch.stack([g.square().sum() for g in each.values()]).sum() for each in (trial, update)]
-    return 1 - inner / (squares[0] * squares[1]).sqrt()
+    received = squared_length(update) if squared is None else squared
+    return 1 - inner / (squared_length(trial) * received).sqrt()
 
 
 def total_variation(x: Tensor) -> Tensor:
