@@ -131,7 +131,7 @@ class Run(Journal):
         self._config = dict(config)
         self._rows = self._recover()
         self._appended = self._journal.open("ab")
-        write_atomically(directory / "config.yaml", yaml.safe_dump(self._config, sort_keys=False).encode())
+        write_atomically(directory / "config.yaml", _yaml(self._config))
 
     def close(self) -> None:
         """Let another process go on with it."""
@@ -225,3 +225,9 @@ class Shard(Journal):
         journal = directory / "rows.jsonl"
         self._rows = decode(journal.read_bytes())[0] if journal.exists() else []
         self._appended = self._journal.open("ab")
+
+
+def _yaml(config: Mapping[str, Any]) -> bytes:
+    """With libyaml where it is there: a tenth of the time."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(dict(config), Dumper=dumper, sort_keys=False, encoding="utf-8")

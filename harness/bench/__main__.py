@@ -6,7 +6,18 @@ from functools import partial
 
 import torch
 
-from harness.bench import attacks, closures, large, optimizers, overhead, report, rounding, site, store
+from harness.bench import (
+    attacks,
+    closures,
+    large,
+    optimizers,
+    overhead,
+    report,
+    rounding,
+    sharing,
+    site,
+    store,
+)
 from harness.bench.timing import machine
 
 REPEATS = 15
@@ -25,6 +36,7 @@ PARTS: dict[str, Part] = {
     "overhead": overhead.measure,
     "report": site.measure,
     "store": store.measure,
+    "sharing": lambda _: sharing.overhead(20) + sharing.sharing(rounds=2),
 }
 """What can be measured by itself: each takes the number of problems, and gives one figure or several."""
 

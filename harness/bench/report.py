@@ -50,6 +50,8 @@ FIGURES = {
         "Report of 1,000 cells, opening its slowest page in Chromium", 2, None, "s", less=True
     ),
     "store": Figure("10,000 records into one pandas table, CPU time", 5, 2, "s", less=True),
+    "sharing_overhead": Figure("Store, lease and log of a smoke cell, of its time", 5, None, "%", less=True),
+    "sharing": Figure("Two commands on one store, 200 smoke cells, over one", 0.6, None, "x", less=True),
     "gpu": Figure("LeNet on a GPU, 256 slots, over serial on the same GPU", 50, 500),
 }
 

@@ -1,7 +1,7 @@
 """From cells to one validated experiment each."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from hydra.errors import HydraException
@@ -52,12 +52,24 @@ def cell_config(config: DictConfig) -> DictConfig:
 
 def compose(context: HydraContext, config: DictConfig, cells: Iterable[AnyCell]) -> dict[AnyCell, Experiment]:
     """Compose and validate every cell. Raises UserError, naming the cell, for the first that is wrong."""
-    return {cell: _experiment(context, config, cell) for cell in cells}
+    composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def experiment(cell: Cell) -> Experiment:
+        """Cells that differ in the seed alone are composed once, for that takes longer than a small cell runs."""
+        rest = tuple(override for override in cell.overrides if key(override) != "seed")
+        if rest not in composed:
+            composed[rest] = context.config_loader.load_sweep_config(config, list(cell.overrides))
+        seeds = [override.partition("=")[2] for override in cell.overrides if key(override) == "seed"]
+        if seeds:
+            composed[rest].seed = int(seeds[-1]) if seeds[-1].isdecimal() else seeds[-1]
+        return parse(composed[rest])
+
+    return {cell: _explained(cell, experiment) for cell in cells}
 
 
-def _experiment(context: HydraContext, config: DictConfig, cell: Cell) -> Experiment:
+def _explained(cell: Cell, experiment: Callable[[Cell], Experiment]) -> Experiment:
     try:
-        return parse(context.config_loader.load_sweep_config(config, list(cell.overrides)))
+        return experiment(cell)
     except UserError as error:
         raise UserError(f"{cell.name}: {error}") from error
     except (HydraException, OmegaConfBaseException) as error:
