@@ -1,12 +1,13 @@
 """The store as one pandas table, and what groups of its lines have in common."""
 
 import gc
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
 
 from harness.errors import UserError, nearest
 from harness.journal import damaged
@@ -21,6 +22,19 @@ OF_NO_CONSEQUENCE = ("seed", "device", "threads", "trials")
 """Settings that runs of one group may differ in: all but the seed change no number."""
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Reading makes millions of objects and no cycles: looking for cycles would double its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_no_collection()
 def frame(root: Path, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
     """One line per image of finished runs (all, or those named), in the order of the runs.
 
@@ -30,13 +44,12 @@ def frame(root: Path, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
     import pandas
 
     names, configs, counts, rows = [], [], [], []
-    with _no_collection():
-        for name in finished(root) if runs is None else dict.fromkeys(runs):
-            config, found = _read(root / name)
-            names.append(name)
-            configs.append(flatten(config))
-            counts.append(len(found))
-            rows += found
+    for name in finished(root) if runs is None else dict.fromkeys(runs):
+        config, found = _read(root / name)
+        names.append(name)
+        configs.append(flatten(config))
+        counts.append(len(found))
+        rows += found
     measured, settings = columns(rows), columns(configs)
     places = [place for place, count in enumerate(counts) for _ in range(count)]
     described = {"run": names} | {name: values for name, values in settings.items() if name not in measured}
@@ -67,27 +80,15 @@ def named(root: Path, names: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
 def _read(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The configuration and the rows of a finished run, which are read as one JSON, for there may be many."""
     try:
-        result = json.loads((directory / "result.json").read_bytes())
+        result = from_json((directory / "result.json").read_bytes())
         journal = (directory / "rows.jsonl").read_bytes()
-        rows = json.loads(b"[" + journal.strip().replace(b"\n", b",") + b"]")
+        rows = from_json(b"[" + journal.strip().replace(b"\n", b",") + b"]")
         stored = sum(result["summary"].get("status", {}).values()) or len(rows)
         if len(rows) != stored:
             raise ValueError(f"rows.jsonl: {len(rows)} of {stored} rows")
         return result["config"], rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(directory, error) from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Reading makes millions of objects and no cycles: looking for cycles would double its time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def finished(root: Path) -> list[str]:
