@@ -5,15 +5,25 @@ import traceback
 from collections.abc import Callable
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from harness import interruption
-from harness.errors import CellsFailed, UserError, explain_composition, explain_failure, out_of_memory
+from harness.errors import (
+    CellsFailed,
+    UserError,
+    explain_composition,
+    explain_failure,
+    nearest,
+    out_of_memory,
+)
 from harness.schema import CONF, prepare_hydra
+from harness.secrecy import redact
 
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -40,7 +50,17 @@ def task(cfg: DictConfig) -> str:
 def main() -> None:
     """Entry point of `python -m harness`."""
     prepare_hydra()
-    sys.exit(guarded(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)))
+    run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
+    sys.exit(guarded(check_options) or guarded(run))
+
+
+def check_options() -> None:
+    """Raises UserError for an option that there isn't: Hydra would show its whole usage."""
+    parser = get_args_parser()
+    _, unknown = parser.parse_known_args()
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings]
+        raise UserError(f"{unknown[0]}: there is no such option{nearest(unknown[0], options)}")
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -53,6 +73,8 @@ def guarded(command: Callable[[], object]) -> int:
         return complain(str(error), USER_ERROR)
     except CellsFailed as error:
         return complain(str(error), FAILURE)
+    except YAMLError as error:
+        return complain(f"a configuration can't be read: {' '.join(str(error).split())}", USER_ERROR)
     except (HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         text = str(cause) if isinstance(cause, UserError) else explain_composition(error)
@@ -62,12 +84,12 @@ def guarded(command: Callable[[], object]) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort of the command line
         if out_of_memory(error):
             return complain(explain_failure(error), FAILURE)
-        traceback.print_exc()
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
         return FAILURE
     return 0
 
 
 def complain(message: str, status: int) -> int:
     """Print a message on stderr and hand on the status."""
-    print(f"harness: {message}", file=sys.stderr, flush=True)
+    print(f"harness: {redact(message)}", file=sys.stderr, flush=True)
     return status

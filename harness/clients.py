@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from harness.choice import choose
 from harness.config import Experiment
-from harness.core import Batch, Classifier, UserError, derive_seed, generator
+from harness.core import Batch, Classifier, derive_seed, generator
 from harness.targets import Client as Client
 from harness.targets import Sent, Targets, length
 
@@ -25,52 +26,7 @@ class Clients(Targets):
         super().__init__(experiment, like)
         self.images = experiment.dataset.load("attack", experiment.data.root)
         self.size = experiment.fl.examples
-        self.order = self._order()
-        if len(self.order) < self.size * self.trials:
-            raise UserError(
-                f"trials={self.trials} of {self.size} images each: the attack split has only {len(self.order)}"
-                f"{' of the class' if self.experiment.order == 'same_class' else ''}"
-            )
-
-    def _order(self) -> list[int]:
-        """Positions in the attack split, in the order in which they are attacked."""
-        if self.experiment.targets is not None:
-            return self._named(self.experiment.targets)
-        if self.experiment.order == "sequential":
-            return list(range(len(self.images)))
-        rng = generator("targets", self.experiment.seed)
-        drawn: list[int] = torch.randperm(len(self.images), generator=rng).tolist()
-        if self.experiment.order == "random":
-            return drawn
-        if self.experiment.order == "distinct":
-            return self._distinct(drawn)
-        label = self.images.labels[drawn[0]]
-        return [position for position in drawn if self.images.labels[position] == label]
-
-    def _distinct(self, drawn: list[int]) -> list[int]:
-        """The positions in such an order that those of an update have different classes."""
-        order: list[int] = []
-        while len(order) < self.size * self.trials:
-            chosen: dict[int, int] = {}
-            for position in drawn:
-                chosen.setdefault(int(self.images.labels[position]), position)
-                if len(chosen) == self.size:
-                    break
-            else:
-                raise UserError(
-                    f"order=distinct: the attack split has not {self.size} different classes for every update"
-                )
-            order += chosen.values()
-            drawn = [position for position in drawn if position not in chosen.values()]
-        return order
-
-    def _named(self, targets: list[int]) -> list[int]:
-        positions = {row: position for position, row in enumerate(self.images.indices)}
-        if missing := [row for row in targets if row not in positions]:
-            raise UserError(f"targets: row {missing[0]} is not in the attack split")
-        if len(targets) % self.size:
-            raise UserError(f"targets: {len(targets)} rows can't be cut into updates of {self.size} images")
-        return [positions[row] for row in targets]
+        self.order = choose(experiment, self.images)
 
     @property
     def trials(self) -> int:

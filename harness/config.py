@@ -9,10 +9,11 @@ from typing import Any, Literal, TypeVar, cast
 
 import hydra
 import pydantic
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
+from harness import secrecy
+from harness.components import build
 from harness.core import (
     Attack,
     Dataset,
@@ -185,8 +186,6 @@ GROUPS = (
     "logger",
     "scale",
 )
-ALLOWED = "harness."
-"""Only the harness's own components can be named in a configuration."""
 
 
 def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experiment:
@@ -198,10 +197,34 @@ def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experime
         choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
     keys = [str(key) for key in cfg if key not in ("hydra", "table")]
     values = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True))
-    for name in GROUPS:
-        values[name] = build(name, values[name])
+    return assemble(values, choices)
+
+
+def restore(config: Mapping[str, Any], root: str | None, paths: Paths) -> Experiment:
+    """The experiment of a stored configuration, which leaves out what is of no consequence for the numbers.
+
+    `root` is where the data are. Raises UserError where the configuration is not one, or no longer one.
+    """
+    values = {name: plain(once) for name, once in LATER.items()}
+    values |= {name: value for name, value in config.items() if name != "choices"}
+    values |= {
+        "logger": {"_target_": "harness.log.NoLogger"},
+        "data": {"root": root},
+        "paths": paths,
+        "label": {},
+    }
+    if isinstance(scale := config.get("scale"), Mapping):
+        values["scale"] = {"_target_": "harness.config.Scale", **scale}
+    return assemble(values, config.get("choices", {}))
+
+
+def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experiment:
+    """The experiment of plain data, its components built and its parts checked. Raises UserError."""
+    secrecy.refuse(values)
+    parts = {name: build(name, values.get(name)) for name in GROUPS}
+    names = {name: str(choices.get(name, "")) for name in GROUPS}
     try:
-        experiment = Experiment(**values, choices={name: str(choices.get(name, "")) for name in GROUPS})
+        experiment = Experiment(**{**values, **parts}, choices=names)
     except pydantic.ValidationError as error:
         raise UserError(explain_validation(error, Experiment, "")) from error
     return check(apply_scale(experiment))
@@ -212,41 +235,6 @@ def compose(*overrides: str) -> Experiment:
     prepare_hydra()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return parse(hydra.compose("config", list(overrides), return_hydra_config=True))
-
-
-def build(name: str, node: Any) -> Any:
-    """The component of one group. Raises UserError naming the key, the mistake and what is allowed."""
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        raise UserError(f"{name}: nothing is chosen; say {name}=NAME")
-    for target in targets(node):
-        if not target.startswith(ALLOWED):
-            raise UserError(f"{name}: {target} is not a component of the harness")
-    try:
-        return hydra.utils.instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        raise UserError(_instantiation(name, node, error)) from error
-
-
-def targets(node: Any) -> list[str]:
-    """Every `_target_` in a configuration."""
-    if isinstance(node, Mapping):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [target for value in node.values() for target in targets(value)]
-    return [target for value in node for target in targets(value)] if isinstance(node, list) else []
-
-
-def _instantiation(name: str, node: Mapping[str, Any], error: InstantiationException) -> str:
-    cause = error.__cause__
-    where = str(error).rpartition("full_key: ")[2].strip() if "full_key: " in str(error) else ""
-    path = f"{name}.{where}" if where else name
-    if isinstance(cause, pydantic.ValidationError):
-        inner: Any = node
-        for part in where.split(".") if where else []:
-            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
-        return explain_validation(cause, hydra.utils.get_class(inner["_target_"]), path)
-    if isinstance(cause, UserError):
-        return f"{path}: {cause}"
-    return f"{path}: {str(cause or error).splitlines()[0]}"
 
 
 def apply_scale(experiment: Experiment) -> Experiment:
@@ -292,8 +280,8 @@ def check(experiment: Experiment) -> Experiment:
     if experiment.training.steps and experiment.model.fresh:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
-    check_labels(experiment)
     check_rounds(experiment)
+    check_labels(experiment)
     if experiment.knowledge.order and experiment.fl.dummies is not None:
         raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
     if experiment.targets is not None and experiment.order != "random":
@@ -302,13 +290,15 @@ def check(experiment: Experiment) -> Experiment:
 
 
 def check_labels(experiment: Experiment) -> None:
-    """Refuse a rule that needs what the attacker is not given. Raises UserError."""
-    granted = experiment.knowledge
+    """Refuse a rule that needs what the attacker is not given, or can't tell so many labels. Raises UserError."""
+    granted, fl = experiment.knowledge, experiment.fl
     for field in dataclasses.fields(experiment.attack):
         rule = getattr(experiment.attack, field.name)
-        if not isinstance(rule, LabelInference) or granted.public or granted.labels:
+        if not isinstance(rule, LabelInference) or granted.labels:
             continue
-        if rule.requires_public:
+        if not fl.in_rounds:  # there the clients hold different numbers of images
+            rule.check(fl.dummies or fl.examples, fl.examples, len(experiment.dataset.classes))
+        if rule.requires_public and not granted.public:
             name = type(rule).__name__
             raise UserError(
                 f"attack.{field.name}: {name} needs public images with labels: say knowledge.public=true"

@@ -362,6 +362,10 @@ class LabelInference(Component, ABC):
         Raises Unreadable for an update that says nothing, UserError where the rule does not fit the observation.
         """
 
+    def check(self, n: int, examples: int, classes: int) -> None:
+        """Raises UserError where the rule can't name labels for n images, when the client holds so many examples."""
+        return
+
     @final
     def labels(self, observation: Observation) -> Tensor:
         """Labels [n] int64 for the images that are looked for, in the proportions of the counts: a sorted multiset."""
@@ -373,6 +377,10 @@ class Prior(Component, ABC):
     """A generative prior: how a generator is trained on, or loaded for, a data set."""
 
     steps: PositiveInt = 1
+
+    def check(self, dataset: Dataset, root: str | None) -> None:
+        """Raises UserError now, rather than when the first attack asks for it, where there can't be a generator."""
+        return
 
     @abstractmethod
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> Generator | None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pydantic
 
 
+MEMORY = "memory: lower attack.slots, fl.batch_size, the model's width or JOBS"
+"""What runs out, and what to do about it."""
+
+
 class UserError(Exception):
     """A mistake that the user can mend: shown as one or two lines, exit status 2, no traceback."""
 
@@ -45,8 +49,8 @@ def explain_failure(error: BaseException) -> str:
     if not out_of_memory(error):
         return f"{type(error).__name__}: {first}"
     amount = re.search(r"allocate (\d[\d.]* ?\w+)", str(error))
-    asked = f" ({amount[1]} asked for)" if amount else ""
-    return f"out of memory{asked}: lower attack.slots, fl.batch_size, the model's width or JOBS"
+    asked = f" ({amount[1]} were asked for)" if amount else ""
+    return f"out of {MEMORY}{asked}"
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -93,5 +97,5 @@ def _unknown_key(error: BaseException | None) -> str | None:
         parent, path = getattr(error, "parent_node", None), str(getattr(error, "full_key", ""))
         if parent is not None and path and path.rpartition(".")[2] not in parent:
             return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], map(str, parent))}"
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return None

@@ -93,6 +93,14 @@ def holder(directory: Path) -> Holder | None:
     return _living(directory / f"{PREFIX}{number}") if number else None
 
 
+def abandoned(directory: Path) -> int | None:
+    """The number of a lease whose holder has died without giving it back; None where there is none."""
+    number = _newest(directory)
+    path = directory / f"{PREFIX}{number}"
+    kept = number and path.exists() and path.stat().st_size
+    return number if kept and not _living(path) else None
+
+
 def _newest(directory: Path) -> int:
     """The highest number of a lease; 0 where there is none."""
     names = os.listdir(directory) if directory.is_dir() else []

@@ -1,7 +1,7 @@
 """What a run tells the outside while it works: the abstract logger, and the one that says nothing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +78,21 @@ class NoLogger(Logger):
     @override
     def open(self, run: RunInfo) -> Session:
         return Session()
+
+
+def warn_unlogged(finished: Iterable[tuple[Record, Logger]]) -> None:
+    """Say, in one line, that runs were finished before the logger was chosen that is chosen now."""
+    others = [
+        (record, logger)
+        for record, logger in finished
+        if record.provenance.get("logger", type(logger).__name__) != type(logger).__name__
+        and not isinstance(logger, NoLogger)
+    ]
+    for record, logger in others[:1]:
+        warn(
+            f"{type(logger).__name__} was chosen after {len(others)} of the runs were finished, such as {record.id}: "
+            "it logs nothing of them"
+        )
 
 
 def scores(row: Mapping[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -136,7 +137,8 @@ class Run(Journal):
     def close(self) -> None:
         """Let another process go on with it."""
         self._lease.release()
-        self._appended.close()
+        with suppress(OSError):  # what can't be written was said when it was tried
+            self._appended.close()
 
     def _recover(self) -> list[Row]:
         """The rows of whole problems, from all ranks. What a kill tore off (half a line, half a batch) is dropped."""

@@ -15,7 +15,7 @@ from harness.config import Experiment
 from harness.core import Attack, Batch, Reconstruction, Record
 from harness.device import device
 from harness.lease import LOOK, Held
-from harness.log import RunInfo, Session, warn
+from harness.log import RunInfo, Session, warn, warn_unlogged
 from harness.metrics.labels import count, score_counts
 from harness.progress import Bar, meanwhile, task
 from harness.provenance import provenance
@@ -61,6 +61,7 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     store = Store(experiments[0].paths.runs)
     found = {experiment.id: store.load(experiment.id) for experiment in experiments}
     pending = {e.id: e for e in experiments if found[e.id] is None}
+    warn_unlogged((record, e.logger) for e in experiments if (record := found[e.id]))
     if pending:
         interruption.check()
         apart = experiments[0].fl.in_rounds
@@ -199,7 +200,9 @@ def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
 def _finish(series: Series) -> Record:
     assert isinstance(series.stored, Run)
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
-    record = series.stored.finish(summarise(series.stored.rows), provenance(series.clients.device) | spent)
+    logger = {"logger": type(series.experiment.logger).__name__}
+    origin = provenance(series.clients.device) | spent | logger
+    record = series.stored.finish(summarise(series.stored.rows), origin)
     gallery = series.stored.directory / "gallery.png"
     series.session.finish(record, gallery if gallery.exists() else None)
     series.closing.close()

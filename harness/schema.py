@@ -3,10 +3,11 @@
 import os
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
@@ -45,6 +46,18 @@ class Schema:
     lease: Any = MISSING
 
 
+@dataclass
+class Nothing:
+    """What may be a callback of Hydra's: a configuration must not name code that isn't a component."""
+
+
+@dataclass
+class SealedHydra(HydraConf):
+    """Hydra's own configuration, in which no callback can be named."""
+
+    callbacks: dict[str, Nothing] = field(default_factory=dict)
+
+
 def prepare_hydra() -> None:
     """Make the schema and the plugins known to Hydra, before it starts."""
     if PLUGINS not in sys.path:
@@ -59,3 +72,4 @@ def prepare_hydra() -> None:
         "ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema"
     )
     ConfigStore.instance().store("schema", Schema)
+    ConfigStore.instance().store("config", SealedHydra(), group="hydra", provider="hydra")

@@ -28,26 +28,9 @@ def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 MISTAKES = {
     "unknown attack": (["attack=idgl"], "attack=idgl", "did you mean 'idlg'"),
-    "unknown dataset": (["dataset=minst"], "dataset=minst", "did you mean 'mnist'"),
-    "unknown defence": (["defense=noises"], "defense=noises", "did you mean 'noise'"),
-    "unknown table": (["table=table4"], "table=table4", "did you mean 'table3'"),
-    "misspelt key": (["seeed=4"], "seeed", "did you mean 'seed'"),
-    "misspelt group": (["datset=mnist"], "datset", "did you mean 'dataset'"),
-    "misspelt setting": (["attack.setps=3"], "attack.setps", "did you mean 'steps'"),
-    "added setting": (["+attack.lrr=3"], "attack.lrr", "no such setting"),
-    "nested setting": (["+attack.optimizer.lrr=3"], "attack.optimizer.lrr", "did you mean 'lr'"),
-    "wrong type": (["attack=ig", "attack.optimizer.lr=abc"], "attack.optimizer.lr", "'abc'"),
     "out of range": (["defense=noise", "defense.sigma=-1"], "defense.sigma", "greater than or equal to 0"),
-    "not a choice": (["attack=ig", "attack.distance=cosin"], "attack.distance", "'cosine'"),
-    "negative seed": (["seed=-1"], "seed", "greater than or equal to 0"),
-    "no trials": (["trials=0"], "trials", "greater than 0"),
-    "missing data": (["dataset=mnist"], "MNIST", "digits32"),
-    "wrong folder": (["dataset=mnist", "data.root=nowhere"], "nowhere", "digits32"),
-    "no prior": (["attack=ggl"], "attack=ggl", "prior="),
-    "a foreign class": (["attack._target_=os.remove"], "os.remove", "not a component"),
-    "too many targets": (["trials=100000", "scale=paper"], "trials=100000", "attack split"),
-    "unreadable": (["attack=[dlg"], "command line", "[dlg"),
 }
+"""The others are in tests/test_bad_input.py, where each is answered in the test's own process."""
 
 
 @pytest.mark.parametrize("name", MISTAKES)

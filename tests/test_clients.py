@@ -98,7 +98,14 @@ def test_named_targets_are_attacked_in_that_order() -> None:
 
 
 def test_the_secret_order_of_local_training_changes_the_update() -> None:
-    protocol = ("fl=fedavg", "fl.examples_per_client=4", "fl.batch_size=2", "model.fresh=false", "fl.lr=1.0")
+    protocol = (
+        "attack=dlg",
+        "fl=fedavg",
+        "fl.examples_per_client=4",
+        "fl.batch_size=2",
+        "model.fresh=false",
+        "fl.lr=1.0",
+    )
     client = clients(*protocol)[0]
     observation = client.problem.observation
     unshuffled = observation.protocol.update(observation.model, observation.params, client.truth)
@@ -106,7 +113,14 @@ def test_the_secret_order_of_local_training_changes_the_update() -> None:
 
 
 def test_the_order_of_the_steps_is_told_only_when_granted() -> None:
-    protocol = ("fl=fedavg", "fl.examples_per_client=4", "fl.batch_size=2", "model.fresh=false", "fl.lr=1.0")
+    protocol = (
+        "attack=dlg",
+        "fl=fedavg",
+        "fl.examples_per_client=4",
+        "fl.batch_size=2",
+        "model.fresh=false",
+        "fl.lr=1.0",
+    )
     assert clients(*protocol)[0].problem.observation.knowledge.order is None
     client = clients(*protocol, "knowledge.order=true")[0]
     seen = client.problem.observation
@@ -125,7 +139,9 @@ def test_public_images_are_told_only_when_granted_and_are_none_of_the_clients() 
 
 
 def test_an_attack_may_look_for_fewer_images_than_the_client_holds() -> None:
-    client = clients("fl=fedavg", "fl.examples_per_client=4", "fl.dummies=2", "model.fresh=false")[0]
+    client = clients(
+        "attack=dlg", "fl=fedavg", "fl.examples_per_client=4", "fl.dummies=2", "model.fresh=false"
+    )[0]
     assert (client.problem.observation.n, client.problem.observation.examples) == (2, 4)
     assert len(client.truth) == 4
 

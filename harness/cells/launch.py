@@ -1,7 +1,6 @@
 """Have a launcher carry out what is missing from the store."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 
@@ -14,12 +13,13 @@ from omegaconf import DictConfig
 
 from harness import interruption
 from harness.cells.plan import AnyCell, Plan, check_data
-from harness.cells.task import CellsTask, ended, forget
+from harness.cells.task import CellsTask, ended, forget, report
 from harness.cells.watch import Tell, watch
 from harness.config import Experiment
 from harness.core import UserError
+from harness.errors import MEMORY, warn
 from harness.files import check_writable
-from harness.lease import LOOK
+from harness.lease import LOOK, abandoned
 from harness.ranks import started_elsewhere
 from harness.records import Store
 
@@ -41,7 +41,7 @@ def launch(
             "the workers of a table share its runs by themselves: start them without torchrun or srun"
         )
     check_writable(store.root)
-    check_data(plan.values())
+    check_data(plan)
     for identity in pending:
         if store.holder(identity) is None:
             forget(store.root / identity)
@@ -73,17 +73,33 @@ def _workers(launcher: Launcher, settings: DictConfig, jobs: int) -> int:
 
 
 def _work(launcher: Launcher, overrides: Sequence[Sequence[str]], store: Store, left: set[str]) -> str | None:
-    """Launch workers until every run was tried, by them or by others. Returns what broke the launcher."""
+    """Launch workers until every run was tried, by them or by others. Returns what broke the launcher.
+
+    Where a worker is killed, others go on one at a time: then it is certain which run kills, and that one has failed.
+    """
     while left := {identity for identity in left if not ended(store, identity)}:
         if all(store.holder(identity) for identity in left):
             interruption.check()
             time.sleep(LOOK)
             continue
+        before = {identity: abandoned(store.root / identity) for identity in left}
         try:
             workers = launcher.launch(overrides, initial_job_idx=0)
         except RuntimeError as error:  # a worker was killed: joblib and submitit give up
-            print(error, file=sys.stderr)
-            return f"the launcher broke: {error}".splitlines()[0]
+            news = f"the launcher broke: {error}".splitlines()[0]
+            died = {i for i in left if abandoned(store.root / i) not in (None, before[i])}
+            if not died:
+                return news
+            if len(overrides) == 1:
+                for identity in died:
+                    report(
+                        store.root / identity,
+                        UserError(f"its worker was killed, perhaps for want of {MEMORY}"),
+                    )
+            else:
+                warn(f"{news} Going on with one worker")
+            overrides = overrides[:1]
+            continue
         finally:
             interruption.check()
         for worker in workers:

@@ -9,6 +9,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.choice import choose
 from harness.config import Experiment, parse
 from harness.core import UserError
 from harness.errors import explain_composition
@@ -76,9 +77,20 @@ def _explained(cell: Cell, experiment: Callable[[Cell], Experiment]) -> Experime
         raise UserError(f"{cell.name}: {explain_composition(error)}") from error
 
 
-def check_data(experiments: Iterable[Experiment]) -> None:
-    """Load every data set once: missing files are an error before anything runs."""
-    for dataset, root in {
-        (repr(e.dataset), e.data.root): (e.dataset, e.data.root) for e in experiments
-    }.values():
-        dataset.load("attack", root)
+def check_data(plan: Plan[AnyCell]) -> None:
+    """Hold every cell against its data: what is missing, or asks for too much, is an error before anything runs.
+
+    Raises UserError, naming the cell.
+    """
+    checked: set[str] = set()
+    for cell, experiment in plan.items():
+        dataset, prior, root = experiment.dataset, experiment.prior, experiment.data.root
+        try:
+            images = dataset.load("attack", root)
+            if not experiment.fl.in_rounds:  # rounds choose their victims themselves
+                choose(experiment, images)
+            if experiment.attack.requires_prior and repr((prior, dataset)) not in checked:
+                prior.check(dataset, root)
+                checked.add(repr((prior, dataset)))
+        except UserError as error:
+            raise UserError(f"{cell.name}: {error}") from error

@@ -14,6 +14,7 @@ from harness.errors import explain_failure, warn
 from harness.files import write_atomically
 from harness.lease import Held
 from harness.records import Store
+from harness.secrecy import redact
 
 LOG = "error.log"
 """The file in a run's directory that says why it failed; there only while it is failed."""
@@ -67,17 +68,17 @@ def _carry_out(experiments: list[Experiment]) -> bool:
         return False
     except Exception as error:  # noqa: BLE001 - whatever it is, it is these runs' own failure
         for experiment in experiments:
-            _report(experiment.paths.runs / experiment.id, error)
+            report(experiment.paths.runs / experiment.id, error)
     return True
 
 
-def _report(directory: Path, error: Exception) -> None:
+def report(directory: Path, error: Exception) -> None:
     """Say in a run's directory why it failed, unless it had finished before."""
     if (directory / "result.json").exists():
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(directory / LOG, _explain(error).encode())
+        write_atomically(directory / LOG, redact(_explain(error)).encode())
     except (OSError, UserError) as obstacle:  # a full disk, which is often what the failure is about
         warn(f"{directory}: {explain_failure(error)}; nor could that be written down ({obstacle})")
 

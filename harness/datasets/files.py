@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -42,6 +43,13 @@ def locate(root: str | None, expected: Sequence[str], download: str = "") -> Pat
     if missing:
         raise UserError(f"not found under {base}: {', '.join(missing)}; {remedy}")
     return base
+
+
+@cache
+def listing(folder: Path) -> str:
+    """A hash of the names and sizes of all files below a folder: what tells one user's files from another's."""
+    files = sorted((str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file())
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
 def damaged(path: Path | str, problem: object) -> UserError:

@@ -1,6 +1,5 @@
 """Any tree of images with one folder per class."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -10,7 +9,7 @@ from pydantic import PositiveInt, model_validator
 
 from harness import vision
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import FileImages, damaged, locate
+from harness.datasets.files import FileImages, damaged, listing, locate
 from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
 
 Sample = tuple[str, int]
@@ -66,7 +65,7 @@ class ImageFolder(Dataset):
             folder = locate(root, [f"{self.folder}/{self.test or ''}"]) / self.folder / (self.test or "")
         except UserError:  # `load` says what is missing
             return ""
-        return _listing(folder)
+        return listing(folder)
 
     def load(self, split: Split, root: str | None) -> Images:
         part: Part = "all" if self.train is None else part_of(split)
@@ -96,12 +95,6 @@ class ImageFolder(Dataset):
             raise damaged(folder, str(error).splitlines()[0]) from error
         numbers = self.numbers(folder, source.classes)
         return [(path, numbers[source.classes[label]]) for path, label in source.samples]
-
-
-@cache
-def _listing(folder: Path) -> str:
-    files = sorted((str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file())
-    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
 @cache

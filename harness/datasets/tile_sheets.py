@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import damaged, locate, read_image
+from harness.datasets.files import damaged, listing, locate, read_image
 from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
 
 TABLE = "labels.csv"
@@ -62,6 +62,13 @@ class TileSheets(Dataset):
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return self.mean, self.std
+
+    def fingerprint(self, root: str | None) -> str:
+        """A hash of the names and sizes of the sheets and their table; empty where there are none to read."""
+        try:
+            return listing(locate(root, [self.folder]) / self.folder)
+        except UserError:  # `load` says what is missing
+            return ""
 
     def load(self, split: Split, root: str | None) -> Images:
         base = locate(root, [f"{self.folder}/{TABLE}" if self.label else self.folder])

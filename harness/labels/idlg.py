@@ -15,11 +15,12 @@ class IDLG(LabelInference):
     client has more images than the one that is looked for (GGL under FedAvg in paper 002), all get that class.
     """
 
+    def check(self, n: int, examples: int, classes: int) -> None:
+        if n != 1:
+            raise UserError(f"labels=idlg reads one label, not {n}: say labels@attack.labels=llg_star")
+
     def counts(self, observation: Observation) -> Tensor:
         """All examples in one class. Raises UserError where more than one image is looked for."""
-        if observation.n != 1:
-            raise UserError(
-                f"labels=idlg reads one label, not {observation.n}: say labels@attack.labels=llg_star"
-            )
+        self.check(observation.n, observation.examples, observation.classes)
         found = class_signal(observation).argmin()
         return F.one_hot(found, observation.classes) * observation.examples

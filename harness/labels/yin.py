@@ -17,14 +17,17 @@ class Yin(LabelInference):
     repeat: bool = False
     """Where there are more images than classes, name the classes again in turn, instead of refusing to answer."""
 
-    def counts(self, observation: Observation) -> Tensor:
-        """One for each class found. Raises UserError where there are more images than classes, unless it may repeat."""
-        examples, classes = observation.examples, observation.classes
+    def check(self, n: int, examples: int, classes: int) -> None:
         if examples > classes and not self.repeat:
             raise UserError(
                 f"labels=yin finds distinct labels: {examples} images of {classes} classes repeat some; "
                 "say attack.labels.repeat=true or labels@attack.labels=llg_star"
             )
+
+    def counts(self, observation: Observation) -> Tensor:
+        """One for each class found. Raises UserError where there are more images than classes, unless it may repeat."""
+        examples, classes = observation.examples, observation.classes
+        self.check(observation.n, examples, classes)
         ranked = weight_gradient(observation).amin(1).argsort(stable=True)
         turns = torch.arange(examples, device=ranked.device) % classes
         return torch.bincount(ranked[turns], minlength=classes)

@@ -26,11 +26,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is damaged or not the original: its sha256 does not begin with {claimed[1]}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         reason = str(error).partition("\n")[0] or "it is empty"
         raise UserError(f"{path} is no file of weights: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} holds no state dict (names to tensors)")
+    if broken := [name for name, value in state.items() if not bool(torch.isfinite(value).all())]:
+        raise UserError(f"{path}: {broken[0]} has values that are not finite ({len(broken)} tensors have)")
     return state
 
 

@@ -28,18 +28,24 @@ class BigGAN(Prior):
     classes: tuple[NonNegativeInt, ...] | None = None
     """BigGAN's number of each of the data set's classes; null: the data set has them all, in BigGAN's order."""
 
+    def check(self, dataset: Dataset, root: str | None) -> None:
+        self._folder()
+
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> "ClassConditional":
         """The pretrained generator. Raises UserError without package or checkpoint, or when they don't fit."""
+        network = _load(self._folder())
+        classes = self._classes(len(dataset.classes), network.config.num_classes)
+        generator = ClassConditional(network, dataset.shape, classes, self.truncation)
+        return generator.eval().requires_grad_(False)
+
+    def _folder(self) -> Path:
         if self.checkpoint is None:
             raise UserError(f"prior=biggan needs prior.checkpoint=FOLDER with {CONFIG} and {WEIGHTS}")
         folder = Path(self.checkpoint).expanduser()
         missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
         if missing:
             raise UserError(f"prior.checkpoint: not found in {folder}: {', '.join(missing)}")
-        network = _load(folder)
-        classes = self._classes(len(dataset.classes), network.config.num_classes)
-        generator = ClassConditional(network, dataset.shape, classes, self.truncation)
-        return generator.eval().requires_grad_(False)
+        return folder
 
     def _classes(self, wanted: int, known: int) -> Tensor:
         classes = tuple(range(known)) if self.classes is None else self.classes

@@ -20,6 +20,9 @@ class Untrained(Prior):
     base: PositiveInt = 512
     kernel: Literal[2, 4] = 2
 
+    def check(self, dataset: Dataset, root: str | None) -> None:
+        initial_generator(dataset, self.latent, self.base, self.kernel, seed=0)
+
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> ConvolutionalGenerator:
         """PyTorch's default initialisation under `seed`; neither the data nor the cache are touched."""
         network = initial_generator(dataset, self.latent, self.base, self.kernel, seed)

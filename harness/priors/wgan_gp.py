@@ -1,9 +1,8 @@
 """A generator trained against a Wasserstein critic on public images."""
 
 import sys
-from collections.abc import Sized
 from math import prod
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from harness import vision
 from harness.cache import Entry, description, digest, finite
-from harness.core import Dataset, Prior, UserError, component, generator
+from harness.core import Dataset, Images, Prior, UserError, component, generator
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
 
@@ -50,6 +49,10 @@ class WGANGP(Prior):
     ema: Decay = 0.0
     """Decay of the average of the generator's weights that is kept; 0 keeps the last, as the paper."""
 
+    def check(self, dataset: Dataset, root: str | None) -> None:
+        public_split(dataset, root)
+        initial_generator(dataset, self.latent, self.base, self.kernel, seed=0)
+
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> ConvolutionalGenerator:
         """The generator from the cache, trained first if it is not there; on the CPU, weights frozen."""
         images = public_images(dataset, root)
@@ -86,14 +89,21 @@ class WGANGP(Prior):
         save_samples(network, entry)
 
 
-def public_images(dataset: Dataset, root: str | None) -> Tensor:
-    """The public split as one tensor [n, c, h, w] of bytes. Raises UserError when it is empty or too large."""
+def public_split(dataset: Dataset, root: str | None) -> Images:
+    """The public images. Raises UserError when there are none, or too many for memory."""
     split = dataset.load("public", root)
-    name, count = type(dataset).__name__, len(cast(Sized, split))
+    name, count = type(dataset).__name__, len(split)
     if count == 0:
         raise UserError(f"{name} has no public images to train a prior on")
     if count * prod(dataset.shape) > MAX_BYTES:
         raise UserError(f"{name} has too many public images for memory: lower dataset.public_fraction")
+    return split
+
+
+def public_images(dataset: Dataset, root: str | None) -> Tensor:
+    """The public split as one tensor [n, c, h, w] of bytes. Raises UserError when it is empty or too large."""
+    split = public_split(dataset, root)
+    count = len(split)
     images = torch.empty(count, *dataset.shape, dtype=torch.uint8)
     # a loader without a generator of its own would draw from the global one
     loader = DataLoader(split, batch_size=BATCH, generator=torch.Generator())

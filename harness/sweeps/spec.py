@@ -9,7 +9,7 @@ import pydantic
 
 from harness.cells.plan import latest
 from harness.component import component
-from harness.config import build
+from harness.components import build
 from harness.errors import UserError
 from harness.plots.plot import Plot
 

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field, NonNegativeInt
 
 from harness.cells.plan import latest
-from harness.config import build
+from harness.components import build
 from harness.core import UserError, component
 from harness.plots.plot import Plot
 from harness.tables.supplement import Supplement

@@ -16,6 +16,7 @@ from harness.config import Experiment, Label
 from harness.core import Record
 from harness.errors import CellsFailed
 from harness.files import check_writable
+from harness.log import warn_unlogged
 from harness.records import Store
 from harness.tables import spec
 from harness.tables.measurement import Outcome
@@ -47,6 +48,7 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     store = Store(paths.runs)
     broken = launch(context, config, store, plan, table.name, partial(_news, table))
     outcomes = [_outcome(store, cell, plan, broken) for cell in plan]
+    warn_unlogged((o.record, o.experiment.logger) for o in outcomes if o.record and o.experiment)
     directory = paths.results / table.name / f"{dataset}-{scale}"
     show(render(table, dataset, scale, outcomes, store, directory))
     print(f"{directory}/", flush=True)

@@ -1,0 +1,97 @@
+"""Which classes a configuration may name, and the components that are made of them."""
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import hydra
+import pydantic
+from hydra.errors import InstantiationException
+from pydantic.dataclasses import is_pydantic_dataclass
+
+from harness.errors import UserError, explain_validation, nearest
+
+PLUGINS = "HARNESS_PLUGINS"
+"""The variable that declares packages whose components may be named, beside those of the harness."""
+ENTRY_POINTS = "harness.plugins"
+"""The group of entry points by which an installed package declares itself."""
+RESERVED = ("_args_", "_partial_", "_recursive_", "_convert_")
+
+
+def build(name: str, node: Any) -> Any:
+    """The component of one group. Raises UserError naming the key, the mistake and what is allowed."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{name}: nothing is chosen; say {name}=NAME, of a file that names a _target_")
+    for inner in nodes(node):
+        if reserved := [key for key in RESERVED if key in inner]:
+            raise UserError(f"{name}: {reserved[0]} is not for configurations of the harness")
+        if "_target_" in inner:
+            find(name, inner["_target_"])
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        raise UserError(_explain(name, node, error)) from error
+
+
+def nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping in a configuration."""
+    if isinstance(value, Mapping):
+        yield value
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for child in children:
+        yield from nodes(child)
+
+
+def find(name: str, target: object) -> type:
+    """The component class that a `_target_` names.
+
+    Raises UserError for anything else, before it is imported unless its package is the harness's or a declared one.
+    """
+    module, _, word = str(target).rpartition(".")
+    if not _declared(module):
+        raise UserError(
+            f"{name}: {target} is not a component of the harness; {PLUGINS}=PACKAGE declares your own"
+        )
+    try:
+        there = vars(importlib.import_module(module))
+    except ImportError as error:
+        raise UserError(f"{name}: {target} can't be imported ({error})") from error
+    found: dict[str, type] = {key: value for key, value in there.items() if _is_component(value)}
+    if word not in found:
+        raise UserError(f"{name}: {target} is not a component of the harness{nearest(word, found)}")
+    return found[word]
+
+
+def _is_component(value: object) -> bool:
+    return isinstance(value, type) and is_pydantic_dataclass(value) and _declared(value.__module__)
+
+
+def _declared(module: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages())
+
+
+def packages() -> tuple[str, ...]:
+    """The harness, the packages that $HARNESS_PLUGINS lists, and those that declare themselves by an entry point."""
+    return ("harness", *os.environ.get(PLUGINS, "").replace(",", " ").split(), *_installed())
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    return tuple(entry.value for entry in metadata.entry_points(group=ENTRY_POINTS))
+
+
+def _explain(name: str, node: Mapping[str, Any], error: InstantiationException) -> str:
+    cause = error.__cause__
+    where = str(error).rpartition("full_key: ")[2].strip() if "full_key: " in str(error) else ""
+    path = f"{name}.{where}" if where else name
+    if isinstance(cause, pydantic.ValidationError):
+        inner: Any = node
+        for part in where.split(".") if where else []:
+            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
+        return explain_validation(cause, find(name, inner["_target_"]), path)
+    if isinstance(cause, UserError):
+        return f"{path}: {cause}"
+    return f"{path}: {str(cause or error).splitlines()[0]}"
