@@ -41,7 +41,7 @@ FIGURES = {
     "ig_resnet": Figure("IG closure, float32, ResNet-18, over the authors'", 1.2),
     "ig_convnet_bf16": Figure("IG with bf16 autocast, ConvNet64", 1.6),
     "ig_resnet_bf16": Figure("IG with bf16 autocast, ResNet-18", 1.4),
-    "ig_bf16_quality": Figure("IG with bf16 autocast, ConvNet64, loss of PSNR", 0.3, None, "dB", less=True),
+    "ig_bf16_quality": Figure("IG with bf16 autocast, loss of PSNR", 0.3, None, "dB", less=True),
     "ggl": Figure("GGL per candidate, ResNet-18, over the authors'", 0.95),
     "ggl_optimizer": Figure("GGL, CMA-ES in torch, its own cost per candidate", 0.2, None, "ms", less=True),
     "overhead": Figure("Harness (records, metrics, logging) over the bare attack", 5, 2, "%", less=True),
