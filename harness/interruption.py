@@ -22,7 +22,16 @@ class Interrupted(BaseException):
 def requested() -> bool:
     """Whether somebody has asked the work to stop, or nobody is left to work for."""
     path, parent = os.environ.get(STOP), multiprocessing.parent_process()
-    return (path is not None and os.path.exists(path)) or (parent is not None and not parent.is_alive())
+    return (path is not None and os.path.exists(path)) or (parent is not None and _ended(parent.pid))
+
+
+def _ended(pid: int | None) -> bool:
+    """Whether a process is no more: joblib's workers can't ask their parent's own object."""
+    try:
+        os.kill(pid or os.getpid(), 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def check() -> None:
