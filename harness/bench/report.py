@@ -52,6 +52,8 @@ FIGURES = {
     "store": Figure("10,000 records into one pandas table, CPU time", 5, 2, "s", less=True),
     "sharing_overhead": Figure("Store, lease and log of a smoke cell, of its time", 5, None, "%", less=True),
     "sharing": Figure("Two commands on one store, 200 smoke cells, over one", 0.6, None, "x", less=True),
+    "rounds_mlp": Figure("Federated round of the MLP, 10 clients of batch 10, over the plain way", 2),
+    "rounds_cnn": Figure("Federated round of the CNN, 10 clients of batch 10, over the plain way", 2),
     "gpu": Figure("LeNet on a GPU, 256 slots, over serial on the same GPU", 50, 500),
 }
 

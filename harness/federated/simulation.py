@@ -17,7 +17,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
 from harness import interruption
-from harness.core import Classifier, Defense, Params, UserError, generator
+from harness.attacks.solvers.allocator import reuse_freed_memory
+from harness.core import Batch, Classifier, Defense, Params, UserError, generator
+from harness.federated.cohort import Cohort, room
 from harness.federated.fedavg import FedAvg
 from harness.federated.population import Population
 from harness.federated.schedule import Schedule
@@ -44,6 +46,18 @@ class Report(Sent):
         return all(bool(torch.isfinite(value.sum())) for value in parts)
 
 
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What a client is about to do in a round."""
+
+    truth: Batch
+    batch: Batch
+    """The images as its defence has them."""
+    order: Sequence[Tensor]
+    protocol: FedAvg
+    rng: torch.Generator
+
+
 class Simulation(pl.LightningModule):
     """Federated averaging (McMahan et al. 2017, algorithm 1), each round a function of the seed and the model.
 
@@ -68,6 +82,7 @@ class Simulation(pl.LightningModule):
 
     @functools.cached_property
     def training_of_clients(self) -> LocalTraining:
+        reuse_freed_memory()
         return LocalTraining(self.model)
 
     @property
@@ -97,8 +112,7 @@ class Simulation(pl.LightningModule):
         """One round: the clients that answer train, and their updates are averaged by how many images they have."""
         total, count = _Sum(self.weights), 0
         drift = _Sum(self.buffers_of_model)
-        for client in self.schedule.answering(batch):
-            report = self.report(batch, client)
+        for client, report in self.reports(batch, self.schedule.answering(batch)):
             if not report.finite:
                 warn(f"round {batch}: client {client} sent numbers that are not finite; it is left out")
                 continue
@@ -111,20 +125,48 @@ class Simulation(pl.LightningModule):
             drift.move(self.buffers_of_model, 1 / count)
         self.finished.fill_(batch)
 
+    def reports(self, number: int, clients: Sequence[int]) -> Iterator[tuple[int, Report]]:
+        """What clients send in the round that comes next: those with equally many images train side by side."""
+        alike: dict[int, list[int]] = {}
+        for client in clients:
+            alike.setdefault(self.population.examples(client), []).append(client)
+        for examples, group in alike.items():
+            wide = room(self.model, examples * self.schedule.protocol.local_epochs)
+            for first in range(0, len(group), wide):
+                yield from self._side_by_side(number, group[first : first + wide])
+
+    def _side_by_side(self, number: int, clients: Sequence[int]) -> Iterator[tuple[int, Report]]:
+        if len(clients) == 1:
+            yield clients[0], self.report(number, clients[0])
+            return
+        given = [self._task(number, client) for client in clients]
+        batches, orders = [each.batch for each in given], [each.order for each in given]
+        trained = Cohort(self.model)(self.weights, batches, orders, given[0].protocol)
+        for client, each, after in zip(clients, given, trained, strict=True):
+            yield client, self._answer(each, after, self.buffers_of_model)
+
     def report(self, number: int, client: int) -> Report:
         """What a client sends in the round that comes next: the same whenever it is asked."""
+        given = self._task(number, client)
+        trained = self.training_of_clients(
+            self.weights, self.buffers_of_model, given.batch, given.order, given.protocol
+        )
+        return self._answer(given, *trained)
+
+    def _task(self, number: int, client: int) -> _Task:
         rng = generator("client", self.seed, number, client)
         truth = self.population.batch(self.population.train[client], self.device)
         protocol = self.schedule.in_force(number, len(truth))
         batch = self.defense.on_batch(truth, rng)
-        order = protocol.order(rng)
+        return _Task(truth, batch, protocol.order(rng), protocol, rng)
+
+    def _answer(self, given: _Task, after: Params, buffers: Params) -> Report:
         before, kept = self.weights, self.buffers_of_model
-        after, buffers = self.training_of_clients(before, kept, batch, order, protocol)
-        divisor = protocol.divisor(len(order))
+        divisor = given.protocol.divisor(len(given.order))
         update = {name: (value - after[name].detach()) / divisor for name, value in before.items()}
-        sent = self.defense.on_update(update, self.model, before, batch, rng)
+        sent = self.defense.on_update(update, self.model, before, given.batch, given.rng)
         drift = {name: buffers[name] - value for name, value in kept.items() if value.is_floating_point()}
-        return Report(truth, order, update, sent, protocol, divisor, drift)
+        return Report(given.truth, given.order, update, sent, given.protocol, divisor, drift)
 
     @torch.no_grad()
     def evaluate(self, limit: int | None = None) -> tuple[float, float] | None:

@@ -1,0 +1,108 @@
+"""A federated round: ours, and the plain way, in which a client after the other trains a copy of the model."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from harness.attacks.solvers.allocator import reuse_freed_memory
+from harness.bench.report import Measurement
+from harness.bench.timing import interleaved
+from harness.core import Classifier, Model, Normalize, Params, generator
+from harness.datasets.splits import Pool, Subset
+from harness.defenses.none import NoDefense
+from harness.federated.fedavg import FedAvg
+from harness.federated.population import Population
+from harness.federated.schedule import Schedule
+from harness.federated.simulation import Simulation
+from harness.models.cnn import CNN
+from harness.models.mlp import MLP
+
+CLIENTS, BATCH, SHAPE, CLASSES = 10, 10, (3, 32, 32), 10
+
+
+def mlp(repeats: int) -> list[Measurement]:
+    """Clients of 50 images, as CIFAR-10 has them for 1,000 clients, and of 400, as for 100."""
+    return [_measure("rounds_mlp", MLP(), {50: repeats, 400: min(repeats, 3)})]
+
+
+def cnn(repeats: int) -> list[Measurement]:
+    """Clients of 50 images."""
+    return [_measure("rounds_cnn", CNN(), {50: min(repeats, 5)})]
+
+
+def _measure(name: str, model: Model, repeats: dict[int, int]) -> Measurement:
+    reuse_freed_memory()
+    details: dict[str, float | str] = {"clients": CLIENTS, "batch size": BATCH, "local epochs": 1}
+    ratios = []
+    for held, times in repeats.items():
+        ours, theirs = _simulation(model, held), _simulation(model, held)
+        start = {name: value.clone() for name, value in ours.weights.items()}
+        spent = interleaved(
+            {"plain": lambda: _round(theirs, start), "ours": lambda: _ours(ours, start)},  # noqa: B023
+            times,
+        )
+        apart = max(float((ours.weights[name] - theirs.weights[name]).abs().max()) for name in start)
+        ratios.append(spent["plain"] / spent["ours"])
+        details |= {
+            f"rounds per CPU s, {held} images each, {side}": 1 / value for side, value in spent.items()
+        }
+        details |= {f"ratio, {held} images each": ratios[-1]}
+        details |= {f"largest difference of a weight after the round, {held} images each": f"{apart:.1e}"}
+    return Measurement(name, ratios[0], details)
+
+
+def _simulation(model: Model, held: int) -> Simulation:
+    count = CLIENTS * held * 5 // 4  # a fifth is for testing
+    rng = generator("bench rounds", held)
+    pixels = torch.randint(256, (count, *SHAPE), generator=rng, dtype=torch.uint8)
+    pool = Pool(pixels, torch.randint(CLASSES, (count,), generator=rng))
+    protocol = FedAvg(clients=CLIENTS, batch_size=BATCH, lr=0.1, weight_decay=1e-5)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = model.network(SHAPE, CLASSES)
+    classifier = Classifier(Normalize((0.5,) * 3, (0.5,) * 3), network).eval().requires_grad_(False)
+    population = Population(Subset(pool, list(range(count))), protocol.partition, CLIENTS, 0)
+    return Simulation(classifier, population, Schedule(protocol, population.holders, 0), NoDefense(), 0)
+
+
+def _load(simulation: Simulation, weights: Params) -> None:
+    for name, value in simulation.weights.items():
+        value.copy_(weights[name])
+
+
+def _ours(simulation: Simulation, start: Params) -> None:
+    _load(simulation, start)
+    simulation.training_step(1, 0)
+
+
+def _round(simulation: Simulation, start: Params) -> None:
+    """The plain way: copy the model, load the images one by one, step all parameters, average the copies."""
+    _load(simulation, start)
+    population, total = simulation.population, 0
+    mean: dict[str, Tensor] = {}
+    for client in simulation.schedule.answering(1):
+        trained = _client(simulation, client)
+        examples = population.examples(client)
+        total += examples
+        for name, value in trained.state_dict().items():
+            mean[name] = mean.get(name, torch.zeros_like(value)) + examples * value
+    simulation.model.load_state_dict({name: value / total for name, value in mean.items()})
+
+
+def _client(simulation: Simulation, client: int) -> nn.Module:
+    population = simulation.population
+    rng = generator("client", simulation.seed, 1, client)
+    protocol = simulation.schedule.in_force(1, population.examples(client))
+    order = [step.tolist() for step in protocol.order(rng)]
+    assert isinstance(population.images, Subset)
+    held = Subset(population.images.pool, population.indices(client))
+    network = copy.deepcopy(simulation.model).train().requires_grad_(True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=protocol.lr, weight_decay=protocol.weight_decay)
+    for images, labels in DataLoader(held, batch_sampler=order):
+        optimizer.zero_grad()
+        F.cross_entropy(network(images), labels).backward()
+        optimizer.step()
+    return network
