@@ -51,7 +51,7 @@ class Population:
             x = torch.stack([self.images[row][0] for row in rows.tolist()])
         else:
             x = self.pixels[rows].to(device)
-            x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+            x = x.float() / 255 if x.dtype == torch.uint8 else x
         return Batch(x.to(device), self.images.labels[rows].to(device))
 
     def held_out(self, device: torch.device, limit: int | None, size: int = 250) -> Iterator[Batch]:
