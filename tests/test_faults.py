@@ -263,7 +263,7 @@ def test_interrupted_workers_stop_each_after_its_image(tmp_path: Path) -> None:
     write_table(
         tmp_path,
         "toy",
-        base=[*ONE, "trials=200", "attack.steps=200"],
+        base=[*ONE, "trials=150", "attack.steps=200"],
         rows={"First": [], "Second": ["seed=1"]},
     )
     command = [sys.executable, "-m", "harness", "--config-dir", "own", "table=toy"]
