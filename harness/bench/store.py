@@ -37,7 +37,7 @@ def measure(_: int) -> list[Measurement]:
 
 def write(root: Path, count: int) -> None:
     """Write `count` finished runs of IMAGES images each, without pictures: nothing but what is queried."""
-    config = compose("attack=ig", "fl=fedavg", "logger=none").config
+    config = compose("attack=ig", "labels@attack.labels=llg_star", "fl=fedavg", "logger=none").config
     origin = {"git": "0" * 40, "python": "3.11", "versions": {"torch": "2"}, "device": "cpu", "seconds": 1.0}
     for place in range(count):
         rows = [_row(place, image) for image in range(IMAGES)]
