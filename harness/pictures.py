@@ -86,15 +86,23 @@ def lines(pictures: Sequence[Image.Image], per_line: int, gap: int = 4) -> Image
 
 
 def gallery(
-    truth: Tensor, reconstruction: Tensor, scores: Sequence[float | None], per_line: int = 8, most: int = 64
+    truth: Tensor,
+    reconstruction: Tensor,
+    scores: Sequence[float | None],
+    per_line: int = 8,
+    most: int = 64,
+    total: int | None = None,
 ) -> Image.Image:
-    """Each truth [n, c, h, w] above its reconstruction and its PSNR in dB; the first `most` images."""
+    """Each truth [n, c, h, w] above its reconstruction and its PSNR in dB; the first `most` images.
+
+    `total`: of how many images these are a choice, if they are one.
+    """
     pairs = []
     for true, found, score in list(zip(truth, reconstruction, scores, strict=True))[:most]:
         original, guess = tile(true, 96), tile(found, 96)
         note = label("no PSNR" if score is None else f"{score:.1f} dB")
         pairs.append(above([original, guess, centred(note, guess.width)]))
-    shown = label(f"truth above reconstruction; {len(pairs)} of {len(truth)} images")
+    shown = label(f"truth above reconstruction; {len(pairs)} of {total or len(truth)} images")
     return framed(above([shown, lines(pairs, per_line, gap=8)], gap=8))
 
 

@@ -47,13 +47,14 @@ class OutcomeReport(Supplement):
         write_atomically(directory / "report.md", text.encode())
         strips = {row: strip(outcome, store, self.images) for row, outcome in done.items()}
         for row, found in strips.items():
-            pictures.save(pictures.gallery(*found, per_line=self.images), directory / f"{slug(row)}.png")
+            picture = pictures.gallery(*found, per_line=self.images, total=len(rows_of(done[row])))
+            pictures.save(picture, directory / f"{slug(row)}.png")
         if strips:
             pictures.save(overview(strips), directory / "gallery.png")
 
 
 Strip = tuple[Tensor, Tensor, list[float | None]]
-"""Truths and reconstructions [n, c, h, w], and their PSNR in dB."""
+"""Some truths and reconstructions [n, c, h, w], and their PSNR in dB."""
 
 
 def strip(outcome: Outcome, store: Store, most: int) -> Strip:
@@ -127,7 +128,8 @@ def markdown(
     guarantee = list(_guarantee(done, store))
     if len(guarantee) > 1:
         blocks += ["## Robbing the Fed: the guarantee", _GUARANTEE, pipes(guarantee)]
-    blocks.append("## Pictures")
+    if done:
+        blocks.append("## Pictures")
     for row in done:
         said = f" The paper: {published[row].text}." if row in published else ""
         blocks.append(
@@ -145,7 +147,7 @@ def _outcomes(
     ]
     for row in rows:
         theirs = published.get(row)
-        said = [theirs.described, theirs.outcome] if theirs else ["", ""]
+        said = [theirs.described, theirs.said] if theirs else ["", ""]
         if row not in done:
             yield [row, *said, "no result", *[""] * 5]
             continue

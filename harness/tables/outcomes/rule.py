@@ -77,6 +77,11 @@ class Published:
         return cast(Label, self.outcome.partition("(")[0])
 
     @property
+    def said(self) -> str:
+        """The outcome as it is printed."""
+        return self.outcome.replace("(", " (")
+
+    @property
     def described(self) -> str:
         """The setting in words."""
         if self.clients is None:
