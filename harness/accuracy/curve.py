@@ -17,7 +17,7 @@ from harness import interruption
 from harness.config import Experiment
 from harness.core import derive_seed
 from harness.federated.rounds import CHECKPOINT, Rounds
-from harness.files import write_atomically
+from harness.files import to_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Curve:
 def measure(name: str, experiment: Experiment, rounds: int, images: int | None, store: Path) -> Curve:
     """Train up to a round, from where an earlier call stopped; `images`: deal out so many at most."""
     targets = Rounds(experiment, images=images)
-    folder = store / "accuracy" / f"{derive_seed(experiment.id, images):016x}"
+    folder = store / "accuracy" / _identity(experiment, images)
     folder.mkdir(parents=True, exist_ok=True)
     points = load(folder / "curve.csv")
     checkpoint = folder / CHECKPOINT
@@ -60,6 +60,12 @@ def measure(name: str, experiment: Experiment, rounds: int, images: int | None, 
         targets.simulation.simulate(rounds, callbacks, checkpoint, targets.device)
     counts = (sum(map(len, part)) for part in (targets.population.train, targets.population.test))
     return Curve(name, [points[number] for number in sorted(points) if number <= rounds], *counts)
+
+
+def _identity(experiment: Experiment, images: int | None) -> str:
+    """Sixteen hexadecimal digits of the hash of all that the curve depends on."""
+    parts = [experiment.identity.get(name) for name in ("dataset", "files", "model", "fl", "defense", "seed")]
+    return f"{derive_seed(to_json(parts), images):016x}"
 
 
 def load(path: Path) -> dict[int, Point]:
