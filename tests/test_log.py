@@ -71,13 +71,13 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
     """W&B without what the user's machine knows: no key, no server, nothing that an earlier test set."""
     import wandb
 
+    wandb.teardown()  # first, for it takes its service out of the environment
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     for place in ("CONFIG", "CACHE", "DATA"):
         monkeypatch.setenv(f"WANDB_{place}_DIR", str(tmp_path / "home"))
     weights_and_biases._server.cache_clear()
-    wandb.teardown()
     return monkeypatch
 
 

@@ -1,4 +1,4 @@
-"""Send the W&B runs that were logged offline: `make wandb-sync`. Said again, it sends what is new since."""
+"""Send the W&B runs that the server has not got whole: `make wandb-sync`. Said again, it sends what is new since."""
 
 import argparse
 import subprocess
@@ -24,7 +24,8 @@ class Logs:
 def find(runs: Path) -> Logs:
     """What was logged below a directory of runs."""
     logs = Logs()
-    for folder in sorted((runs / "wandb").glob("offline-run-*")):
+    folders = [*(runs / "wandb").glob("offline-run-*"), *(runs / "wandb").glob("run-*")]
+    for folder in sorted(folders, key=lambda folder: folder.name.removeprefix("offline-")):
         identity = folder.name.rpartition("-")[2]
         if any(folder.glob("*.wandb.synced")):
             logs.sent.append(folder)
@@ -57,7 +58,7 @@ def sync(runs: Path) -> str:
 def send(folders: Sequence[Path]) -> None:
     """Hand the folders to W&B's own command, which marks each that the server has whole."""
     wandb = Path(sys.executable).with_name("wandb")
-    subprocess.run([str(wandb), "sync", *map(str, folders)], check=False)
+    subprocess.run([str(wandb), "sync", "--include-online", *map(str, folders)], check=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Mode = Literal["offline", "online", "disabled"]
 
 UPLOAD_SECONDS = 120
-"""How long a finished online run may go on sending before it is left to `wandb sync`."""
+"""How long a finished online run may go on sending before it is left to `make wandb-sync`."""
 LONGEST_TAG = 64
 """W&B refuses a run with a longer one, such as the name of a wordy column."""
 
@@ -55,26 +55,26 @@ class Wandb(Logger):
 
         run.runs.mkdir(parents=True, exist_ok=True)
         try:
-            started = self._start(run)
+            return self._start(run)
         except _dead_service():
             with suppress(*_dead_service()):
                 wandb.teardown()
-            started = self._start(run)
-        return WandbSession(started, self.curves, self.points)
+            return self._start(run)
 
-    def _start(self, run: RunInfo) -> "wandb.Run":
+    def _start(self, run: RunInfo) -> "WandbSession":
         _quiet(self.mode)
-        started = self._online(run) if self.mode == "online" else None
-        return started or self._init(run, "offline")
+        online = self._online(run) if self.mode == "online" else None
+        return online or WandbSession(self._init(run, "offline"), self.curves, self.points)
 
-    def _online(self, run: RunInfo) -> "wandb.Run | None":
-        """A run that is sent as it goes; None, after one warning, when that can't be."""
+    def _online(self, run: RunInfo) -> "WandbSession | None":
+        """A session that is sent as it goes; None, after one warning, when that can't be."""
         import wandb
 
         server = _server(self.patience)
         if server.obstacle is None:
             try:
-                return self._init(run, "online")
+                started = self._init(run, "online")
+                return WandbSession(started, self.curves, self.points, server)
             except wandb.Error as error:
                 server.obstacle = _first_line(error)
                 wandb.teardown()  # else the service refuses a second run of the same id
@@ -118,8 +118,9 @@ class Wandb(Logger):
 class WandbSession(Session):
     """Scores over the image's number, losses over evaluations, a table of the rows and the picture grid."""
 
-    def __init__(self, run: "wandb.Run", curves: int, points: int) -> None:
-        self.run = run
+    def __init__(self, run: "wandb.Run", curves: int, points: int, server: "Server | None" = None) -> None:
+        """`server`: where the run is sent as it goes; None: it is only written down."""
+        self.run, self.server = run, server
         self.curves = curves
         self.points = points
         for axis in ("step/image", "step/evaluation"):
@@ -153,7 +154,12 @@ class WandbSession(Session):
             self.run.summary.update(record.summary)
             if gallery is not None:
                 self.run.log({"gallery": _picture(gallery)})
-            self.run.log({"images": _table(record.rows)})
+            table = _table(record.rows)
+            if self.server is not None and not self.server.answers():
+                self._lose(self.server)
+                # Else W&B makes an artifact of the table, and waits for the server without end.
+                table.bind_to_run(self.run, "images", self.run.step)  # type: ignore[no-untyped-call]
+            self.run.log({"images": table})
         self._close(0)
 
     @override
@@ -167,8 +173,23 @@ class WandbSession(Session):
             try:
                 self.run.finish(exit_code=status)
             except TimeoutError:
-                folder = Path(self.run.dir).parent
-                warn(f"W&B got only a part of run {self.run.id}; `wandb sync {folder}` sends the rest")
+                if self.server is not None:
+                    self._lose(self.server)
+            else:
+                self._mark()
+
+    def _lose(self, server: "Server") -> None:
+        """What the server has not got is on disk, and so will be the logs of the runs to come."""
+        logs = Path(self.run.dir).parents[1]
+        server.obstacle = f"W&B's server went away during run {self.run.id}"
+        if not server.warned:
+            warn(f"{server.obstacle}: W&B logs offline in {logs}, `make wandb-sync` sends it later")
+        server.warned = True
+
+    def _mark(self) -> None:
+        """Beside the log of a run that was sent as it went, in the way that `wandb sync` does."""
+        if self.server is not None and self.server.obstacle is None and not self.warned:
+            (Path(self.run.dir).parent / f"run-{self.run.id}.wandb.synced").touch()
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:
@@ -211,8 +232,19 @@ def obstacle(patience: int = 5) -> str | None:
 class Server:
     """What this process knows of the W&B server. The first obstacle ends its attempts to log online."""
 
-    obstacle: str | None
+    patience: int
+    obstacle: str | None = None
     warned: bool = False
+
+    def answers(self) -> bool:
+        """Whether it is there now, and accepts the key."""
+        import wandb
+
+        try:
+            wandb.Api(timeout=self.patience)
+        except wandb.Error:
+            return False
+        return True
 
 
 @cache
@@ -220,17 +252,16 @@ def _server(patience: int) -> Server:
     """Look for a key, and have the server confirm it: once for all runs of a process."""
     import wandb
 
+    server = Server(patience)
     try:
         if not wandb.login(prompt=False, verify=False):
-            return Server("no API key (`wandb login` or WANDB_API_KEY)")
+            server.obstacle = "no API key (`wandb login` or WANDB_API_KEY)"
     except wandb.errors.AuthenticationError as error:
-        return Server(_first_line(error))
-    try:
-        wandb.Api(timeout=patience)
-    except wandb.Error:
+        server.obstacle = _first_line(error)
+    if server.obstacle is None and not server.answers():
         url = wandb.setup().settings.base_url
-        return Server(f"{url} does not answer, or does not accept the API key")
-    return Server(None)
+        server.obstacle = f"{url} does not answer, or does not accept the API key"
+    return server
 
 
 def _dead_service() -> tuple[type[Exception], ...]:

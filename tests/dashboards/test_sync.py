@@ -12,13 +12,17 @@ from harness.loggers import wandb as weights_and_biases
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """Run `a` was finished in two processes, `b` is at work, `c` was finished and sent; `d` was sent as it went."""
+    """Run `a` was finished in two processes, `b` is at work, `c` was finished and sent; `d` was sent as it went, and
+    the server went away from `e`."""
     for name in ("1-b", "2-a", "3-a", "4-c"):
         (tmp_path / "wandb" / f"offline-run-2026010{name}").mkdir(parents=True)
-    (tmp_path / "wandb" / "run-20260105-d").mkdir()
-    for name in "abc":
+    for name in "de":
+        (tmp_path / "wandb" / f"run-20260101-{name}").mkdir()
+    (tmp_path / "wandb" / "latest-run").symlink_to("run-20260101-e")
+    (tmp_path / "wandb" / "run-20260101-d" / "run-d.wandb.synced").touch()
+    for name in "abcde":
         (tmp_path / name).mkdir()
-    for name in "ac":
+    for name in "acde":
         (tmp_path / name / "result.json").touch()
     (tmp_path / "wandb" / "offline-run-20260104-c" / "run-c.wandb.synced").touch()
     return tmp_path
@@ -31,12 +35,12 @@ def mark(folders: Sequence[Path]) -> None:
 
 
 def names(folders: Sequence[Path]) -> str:
-    return " ".join(folder.name.removeprefix("offline-run-2026010") for folder in folders)
+    return " ".join(folder.name.removeprefix("offline-").removeprefix("run-2026010") for folder in folders)
 
 
 def test_only_logs_of_finished_runs_that_were_not_sent_are_ready(runs: Path) -> None:
     logs = find(runs)
-    assert [names(logs.ready), names(logs.sent), names(logs.unfinished)] == ["2-a 3-a", "4-c", "1-b"]
+    assert [names(logs.ready), names(logs.sent), names(logs.unfinished)] == ["1-e 2-a 3-a", "1-d 4-c", "1-b"]
 
 
 def test_a_second_time_there_is_nothing_to_send(
@@ -46,10 +50,10 @@ def test_a_second_time_there_is_nothing_to_send(
     monkeypatch.setattr(weights_and_biases, "obstacle", lambda: None)
     monkeypatch.setattr(sync, "send", lambda folders: (handed.append(names(folders)), mark(folders)))
     assert [main([f"--runs={runs}"]) for _ in range(2)] == [0, 0]
-    assert handed == ["2-a 3-a"]
+    assert handed == ["1-e 2-a 3-a"]
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "sent 2 logs; 1 were sent before, 1 belong to unfinished runs and wait"
-    assert second.endswith("wandb: 3 were sent before, 1 belong to unfinished runs and wait")
+    assert first == "sent 3 logs; 2 were sent before, 1 belong to unfinished runs and wait"
+    assert second.endswith("wandb: 5 were sent before, 1 belong to unfinished runs and wait")
 
 
 def test_what_did_not_arrive_is_said(
@@ -58,7 +62,7 @@ def test_what_did_not_arrive_is_said(
     monkeypatch.setattr(weights_and_biases, "obstacle", lambda: None)
     monkeypatch.setattr(sync, "send", lambda folders: mark(folders[:1]))
     assert main([f"--runs={runs}"]) == 2
-    assert capsys.readouterr().err == "harness: 1 of 2 logs were not sent: say the same command again\n"
+    assert capsys.readouterr().err == "harness: 2 of 3 logs were not sent: say the same command again\n"
 
 
 def test_without_a_key_one_line_says_so_and_all_stays(
@@ -70,6 +74,6 @@ def test_without_a_key_one_line_says_so_and_all_stays(
     assert main([f"--runs={runs}"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "2 logs are ready and stay in" in error
+    assert "3 logs are ready and stay in" in error
     assert "no API key" in error
-    assert names(find(runs).ready) == "2-a 3-a"
+    assert names(find(runs).ready) == "1-e 2-a 3-a"
