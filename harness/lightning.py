@@ -4,14 +4,19 @@ from harness import vision  # noqa: F401 - before pytorch_lightning  # isort: sk
 
 import logging
 import os
+import pickle
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+from harness.errors import UserError
 
 
 def trainer(
@@ -38,6 +43,29 @@ def save_checkpoint(trainer: pl.Trainer, path: Path) -> None:
     partial = path.with_suffix(".partial")
     trainer.save_checkpoint(partial)
     os.replace(partial, path)
+
+
+KEYS = frozenset(
+    {"state_dict", "optimizer_states", "lr_schedulers", "global_step", "pytorch-lightning_version"}
+)
+"""Without which a Trainer can't go on."""
+
+
+def read_checkpoint(path: Path, then: str) -> dict[str, Any]:
+    """What `save_checkpoint` has written, held against the checksums in it; `then`: what begins again without it.
+
+    Raises UserError when it is damaged.
+    """
+    damaged = UserError(f"{path} is damaged: delete it to {then}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise damaged from error
+    if broken or not isinstance(content, dict) or not content.keys() >= KEYS:
+        raise damaged
+    return content
 
 
 @contextmanager

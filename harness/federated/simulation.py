@@ -1,9 +1,8 @@
 """The federated training of one model: a LightningModule in which one batch is one round."""
 
-from harness.lightning import quiet, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
+from harness.lightning import quiet, read_checkpoint, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
 
 import functools
-import pickle
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from harness.federated.training import LocalTraining
 from harness.log import warn
 from harness.progress import Bar, task
 from harness.targets import Sent
+
+FROM_THE_START = "simulate from the first round"
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,11 +252,10 @@ class _Progress(pl.Callback):
 
 
 def finished_rounds(checkpoint: Path) -> int:
-    """Rounds behind a checkpoint; 0 without one. Raises UserError when it can't be read."""
+    """Rounds behind a checkpoint; 0 without one. Raises UserError when it is damaged."""
     if not checkpoint.exists():
         return 0
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{checkpoint} is damaged: delete it to simulate from the first round") from error
-    return int(content["state_dict"]["finished"])
+    state = read_checkpoint(checkpoint, FROM_THE_START)["state_dict"]
+    if "finished" not in state:
+        raise UserError(f"{checkpoint} is of no simulation: delete it to {FROM_THE_START}")
+    return int(state["finished"])

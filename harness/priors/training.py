@@ -1,8 +1,7 @@
 """WGAN-GP with Lightning's Trainer: manual optimisation, resumable to the exact step."""
 
-from harness.lightning import quiet, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
+from harness.lightning import quiet, read_checkpoint, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
 
-import pickle
 import sys
 from copy import deepcopy
 from functools import lru_cache
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
 from harness import interruption
-from harness.core import UserError, derive_seed, generator
+from harness.core import derive_seed, generator
 from harness.priors.networks import ConvolutionalGenerator, critic
 from harness.priors.wgan_gp import WGANGP
 from harness.progress import Bar, task
@@ -163,14 +162,10 @@ def train(
 
 
 def finished_steps(checkpoint: Path, prior: WGANGP) -> int:
-    """Steps of the generator behind a checkpoint; 0 without one. Raises UserError when it can't be read."""
+    """Steps of the generator behind a checkpoint; 0 without one. Raises UserError when it is damaged."""
     if not checkpoint.exists():
         return 0
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        steps = int(content["global_step"])
-    except (RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError) as error:
-        raise UserError(f"{checkpoint} is damaged: delete it to train the prior from the start") from error
+    steps = int(read_checkpoint(checkpoint, "train the prior from the start")["global_step"])
     done = steps // (prior.critic_steps + 1)  # it counts the steps of both optimisers
     print(f"prior: going on from step {done:,} of {prior.steps:,}", file=sys.stderr, flush=True)
     return done

@@ -192,9 +192,28 @@ def test_a_simulation_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: 
     rest = simulation(ResNet(width=2, blocks=1), **settings)
     rest.simulate(4, [], checkpoint, CPU)
     assert equal(whole, rest.weights | rest.buffers_of_model)
-    checkpoint.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="damaged"):
-        simulation().simulate(4, [], checkpoint, CPU)
+
+
+@pytest.mark.parametrize("damage", ["nonsense", "empty", "torn", "altered", "another's", "list", "no keys"])
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "some.ckpt"
+    simulation().simulate(1, [Checkpoint(path, 0)], path, CPU)
+    whole, content = path.read_bytes(), torch.load(path, weights_only=True)
+    weight = content["state_dict"]["model.network.1.weight"].numpy().tobytes()
+    altered = whole.replace(weight, bytes(len(weight)))
+    assert altered != whole
+    kept = {name: value for name, value in content.items() if name != "pytorch-lightning_version"}
+    written = {"nonsense": b"nonsense", "empty": b"", "torn": whole[: len(whole) // 2], "altered": altered}
+    saved = {"another's": content | {"state_dict": {}}, "list": [1], "no keys": kept}
+    if damage in written:
+        path.write_bytes(written[damage])
+    else:
+        torch.save(saved[damage], path)
+    with pytest.raises(
+        UserError,
+        match=r"^\S+some.ckpt is (damaged|of no simulation): delete it to simulate from the first round$",
+    ):
+        simulation().simulate(2, [], path, CPU)
 
 
 KILLED = """
