@@ -62,7 +62,7 @@ def _with_others(
 ) -> _Comparison:
     """The claimed row against the best of the others."""
     shown, own = table.metrics[metric], measurements[claim.row, column, metric]
-    names = [row for row in claim.over or table.rows if row != claim.row]
+    names = claim.rivals(table.rows)
     others = {row: measurements[row, column, metric] for row in names}
     means = {row: other.mean for row, other in others.items() if other.mean is not None}
     where = f"{shown.title}, {column}"

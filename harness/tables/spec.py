@@ -1,6 +1,6 @@
 """What a table is: rows x columns x seeds, its metrics, its claims and its published numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,6 +63,10 @@ class Claim:
     """If given, the mean is compared with this number instead of with other rows."""
     published: str | None = None
     """If given, the claim is about this dataset of the paper: it is judged only beside its numbers."""
+
+    def rivals(self, rows: Iterable[str]) -> list[str]:
+        """Of the table's rows, those that the claimed one is compared with where there is no bound."""
+        return [row for row in self.over or rows if row != self.row]
 
 
 @component
@@ -157,6 +161,11 @@ def parse(node: Mapping[str, Any]) -> Table:
     for kind, name, known in _references(table):
         if name not in known:
             raise UserError(f"table {table.name}: {kind} {name!r} is none of {', '.join(known)}")
+    for claim in table.claims:
+        if claim.bound is None and not claim.rivals(table.rows):
+            raise UserError(
+                f"table {table.name}: claim {claim.text!r} compares {claim.row!r} with no other row"
+            )
     return table
 
 

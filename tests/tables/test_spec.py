@@ -68,6 +68,14 @@ def test_the_last_override_of_a_key_is_the_one_that_stays(table: Table, user: li
         ({"claims": [{"text": "", "row": "A", "over": ["E"], "metrics": ["mse"]}]}, "claimed row 'E'"),
         ({"claims": [{"text": "", "row": "A", "metrics": ["lpips"]}]}, "claimed metric 'lpips'"),
         ({"claims": [{"text": "", "row": "A", "metrics": ["mse"], "columns": ["Q"]}]}, "claimed column 'Q'"),
+        (
+            {"claims": [{"text": "Best", "row": "A", "over": ["A"], "metrics": ["mse"]}]},
+            "'A' with no other row",
+        ),
+        (
+            {"rows": {"A": []}, "scales": {}, "claims": [{"text": "Best", "row": "A", "metrics": ["mse"]}]},
+            "claim 'Best' compares 'A' with no other row",
+        ),
     ],
 )
 def test_a_mistake_in_a_table_is_one_line(node: dict[str, Any], change: dict[str, Any], message: str) -> None:
