@@ -76,7 +76,7 @@ MISTAKES: dict[str, Mistake] = {
     "a target that is not attacked": (["targets=[10]"], ["row 10", "attack split"]),
     "no target": (["targets=[]"], ["targets", "0 rows"]),
     "named and ordered": (["targets=[9]", "order=sequential"], ["order=sequential"]),
-    "one label for many images": (["fl.batch_size=3"], ["labels=idlg", "not 3"]),
+    "one label for many images": (["attack=idlg", "fl.batch_size=3"], ["labels=idlg", "not 3"]),
     "more images than classes": (
         ["labels@attack.labels=yin", "fl.batch_size=11"],
         ["labels=yin", "11 images of 10 classes"],

@@ -8,6 +8,7 @@ import torch
 from harness.core import Batch, LabelInference, Unreadable, UserError
 from harness.federated.fedavg import FedAvg
 from harness.labels.analytic import Analytic
+from harness.labels.automatic import Automatic
 from harness.labels.idlg import IDLG
 from harness.labels.llg_star import LLGStar
 from harness.labels.yin import Yin
@@ -155,3 +156,10 @@ def test_a_tenth_of_noise_does_not_hide_the_label() -> None:
         noisy = {k: g + 0.1 * torch.randn(g.shape) for k, g in observation.update.items()}
         right += IDLG().labels(replace(observation, update=noisy)).tolist() == batch.y.tolist()
     assert right == 50
+
+
+@pytest.mark.parametrize(("n", "rule"), [(1, IDLG()), (8, LLGStar())], ids=["one", "several"])
+def test_the_rule_follows_the_number_of_images(n: int, rule: LabelInference) -> None:
+    for seed in range(3):
+        observation = observe(NETWORKS["mlp"], draw(n, seed), seed)
+        assert torch.equal(Automatic().counts(observation), rule.counts(observation))
