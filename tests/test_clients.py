@@ -147,7 +147,7 @@ def test_an_attack_may_look_for_fewer_images_than_the_client_holds() -> None:
 
 
 def test_distinct_targets_have_another_class_each() -> None:
-    chosen = clients("order=distinct", "fl.batch_size=8", "trials=4")
+    chosen = clients("attack=dlg", "order=distinct", "fl.batch_size=8", "trials=4")
     rows: list[int] = []
     for position in range(4):
         client = chosen[position]
@@ -155,4 +155,4 @@ def test_distinct_targets_have_another_class_each() -> None:
         rows += client.indices
     assert len(set(rows)) == 32
     with pytest.raises(UserError, match="has not 11 different classes"):
-        clients("order=distinct", "fl.batch_size=11", "trials=1")
+        clients("attack=dlg", "order=distinct", "fl.batch_size=11", "trials=1")

@@ -8,8 +8,11 @@ from pathlib import Path
 import pandas
 import pytest
 import yaml
+from torch import nn
 
+from harness.core import Shape, UserError
 from harness.log import NoLogger, RunInfo, Session
+from harness.models.mlp import MLP
 from tests.test_cli import harness
 
 Main = Callable[..., int]
@@ -129,15 +132,23 @@ def test_a_failing_run_stops_no_other(
 
 
 def test_a_mistake_in_one_run_of_a_multirun_stops_no_other(
-    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that only the run itself can find: what composing finds is answered before anything runs."""
-    assert main("-m", *QUICK, "attack=ig", "fl.batch_size=2,1") == 2
+    build = MLP.network
+
+    def network(model: MLP, shape: Shape, classes: int) -> nn.Module:
+        if model.hidden == 3:
+            raise UserError("three are too few")
+        return build(model, shape, classes)
+
+    monkeypatch.setattr(MLP, "network", network)
+    assert main("-m", *QUICK, "attack=dlg", "model.hidden=3,4") == 2
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == len(stamps(tmp_path)) == 1
     assert "1 of 2 runs have no result" in err
-    assert "attack=ig" not in err.splitlines()[-1], "what is the same in all runs is no part of their names"
-    assert "fl.batch_size=2: " in err.splitlines()[-1]
+    assert "attack=dlg" not in err.splitlines()[-1], "what is the same in all runs is no part of their names"
+    assert "model.hidden=3: three are too few" in err.splitlines()[-1]
     assert "Traceback" not in err
 
 

@@ -9,7 +9,9 @@ from harness.tables import reference
 from harness.tables.reference import published, read
 from harness.tables.spec import EXPERIMENTS, Table
 
-FILES = sorted((EXPERIMENTS / "reference").glob("*.csv"))
+OTHERWISE = {"noteasy_outcomes", "noteasy_fig48"}
+"""Words and curves, which have readers of their own."""
+FILES = [path for path in sorted((EXPERIMENTS / "reference").glob("*.csv")) if path.stem not in OTHERWISE]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

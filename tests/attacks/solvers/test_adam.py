@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 from pydantic import ValidationError
-from solver_problems import deep_leakage, evaluate, minimise, of, quadratic, rosenbrock
 from torch import Tensor
 
 from harness.attacks.solvers.adam import Adam
+from tests.attacks.solvers.solver_problems import deep_leakage, evaluate, minimise, of, quadratic, rosenbrock
 
 START = torch.linspace(-1, 1, 7, dtype=torch.float64)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from pydantic import ValidationError
-from solver_problems import Problem, evaluate, minimise, of, quadratic, rosenbrock
 
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.nevergrad import NevergradCMA
+from tests.attacks.solvers.solver_problems import Problem, evaluate, minimise, of, quadratic, rosenbrock
 
 if TYPE_CHECKING:
     from harness.attacks.solvers.optimizer import Optimizer

@@ -7,10 +7,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from solver_problems import Problem, deep_leakage, evaluate, minimise, of, quadratic, rosenbrock
 from torch import Tensor
 
 from harness.attacks.solvers.lbfgs import LBFGS, LBFGSState
+from tests.attacks.solvers.solver_problems import (
+    Problem,
+    deep_leakage,
+    evaluate,
+    minimise,
+    of,
+    quadratic,
+    rosenbrock,
+)
 
 CPU = torch.device("cpu")
 ROSENBROCK = torch.linspace(0.3, 0.9, 12, dtype=torch.float64)
