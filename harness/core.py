@@ -392,6 +392,8 @@ class Metric(Component, ABC):
     """A score of a reconstruction against the truth, one number per image."""
 
     higher_is_better: ClassVar[bool] = False
+    needs_model: ClassVar[bool] = True
+    """False: the score is of the images alone, and so can be had when the attacked network is gone."""
 
     def prepare(self) -> None:
         """Load what scoring needs. Raises UserError now rather than when the attack is done."""

@@ -45,7 +45,7 @@ def verify(directory: Path, root: str | None) -> bool:
     `root` is where the data are. Raises UserError when there is no such run, or its configuration can't be read.
     """
     record, config = stored(directory)
-    if changes := [*_changed(config, record.config)]:
+    if changes := changed(config, record.config):
         print(f"{directory}: DIFFERS: config.yaml is not what was run: {', '.join(changes[:3])}")
         return False
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +78,8 @@ def stored(directory: Path) -> tuple[Record, dict[str, Any]]:
     return record, config
 
 
-def _changed(config: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+def changed(config: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """The settings that differ from those that were run, with both values."""
     from harness.frames import flatten
 
     now, then = flatten(config), flatten(before)
@@ -129,12 +130,12 @@ def _column(name: str, before: Sequence[Mapping[str, Any]], after: Sequence[Mapp
     pairs = [(one.get(name), other.get(name)) for one, other in zip(before, after, strict=True)]
     if sum(all(pair[side] is None for pair in pairs) for side in (0, 1)) == 1:
         return Difference(name, 0.0, 0.0, measured=False)
-    apart = [_apart(one, other) for one, other in pairs]
-    return Difference(name, max(a for a, _ in apart), max(r for _, r in apart))
+    found = [apart(one, other) for one, other in pairs]
+    return Difference(name, max(a for a, _ in found), max(r for _, r in found))
 
 
-def _apart(one: Any, other: Any) -> tuple[float, float]:
-    """The absolute and the relative difference."""
+def apart(one: Any, other: Any) -> tuple[float, float]:
+    """The absolute and the relative difference of two values of a column."""
     if one == other:
         return 0.0, 0.0
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (one, other)):

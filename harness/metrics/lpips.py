@@ -34,6 +34,8 @@ class LPIPS(Metric):
     Missing, with one line on stderr, where the trunk's weights are not at hand: nothing is downloaded.
     """
 
+    needs_model = False
+
     net: Net = "vgg"
     weights: str | None = None
     """The folder that holds torchvision's file of weights; null: $TORCH_HOME/hub/checkpoints."""

@@ -16,6 +16,8 @@ def squared_error(x: Tensor, y: Tensor) -> Tensor:
 class MSE(Metric):
     """Mean squared error of an image: the MSE-I of Li et al. 2022 (GGL)."""
 
+    needs_model = False
+
     convention: Literal["unit", "ggl"] = "unit"
     """unit: images in [0, 1]. ggl: images in [-1, 1] as in GGL's code, so four times as much."""
 

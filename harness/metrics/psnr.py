@@ -16,6 +16,7 @@ class PSNR(Metric):
     """Peak signal-to-noise ratio of an image in dB, at most 100 in the unit convention."""
 
     higher_is_better = True
+    needs_model = False
 
     convention: Literal["unit", "ggl"] = "unit"
     """unit: images in [0, 1], peak 1.

@@ -96,13 +96,14 @@ class Scores(Component):
             "label_correct": label == inferred,
             "exact": (matched.x == truth.x).flatten(1).all(1),
             **scores,
-            "success": self._success(scores[self.success_metric]),
+            "success": self.success(scores[self.success_metric]),
         }
         return {
             name: [None] * len(truth) if values is None else values.tolist() for name, values in found.items()
         }
 
-    def _success(self, score: Tensor | None) -> Tensor | None:
+    def success(self, score: Tensor | None) -> Tensor | None:
+        """Whether each image counts as recovered, by its score in the metric that decides."""
         if score is None:
             return None
         higher = self.metrics[self.success_metric].higher_is_better

@@ -19,6 +19,7 @@ class SSIM(Metric):
     """
 
     higher_is_better = True
+    needs_model = False
 
     def __call__(
         self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params
