@@ -1,11 +1,16 @@
 """A sweep as data: its points and the overrides that make them."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from harness.config import compose
 from harness.errors import UserError
 from harness.sweeps.spec import Sweep, parse
+from harness.tables.spec import EXPERIMENTS
 
 NODE = {
     "name": "toy",
@@ -84,3 +89,16 @@ def test_a_mistake_is_named(change: dict[str, object], message: str) -> None:
         parse(NODE | change)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "small", "medium", "paper"])
+@pytest.mark.parametrize("path", sorted((EXPERIMENTS / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_sweeps_that_come_with_the_project_can_be_made(path: Path, scale: str) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(path).hydra.sweeper)
+    assert isinstance(node, dict)
+    points = parse({str(key): value for key, value in node.items()}).points(
+        scale, ["dataset=digits32", f"scale={scale}"], {}, []
+    )
+    assert len({point.overrides for point in points}) == len(points) > 1
+    for point in (points[0], points[-1]):
+        assert compose(*point.overrides).id
