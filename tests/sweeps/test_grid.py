@@ -12,6 +12,8 @@ from harness.errors import UserError
 from harness.sweeps.spec import Sweep, parse
 from harness.tables.spec import EXPERIMENTS
 
+SWEEPS = sorted(path for path in (EXPERIMENTS / "sweep").glob("*.yaml") if path.stem != "none")
+
 NODE = {
     "name": "toy",
     "base": ["fl=fedavg", "trials=9"],
@@ -92,7 +94,7 @@ def test_a_mistake_is_named(change: dict[str, object], message: str) -> None:
 
 
 @pytest.mark.parametrize("scale", ["smoke", "small", "medium", "paper"])
-@pytest.mark.parametrize("path", sorted((EXPERIMENTS / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_the_sweeps_that_come_with_the_project_can_be_made(path: Path, scale: str) -> None:
     node = OmegaConf.to_container(OmegaConf.load(path).hydra.sweeper)
     assert isinstance(node, dict)
