@@ -12,6 +12,7 @@ import pytest
 from harness.records import Store
 from harness.report.__main__ import main
 from harness.report.results import find
+from harness.tables.spec import EXPERIMENTS
 from tests.report.conftest import FAMILY, TAG, toy
 
 Elements = list[tuple[str, dict[str, str | None]]]
@@ -150,3 +151,14 @@ def test_a_place_that_cannot_be_written_is_a_user_error(
     folders = [f"--{name}={tmp_path / name}" for name in ("results", "published", "runs")]
     assert main([*folders, f"--to={tmp_path / 'file' / 'site'}"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("harness: ")
+
+
+def test_what_comes_with_the_project_makes_a_site(tmp_path: Path) -> None:
+    """With tables that have neither a gallery nor figures, and before anything was run."""
+    folders = [f"--{name}={tmp_path / name}" for name in ("results", "runs")]
+    assert main([*folders, f"--to={tmp_path / 'site'}"]) == 0
+    shown = Page(tmp_path / "site" / "index.html")
+    published = EXPERIMENTS / "results"
+    for cells in published.glob("*/*/cells.csv"):
+        place = cells.parent.relative_to(published)
+        assert any(str(place) in unquote(address) for address in shown.addresses()), place
