@@ -35,10 +35,11 @@ def check_writable(directory: Path) -> None:
     probe.unlink(missing_ok=True)  # another process may look at the same moment
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     """Write a file so that it is there whole or not at all, whenever the process dies.
 
-    Raises UserError where it can't be written.
+    `durable`: when the power fails too, which takes milliseconds that what can be made again is not worth. Raises
+    UserError where it can't be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
@@ -46,7 +47,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)  # on a full disk what was half written is in the way

@@ -110,7 +110,7 @@ def save(picture: Image.Image, path: Path) -> None:
     """Write a PNG atomically."""
     buffer = BytesIO()
     picture.save(buffer, format="PNG")  # to optimise it takes six times as long and saves a thirtieth
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue(), durable=False)
 
 
 @cache

@@ -228,10 +228,10 @@ def test_a_run_that_is_killed_and_started_again_is_like_one_that_was_not(tmp_pat
 def test_a_kill_while_a_run_is_being_finished_loses_nothing(
     tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dying(path: Path, content: bytes) -> None:
+    def dying(path: Path, content: bytes, durable: bool = True) -> None:
         if path.name == step:
             os.kill(os.getpid(), signal.SIGKILL)
-        write_atomically(path, content)
+        write_atomically(path, content, durable)
 
     with monkeypatch.context() as patch:
         patch.setattr("harness.recording.write_atomically", dying)
