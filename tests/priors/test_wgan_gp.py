@@ -193,7 +193,7 @@ def test_killed_between_the_last_step_and_the_weights(
 
 KILLED = """
 import os, signal, sys
-from test_wgan_gp import Stripes, prior, training
+from tests.priors.test_wgan_gp import Stripes, prior, training
 training.CHECKPOINT_EVERY = 2
 draw = training.Draws.__getitem__
 def killed(self, step):
@@ -206,10 +206,9 @@ prior(steps=7).generator(Stripes(), None, sys.argv[1], 0)
 
 
 def test_killed_process_leaves_neither_lock_nor_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parents[1])])
+    root = str(Path(__file__).parents[2])
     run = [sys.executable, "-c", KILLED, str(tmp_path)]
-    done = subprocess.run(run, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
+    done = subprocess.run(run, env={**os.environ, "PYTHONPATH": root}, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
     (folder,) = tmp_path.iterdir()
