@@ -65,17 +65,21 @@ def _csv(curves: Sequence[Curve]) -> str:
 
 
 def _picture(curves: Sequence[Curve]) -> bytes:
+    from matplotlib.ticker import MaxNLocator
+
     figure, (axes,) = panels(1, f"{TITLE}\ndotted: {PUBLISHED}", (5.6, 3.8))
     ends = published()
     for look, curve in zip(series(len(curves)), curves, strict=True):
         rounds = [point.round for point in curve.points]
         accuracy = [100 * point.test_accuracy for point in curve.points]
-        name = f"{curve.name}, {rounds[-1]} rounds, {curve.trained_on:,} images"
+        count = f"{rounds[-1]} round{'s' if rounds[-1] != 1 else ''}"
+        name = f"{curve.name}, {count}, {curve.trained_on:,} images"
         axes.plot(rounds, accuracy, color=look.colour, linestyle=look.line, linewidth=1.6, label=name)
         end, _ = ends.get(curve.name, (None, ""))
         if end is not None:
             axes.axhline(end, color=look.colour, linewidth=0.8, linestyle=":")
     axes.set(xlabel="round", ylabel="test accuracy, %", ylim=(0, 100))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=1, frameon=False, fontsize=8)
     return png(figure)
 
