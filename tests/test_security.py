@@ -71,7 +71,7 @@ def test_code_in_a_checkpoint_or_a_generator_is_not_executed(
         "harness.provenance.subprocess.run",
         "harness.files.write_atomically",
         "harness.config.restore",
-        "harness.core.torch.load",
+        "harness.core.seeds.torch.load",
         "harness.core.UserError",
         "harnessed.Attack",
         "harness",

@@ -1,0 +1,32 @@
+"""The nouns of the harness and the abstract classes that a new component implements."""
+
+from harness.component import Component as Component
+from harness.component import component as component
+from harness.core.attack import Attack as Attack
+from harness.core.attack import Attempt as Attempt
+from harness.core.attack import Problem as Problem
+from harness.core.attack import Reconstruction as Reconstruction
+from harness.core.dataset import Batch as Batch
+from harness.core.dataset import Dataset as Dataset
+from harness.core.dataset import Images as Images
+from harness.core.defense import Defense as Defense
+from harness.core.inference import LabelInference as LabelInference
+from harness.core.metric import Metric as Metric
+from harness.core.model import Classifier as Classifier
+from harness.core.model import Model as Model
+from harness.core.model import Normalize as Normalize
+from harness.core.observation import Adaptation as Adaptation
+from harness.core.observation import Knowledge as Knowledge
+from harness.core.observation import Observation as Observation
+from harness.core.prior import Generator as Generator
+from harness.core.prior import Prior as Prior
+from harness.core.protocol import Protocol as Protocol
+from harness.core.record import Record as Record
+from harness.core.seeds import derive_seed as derive_seed
+from harness.core.seeds import generator as generator
+from harness.core.types import Params as Params
+from harness.core.types import Shape as Shape
+from harness.core.types import Split as Split
+from harness.core.types import Status as Status
+from harness.errors import Unreadable as Unreadable
+from harness.errors import UserError as UserError

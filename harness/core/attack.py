@@ -1,0 +1,167 @@
+"""Attacks: from observations to reconstructions."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import ClassVar, final
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from harness.component import Component, component
+from harness.core.model import Model
+from harness.core.observation import Observation
+from harness.core.seeds import generator
+from harness.core.types import Status
+from harness.errors import Unreadable
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One observation to invert; `id` is its position among the targets of a run."""
+
+    id: int
+    observation: Observation
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """One restart of one problem, with a random generator of its own: results depend on nothing else."""
+
+    problem: Problem
+    restart: int
+
+    def generator(self) -> torch.Generator:
+        return generator("attack", self.problem.seed, self.restart)
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What an attack returns: x [n, c, h, w] in [0, 1], y [n] and how it got there.
+
+    An attack that infers labels alone returns no images, x [0, c, h, w], and a label for every example of the client.
+
+    `score` chooses among restarts (lower is better): the attacker's own objective, never a true metric.
+    `unclamped` is x as the search left it, which may be far out of range.
+    """
+
+    x: Tensor
+    y: Tensor
+    loss: float
+    score: float
+    status: Status
+    iterations: int
+    evaluations: int
+    trace: list[dict[str, float]] = field(default_factory=list)
+    problem: int = -1
+    seconds: float = 0.0
+    unclamped: Tensor | None = None
+
+    @classmethod
+    def of_nothing(cls, observation: Observation, images: bool = True) -> "Reconstruction":
+        """What stands for an attack that the update gave nothing to work on: grey images that are never scored.
+
+        Without `images`, only as many labels that name no class.
+        """
+        return cls(
+            x=torch.full((observation.n if images else 0, *observation.shape), 0.5),
+            y=torch.full((observation.n if images else observation.examples,), -1),
+            loss=math.nan,
+            score=math.inf,
+            status="failed",
+            iterations=0,
+            evaluations=0,
+        )
+
+
+@component
+class Attack(Component, ABC):
+    """A gradient-inversion attack. A new one writes `reconstruct`, or builds on `solvers.OptimizationAttack`."""
+
+    requires_prior: ClassVar[bool] = False
+    """Whether the attack can't run without a generative prior."""
+    reconstructs_images: ClassVar[bool] = True
+    """False: the attack infers labels alone, and what is scored is how many of each class there are."""
+    accepts_start: ClassVar[bool] = False
+    """Whether the attack begins at `Knowledge.start` where there is one."""
+    steps: PositiveInt = 1
+    """Outer iterations of one attempt."""
+    restarts: PositiveInt = 1
+    """Attempts per problem; the one with the lowest score is reported."""
+
+    def check(self, model: Model) -> None:
+        """Refuse a network that the attack can't work on. Raises UserError."""
+        return
+
+    @final
+    def __call__(self, problems: Iterable[Problem | None]) -> Iterator[Reconstruction]:
+        """Invert every problem, yielding each reconstruction as it finishes, in any order.
+
+        None among the problems means that the next one depends on a result that is still to come: it is asked for
+        again when something has finished. Raises RuntimeError where nothing is running that could finish.
+        """
+        started: dict[int, float] = {}
+        found: dict[int, list[Reconstruction]] = {}
+
+        def attempts() -> Iterator[Attempt | None]:
+            for problem in problems:
+                if problem is None:
+                    yield None
+                    continue
+                started[problem.id] = perf_counter()
+                found[problem.id] = []
+                yield from (Attempt(problem, restart) for restart in range(self.restarts))
+
+        for attempt, candidate in self.run(attempts()):
+            identity = attempt.problem.id
+            found[identity].append(candidate)
+            if len(found[identity]) == self.restarts:
+                seconds = perf_counter() - started.pop(identity)
+                yield self._checked(_best(found.pop(identity)), attempt.problem, seconds)
+
+    def run(self, attempts: Iterator[Attempt | None]) -> Iterator[tuple[Attempt, Reconstruction]]:
+        """Carry out attempts, in any order and as many at once as is fastest; None: nothing is ready now."""
+        for attempt in attempts:
+            if attempt is None:
+                raise RuntimeError("the queue waits for a result, and nothing is running")
+            observation = attempt.problem.observation
+            try:
+                yield attempt, self.reconstruct(observation, attempt.generator())
+            except Unreadable:
+                yield attempt, Reconstruction.of_nothing(observation, self.reconstructs_images)
+
+    @abstractmethod
+    def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
+        """One attempt at one problem. Raises Unreadable where the update says nothing to the attack."""
+
+    def _checked(self, found: Reconstruction, problem: Problem, seconds: float) -> Reconstruction:
+        """Hold every attack to the same contract: shape, range and finiteness of what it returns."""
+        observation, sought = problem.observation, self.reconstructs_images
+        expected = (observation.n if sought else 0, *observation.shape)
+        labels = observation.n if sought else observation.examples
+        if tuple(found.x.shape) != expected or len(found.y) != labels:
+            raise RuntimeError(
+                f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}, {labels}"
+            )
+        broken = not bool(torch.isfinite(found.x).all())
+        x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
+        status: Status = "diverged" if broken else found.status
+        return replace(
+            found,
+            x=x,
+            y=found.y.detach(),
+            status=status,
+            problem=problem.id,
+            seconds=seconds,
+            unclamped=(found.x if found.unclamped is None else found.unclamped).detach(),
+        )
+
+
+def _best(candidates: list[Reconstruction]) -> Reconstruction:
+    finite = [c for c in candidates if c.status not in ("diverged", "failed")] or candidates
+    best = min(finite, key=lambda c: c.score if c.score == c.score else float("inf"))
+    return replace(best, evaluations=sum(c.evaluations for c in candidates))

@@ -1,0 +1,65 @@
+"""Images and their classes: what clients hold."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from harness.component import Component, component
+from harness.core.types import Shape, Split
+
+
+class Images(TorchDataset[tuple[Tensor, int]], ABC):
+    """Rows of a data set as (image float32 [c, h, w] in [0, 1], class).
+
+    `indices` are the rows' numbers in the whole data set, `labels` [n] their classes.
+    """
+
+    indices: list[int]
+    labels: Tensor
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A client's secret: images x [n, c, h, w] in [0, 1]; labels y [n] int64, or soft [n, classes]."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@component
+class Dataset(Component, ABC):
+    """A source of labelled images with three disjoint splits."""
+
+    embedded: ClassVar[bool] = False
+    """True when the data come with the installed packages."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape: ...
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their numbers."""
+
+    @property
+    @abstractmethod
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel, on [0, 1]."""
+
+    def fingerprint(self, root: str | None) -> str:
+        """What tells one user's files from another's under the same settings; empty for a data set with one content."""
+        return ""
+
+    @abstractmethod
+    def load(self, split: Split, root: str | None) -> Images:
+        """One split. Raises UserError, naming the expected files, when the data are not there."""

@@ -1,0 +1,31 @@
+"""What clients do against attacks."""
+
+from abc import ABC
+
+import torch
+
+from harness.component import Component, component
+from harness.core.dataset import Batch
+from harness.core.model import Classifier
+from harness.core.observation import Adaptation
+from harness.core.types import Params
+
+
+@component
+class Defense(Component, ABC):
+    """A client-side defence. Every hook is the identity unless overridden; none may alter its arguments."""
+
+    def on_batch(self, batch: Batch, rng: torch.Generator) -> Batch:
+        return batch
+
+    def on_model(self, model: Classifier) -> Classifier:
+        return model
+
+    def on_update(
+        self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
+    ) -> Params:
+        return update
+
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        """What an attacker who knows this kind of defence (not its secret parameter) does about it."""
+        return ()

@@ -1,0 +1,34 @@
+"""Generators of images, which an attacker may have."""
+
+from abc import ABC, abstractmethod
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from harness.component import Component, component
+from harness.core.dataset import Dataset
+
+
+class Generator(nn.Module, ABC):
+    """A prior's generator: latent vectors z [n, latent] (and classes y [n]) to images in [0, 1]."""
+
+    latent: int
+
+    @abstractmethod
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Images [n, c, h, w] in [0, 1]. Generators without classes ignore y."""
+
+
+@component
+class Prior(Component, ABC):
+    """A generative prior: how a generator is trained on, or loaded for, a data set."""
+
+    steps: PositiveInt = 1
+
+    def check(self, dataset: Dataset, root: str | None) -> None:
+        """Raises UserError now, rather than when the first attack asks for it, where there can't be a generator."""
+        return
+
+    @abstractmethod
+    def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> Generator | None:
+        """The generator in eval mode, from the cache where it is there. None: no prior."""

@@ -1,0 +1,15 @@
+"""What is left of a run when it is done."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: its id, resolved configuration, one row per image, summary and provenance."""
+
+    id: str
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
