@@ -13,13 +13,19 @@ def local_steps(observation: Observation) -> int:
 def mean_gradient(observation: Observation) -> Params:
     """The received update as the mean gradient over the client's local steps, whatever scaling it was sent in.
 
-    FedSGD's update is that already. For FedAvg it is (theta_0 - theta_T) / (lr * steps): exact for plain SGD.
+    FedSGD's update is that already. For FedAvg it is (theta_0 - theta_T) / (lr * steps): exact for plain SGD. Momentum
+    carries gradients on, each as often as there are steps to come: exact where they stay the same.
     """
     protocol = observation.protocol
     if not isinstance(protocol, FedAvg):
         return observation.update
-    steps = protocol.steps(observation.examples)
-    divisor = {"raw": protocol.lr * steps, "per_step": protocol.lr, "per_lr": float(steps)}[protocol.scaling]
+    steps, kept = protocol.steps(observation.examples), protocol.momentum
+    reach = (steps - kept * (1 - kept**steps) / (1 - kept)) / (1 - kept)  # sum of kept**age over all steps
+    divisor = {
+        "raw": protocol.lr * reach,
+        "per_step": protocol.lr * (reach / steps),
+        "per_lr": reach,
+    }[protocol.scaling]
     return {name: value / divisor for name, value in observation.update.items()}
 
 

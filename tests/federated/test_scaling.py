@@ -22,6 +22,17 @@ def test_two_tiny_steps_are_two_gradients(observe: Observe, batch: Batch, scalin
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("scaling", ["raw", "per_step", "per_lr"])
+def test_momentum_carries_gradients_on(observe: Observe, batch: Batch, scaling: str) -> None:
+    protocol = FedAvg(
+        examples_per_client=3, batch_size=3, local_epochs=4, lr=1e-9, momentum=0.9, scaling=scaling
+    )
+    expected = observe(batch, FedSGD(batch_size=3)).update
+    found = mean_gradient(observe(batch, protocol))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7)
+
+
 def test_a_gradient_is_its_own_mean(observe: Observe, batch: Batch) -> None:
     observation = observe(batch)
     assert mean_gradient(observation) is observation.update
