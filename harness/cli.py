@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from harness import interruption
+from harness.command import USER_ERROR, complain
 from harness.errors import (
     CellsFailed,
     UserError,
@@ -25,7 +26,7 @@ from harness.errors import (
 from harness.schema import CONF, prepare_hydra
 from harness.secrecy import redact
 
-USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+FAILURE, INTERRUPTED = 1, 130
 
 
 def task(cfg: DictConfig) -> str:
@@ -87,9 +88,3 @@ def guarded(command: Callable[[], object]) -> int:
         print(redact(traceback.format_exc()), end="", file=sys.stderr)
         return FAILURE
     return 0
-
-
-def complain(message: str, status: int) -> int:
-    """Print a message on stderr and hand on the status."""
-    print(f"harness: {redact(message)}", file=sys.stderr, flush=True)
-    return status

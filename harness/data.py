@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.command import answered
 from harness.core import Dataset, UserError
 from harness.datasets.files import Downloadable
 
@@ -62,12 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--root", default=os.environ.get("HARNESS_DATA") or "data", help="default: $HARNESS_DATA or data"
     )
     options = parser.parse_args(arguments)
-    try:
-        print(download(options.dataset, options.root))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: print(download(options.dataset, options.root)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, get_origin, get_type_hints
 import pydantic
 
 from harness import plots
+from harness.command import answered
 from harness.errors import UserError, explain_validation
 from harness.plots.plot import Plot
 from harness.query import names, stored
@@ -33,18 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     kind, runs, out = options.pop("kind"), options.pop("runs"), options.pop("out")
     settings = {name: value for name, value in options.items() if value is not None}
-    try:
-        plot = _build(kinds()[kind], settings | {"name": out.stem})
-        if out.suffix != ".png":
-            raise UserError(f"{out}: a plot is a .png file")
-        notes = plot.write(stored(runs), out.parent)
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
-    for note in notes:
+    return answered(lambda: _draw(kinds()[kind], settings, runs, out))
+
+
+def _draw(kind: type[Plot], settings: dict[str, Any], runs: Path, out: Path) -> None:
+    plot = _build(kind, settings | {"name": out.stem})
+    if out.suffix != ".png":
+        raise UserError(f"{out}: a plot is a .png file")
+    for note in plot.write(stored(runs), out.parent):
         print(f"warning: {note}", file=sys.stderr)
     print(f"{out}\n{out.with_suffix('.csv')}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.command import answered
 from harness.errors import UserError
 from harness.files import to_json, write_atomically
 
@@ -62,13 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--to", type=Path, default=Path("experiments/results"))
     options = parser.parse_args(arguments)
-    try:
+
+    def command() -> None:
         for target in publish(options.table, options.results, options.to, options.dataset, options.scale):
             print(f"{target}/")
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return answered(command)
 
 
 if __name__ == "__main__":

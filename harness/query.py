@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.command import answered
 from harness.errors import UserError
 from harness.files import write_atomically
 from harness.filters import select
@@ -65,16 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lines", type=int, default=50, help="how many to print (50)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the store (runs)")
     options = parser.parse_args(arguments)
-    try:
+
+    def command() -> None:
         found = query(options.runs, options.condition, options.by, options.columns)
         if options.csv:
             options.csv.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(options.csv, found.to_csv(index=False).encode())
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
-    print(text(found, max(options.lines, 1)))
-    return 0
+        print(text(found, max(options.lines, 1)))
+
+    return answered(command)
 
 
 if __name__ == "__main__":

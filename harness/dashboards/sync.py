@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.command import answered
 from harness.errors import UserError
 
 
@@ -66,12 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.dashboards.sync", description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options = parser.parse_args(arguments)
-    try:
-        print(sync(options.runs))
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: print(sync(options.runs)))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 import yaml
 
+from harness.command import answered
 from harness.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -79,12 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--project", default="harness")
     parser.add_argument("--entity", help="the account or team; default: the key's own")
     options = parser.parse_args(arguments)
-    try:
-        save(options.entity, options.project)
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: save(options.entity, options.project))
 
 
 if __name__ == "__main__":

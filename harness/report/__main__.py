@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.command import answered
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,20 +17,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--to", type=Path, help="default: site in the results")
     options = parser.parse_args(arguments)
+    return answered(lambda: _build(options))
+
+
+def _build(options: argparse.Namespace) -> None:
     from harness.report.site import build
 
     begun = time.perf_counter()
-    try:
-        built = build(
-            options.to or options.results / "site", options.results, options.published, options.runs
-        )
-    except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 2
+    built = build(options.to or options.results / "site", options.results, options.published, options.runs)
     spent = time.perf_counter() - begun
     print(f"{built.results} results and {built.runs} runs in {spent:.1f} s", file=sys.stderr)
     print(built.index)
-    return 0
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch, capsys, problem):
     assert data.main(["cifar10", "--root", str(tmp_path)]) == 2
     assert (
         capsys.readouterr().err.strip()
-        == f"cifar10 could not be downloaded to {tmp_path}: {' '.join(str(problem).split())}"
+        == f"harness: cifar10 could not be downloaded to {tmp_path}: {' '.join(str(problem).split())}"
     )
 
 

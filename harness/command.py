@@ -1,0 +1,24 @@
+"""How small command lines end: a mistake of the user's is answered in one line. Needs neither Hydra nor torch."""
+
+import sys
+from collections.abc import Callable
+
+from harness.errors import UserError
+from harness.secrecy import redact
+
+USER_ERROR = 2
+
+
+def answered(command: Callable[[], object]) -> int:
+    """Run a command. Returns its exit status: 2 where it was a mistake of the user's, else 0."""
+    try:
+        command()
+    except UserError as error:
+        return complain(str(error), USER_ERROR)
+    return 0
+
+
+def complain(message: str, status: int) -> int:
+    """Print a message on stderr and hand on the status."""
+    print(f"harness: {redact(message)}", file=sys.stderr, flush=True)
+    return status
