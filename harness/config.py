@@ -173,6 +173,8 @@ EXECUTION = ("data", "paths", "device", "threads", "ranks", "nodes")
 """Where and how a run is carried out: of no consequence for its numbers."""
 LATER: dict[str, Any] = {"start": Random(), "order": "random", "training": Training()}
 """Settings that runs did not have once, and their values in those runs, whose ids stay valid."""
+NO_PART = ("hydra", "table")
+"""What a composed configuration holds beside the experiment."""
 GROUPS = (
     "dataset",
     "model",
@@ -195,7 +197,7 @@ def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experime
     """
     if choices is None:
         choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
-    keys = [str(key) for key in cfg if key not in ("hydra", "table")]
+    keys = [str(key) for key in cfg if key not in NO_PART]
     values = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True))
     return assemble(values, choices)
 

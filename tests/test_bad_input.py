@@ -38,6 +38,11 @@ MISTAKES: dict[str, Mistake] = {
     "out of range": (["defense=noise", "defense.sigma=-1"], ["defense.sigma", "greater than or equal to 0"]),
     "a fraction above one": (["dataset.public_fraction=1.5"], ["dataset.public_fraction", "1.5"]),
     "no steps": (["attack.steps=-3"], ["attack.steps", "greater than 0"]),
+    "a setting without a value": (["attack.steps=???"], ["attack.steps", "must be given"]),
+    "in a list": (
+        ["defense=clipping_noise", "defense.defenses.0.bound=-1"],
+        ["defense.defenses.0.bound", "greater than 0"],
+    ),
     "no batch": (["fl.batch_size=0"], ["fl.batch_size", "greater than 0"]),
     "no learning rate": (["fl=fedavg", "fl.lr=0"], ["fl.lr", "greater than 0"]),
     "not a choice": (["attack=ig", "attack.distance=cosin"], ["attack.distance", "'cosine'"]),

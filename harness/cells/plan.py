@@ -1,7 +1,7 @@
 """From cells to one validated experiment each."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from hydra.errors import HydraException
@@ -9,8 +9,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.cells.composer import Composer
 from harness.choice import choose
-from harness.config import Experiment, parse
+from harness.config import Experiment
 from harness.core import UserError
 from harness.errors import explain_composition
 
@@ -53,24 +54,13 @@ def cell_config(config: DictConfig) -> DictConfig:
 
 def compose(context: HydraContext, config: DictConfig, cells: Iterable[AnyCell]) -> dict[AnyCell, Experiment]:
     """Compose and validate every cell. Raises UserError, naming the cell, for the first that is wrong."""
-    composed: dict[tuple[str, ...], DictConfig] = {}
-
-    def experiment(cell: Cell) -> Experiment:
-        """Cells that differ in the seed alone are composed once, for that takes longer than a small cell runs."""
-        rest = tuple(override for override in cell.overrides if key(override) != "seed")
-        if rest not in composed:
-            composed[rest] = context.config_loader.load_sweep_config(config, list(cell.overrides))
-        seeds = [override.partition("=")[2] for override in cell.overrides if key(override) == "seed"]
-        if seeds:
-            composed[rest].seed = int(seeds[-1]) if seeds[-1].isdecimal() else seeds[-1]
-        return parse(composed[rest])
-
-    return {cell: _explained(cell, experiment) for cell in cells}
+    composer = Composer(context, config)
+    return {cell: _explained(cell, composer) for cell in cells}
 
 
-def _explained(cell: Cell, experiment: Callable[[Cell], Experiment]) -> Experiment:
+def _explained(cell: Cell, composer: Composer) -> Experiment:
     try:
-        return experiment(cell)
+        return composer(cell.overrides)
     except UserError as error:
         raise UserError(f"{cell.name}: {error}") from error
     except (HydraException, OmegaConfBaseException) as error:
