@@ -57,7 +57,10 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
 
 def to_json(value: object, indent: int | None = None) -> str:
     """Strict JSON: a number that JSON can't hold (NaN, infinity) becomes null."""
-    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
+    except (ValueError, TypeError):  # rare, and to look for it first takes longer than to write
+        return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
 def _finite(value: object) -> object:

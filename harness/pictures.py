@@ -109,7 +109,7 @@ def gallery(
 def save(picture: Image.Image, path: Path) -> None:
     """Write a PNG atomically."""
     buffer = BytesIO()
-    picture.save(buffer, format="PNG")  # to optimise it takes six times as long and saves a thirtieth
+    picture.save(buffer, format="PNG", compress_level=1)  # the default takes twice as long and saves a tenth
     write_atomically(path, buffer.getvalue(), durable=False)
 
 

@@ -196,7 +196,8 @@ class Run(Journal):
         images = {name: cat([part[name] for part in parts]) for name in parts[0]}
         traces = "".join(to_json({"problem": p, "trace": self.trace(p)}) + "\n" for p in problems)
         self._renew()
-        write_atomically(self._journal, encode(rows))
+        if self._journal.read_bytes() != encode(rows):  # as a rule it is in order, and safe on disk
+            write_atomically(self._journal, encode(rows))
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
         if images["truth"].ndim == 4:
@@ -211,12 +212,13 @@ class Run(Journal):
             "summary": summary,
             "provenance": provenance,
         }
-        write_atomically(self.directory / "result.json", (to_json(result, indent=1) + "\n").encode())
+        text = to_json(result, indent=1)
+        write_atomically(self.directory / "result.json", f"{text}\n".encode())
         self._remove_shards()
         shutil.rmtree(self._parts)
         self._appended.close()
         self._lease.end()
-        return Record(rows=rows, **json.loads(to_json(result)))
+        return Record(rows=rows, **json.loads(text))
 
 
 class Shard(Journal):

@@ -176,12 +176,12 @@ def test_no_number_that_json_lacks_is_written(tmp_path: Path) -> None:
         json.loads((tmp_path / "abc" / name).read_text(), parse_constant=refuse)
 
 
-def victim(root: Path, total: int, pause: float) -> "tuple[BaseProcess, Connection]":
+def victim(root: Path, total: int, pause: float, backwards: bool = False) -> "tuple[BaseProcess, Connection]":
     """A process that stores problems one by one and names each when it is stored."""
 
     def work() -> None:
         run = Store(root).open("abc", {"seed": 0})
-        for problem in range(total):
+        for problem in reversed(range(total)) if backwards else range(total):
             if problem not in run.finished:
                 store_problem(run, problem)
                 told.send(problem)
@@ -236,7 +236,7 @@ def test_a_kill_while_a_run_is_being_finished_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("harness.recording.write_atomically", dying)
         patch.setattr("harness.pictures.write_atomically", dying)
-        process, _ = victim(tmp_path, 3, pause=0)
+        process, _ = victim(tmp_path, 3, pause=0, backwards=True)  # so that the journal is sorted at the end
         process.join()
     assert process.exitcode == -signal.SIGKILL
     run = Store(tmp_path).open("abc", {"seed": 0})
