@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import MISSING, DictConfig
+
+from harness.cells.sweeper import CellSweeper
 
 
 @dataclass
@@ -44,17 +45,11 @@ ConfigStore.instance().store(group="hydra/sweeper", name="table", node=TableConf
 
 
 @dataclass
-class TableSweeper(TableNode, Sweeper):
+class TableSweeper(TableNode, CellSweeper):
     """Expands a table into runs, has the configured launcher carry out what is missing, and renders it."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what `sweep` needs. A cell is no ordinary job: `task_function` is not used."""
-        self.hydra_context, self.config = hydra_context, config
-
-    def sweep(self, arguments: list[str]) -> None:
-        """Make the table. Raises UserError before anything runs, CellsFailed when all is rendered."""
+    def make(self, context: HydraContext, config: DictConfig, arguments: list[str]) -> None:
+        """Raises UserError before anything runs, CellsFailed when all is shown."""
         from harness.tables.sweep import sweep
 
-        if self.hydra_context is None or self.config is None:
-            raise RuntimeError("a sweeper must be set up before it sweeps")
-        sweep(self.hydra_context, self.config, arguments)
+        sweep(context, config, arguments)
