@@ -86,3 +86,4 @@ def test_help_does_not_import_torch(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "attack: " in done.stdout
+    assert "python -m harness table=table3" in done.stdout
