@@ -35,9 +35,8 @@ def sections(table: Table, measurements: Measurements) -> list[Section]:
 
 def number(value: float, digits: int) -> str:
     """Fixed point; scientific where fixed point would show nothing but zeros."""
-    if value != 0 and abs(value) < 10**-digits:
-        return f"{value:.1e}"
-    return f"{value:.{digits}f}"
+    fixed = f"{value:.{digits}f}"
+    return fixed if value == 0 or float(fixed) else f"{value:.1e}"
 
 
 def _section(table: Table, metric: str, measurements: Measurements) -> Section:

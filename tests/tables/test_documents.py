@@ -34,7 +34,7 @@ def document(table: Table, outcomes: list[Outcome], **published: float) -> Docum
     ("value", "digits", "text"),
     [
         (0.0412, 4, "0.0412"), (13.951, 2, "13.95"), (2.4e-5, 4, "2.4e-05"), (0.0, 4, "0.0000"), (0.0001, 4, "0.0001"),
-        (-0.001, 2, "-1.0e-03"), (0.7, 1, "0.7"), (3080.0, 1, "3080.0"),
+        (-0.001, 2, "-1.0e-03"), (0.007, 2, "0.01"), (0.7, 1, "0.7"), (3080.0, 1, "3080.0"),
     ],
 )  # fmt: skip
 def test_a_number_never_loses_its_meaning_to_rounding(value: float, digits: int, text: str) -> None:
