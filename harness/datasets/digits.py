@@ -1,11 +1,8 @@
 """Handwritten digits that come with scikit-learn."""
 
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 
 from harness.core import Dataset, Images, Shape, Split, component
@@ -42,15 +39,9 @@ class Digits32(Dataset):
 
 @cache
 def _pool() -> Pool:
-    rows = torch.from_numpy(np.loadtxt(_file(), delimiter=",")).float()
-    small = rows[:, :-1].reshape(-1, 1, 8, 8) / 16  # grey levels are 0..16
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = torch.from_numpy(digits.images).float().unsqueeze(1) / 16  # grey levels are 0..16
     images = torch.nn.functional.interpolate(small, size=32, mode="bilinear", align_corners=False)
-    return Pool(images, rows[:, -1].long())
-
-
-def _file() -> Path:
-    """What scikit-learn's `load_digits` reads: to import it takes longer than a small run takes in all."""
-    origin = find_spec("sklearn")
-    if origin is None or origin.origin is None:
-        raise RuntimeError("scikit-learn, which carries the digits, is not installed")
-    return Path(origin.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    return Pool(images, torch.from_numpy(digits.target).long())
