@@ -14,16 +14,19 @@ REPEATS = 3
 
 
 def measure(problems: int) -> list[Measurement]:
-    """The same run, bare and whole, with a CSV log and with an offline W&B log; and what W&B costs once a process."""
+    """The same run, bare and whole, with a CSV log and with an offline W&B log; and what W&B costs once a process.
+
+    Bare is what a script without a harness does: the clients' updates, and the attack on them.
+    """
     clients, dataset = open_clients(CASE, problems)
-    targets = [clients[position].problem for position in range(problems)]
+    attack = clients.experiment.attack
     run(_whole(dataset, 1, "csv"))
     first, second = Stopwatch(), Stopwatch()
     for watch in (first, second):
         with watch:
             run(_whole(dataset, 1, "wandb"))
     sides: dict[str, Callable[[], object]] = {
-        "bare": lambda: list(clients.experiment.attack(targets)),
+        "bare": lambda: list(attack(clients[position].problem for position in range(problems))),
         "csv": lambda: run(_whole(dataset, problems, "csv")),
         "wandb": lambda: run(_whole(dataset, problems, "wandb")),
     }
