@@ -1,1 +1,6 @@
 """Gradient-inversion attacks on federated learning: papers' tables, regenerated."""
+
+import os
+
+# Before MKL multiplies for the first time: let its products not depend on where in memory a matrix happens to lie.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")

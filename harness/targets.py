@@ -143,7 +143,8 @@ class Targets(ABC):
             classes=len(experiment.dataset.classes),
             knowledge=self._knowledge(sent, start),
         )
-        return Problem(position, observation, derive_seed("attack", experiment.seed, position))
+        seed = derive_seed("attack", experiment.seed, position)
+        return Problem(position, observation, seed, alone=self.trials == 1)
 
     def _knowledge(self, sent: Sent, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge

@@ -30,7 +30,8 @@ class OptimizationAttack(Attack, ABC):
     """Stop, with status converged, at a loss below this."""
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
-    for the sigmoid LeNet (lowrank). They differ in speed and rounding only."""
+    for the sigmoid LeNet (lowrank). They differ in speed and rounding only. auto and vmap take the loop where a run has
+    one search in all, or one slot: that is what it is faster for."""
     slots: PositiveInt | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})
@@ -41,13 +42,14 @@ class OptimizationAttack(Attack, ABC):
         return 1
 
     def run(self, attempts: Iterator[Attempt | None]) -> Iterator[tuple[Attempt, Reconstruction]]:
-        return Engine(self).run(
-            None if each is None else Job(each, each.problem.observation, each.generator())
-            for each in attempts
-        )
+        return Engine(self).run(None if each is None else self._job(each) for each in attempts)
+
+    def _job(self, attempt: Attempt) -> Job:
+        problem = attempt.problem
+        return Job(attempt, problem.observation, attempt.generator(), problem.alone and self.restarts == 1)
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
-        (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng)]))
+        (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng, alone=True)]))
         return found
 
     def prepare(self, observation: Observation) -> Params:

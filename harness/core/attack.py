@@ -26,6 +26,8 @@ class Problem:
     id: int
     observation: Observation
     seed: int
+    alone: bool = False
+    """Whether it is its run's only one, whichever runs there are beside that."""
 
 
 @dataclass(frozen=True, eq=False)

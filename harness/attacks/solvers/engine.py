@@ -32,6 +32,8 @@ class Job:
     key: Any
     observation: Observation
     rng: torch.Generator
+    alone: bool = False
+    """Whether it is its run's only one: not whether it is the only one left."""
 
 
 class Queue:
@@ -80,7 +82,8 @@ class Engine:
     """Step all slots, retire a slot that is converged, stalled, diverged or out of budget, and load the next job.
 
     Every slot has its own random generator and its own optimiser state: results don't depend on the number of slots,
-    on the order of the jobs, or on what happens in other slots, but for rounding.
+    on the order of the jobs, or on what happens in other slots. On one thread of a CPU they are the same to the last
+    bit; but one slot, and a run of one job, take the loop, which rounds differently from vmap.
     """
 
     def __init__(self, attack: "OptimizationAttack") -> None:
@@ -134,7 +137,7 @@ class Engine:
         self.layout = Layout({name: value.shape for name, value in start.items()})
         x = self.layout.flatten(start)
         setting = Setting(self.attack, self.layout, first.observation, known)
-        self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots)
+        self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots, first.alone)
         self.searches = [None] * self.slots
         self.x = x.new_zeros(self.slots, self.layout.size)
         self.best = torch.zeros_like(self.x)

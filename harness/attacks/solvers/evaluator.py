@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 Found = tuple[Tensor, Tensor | None]
 """Losses [k] and gradients [k, size]; no gradients where the optimiser uses none."""
+LEAST = 3
+"""oneDNN convolves one or two networks side by side by other kernels than any larger number."""
 
 
 def vectorizable(loss: Loss) -> Loss:
@@ -101,20 +103,27 @@ class Loop(Evaluator):
 
 
 class Stack:
-    """Tensors of all problems, row by row; one that all problems have in common is held once, without rows."""
+    """Tensors of all problems, row by row; if it `shares`, one that all have in common is held once, without rows."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, shares: bool) -> None:
+        self.rows, self.shares = rows, shares
         self.common: Params = {}
         self.own: Params = {}
 
     def __setitem__(self, row: int, values: Params) -> None:
         for name, value in values.items():
-            if name not in self.own and self.common.setdefault(name, value).data_ptr() != value.data_ptr():
-                first = self.common.pop(name)
-                self.own[name] = first.expand(self.rows, *first.shape).clone()
-            if name in self.own:
+            if not self._in_common(name, value):
                 self.own[name][row] = value
+
+    def _in_common(self, name: str, value: Tensor) -> bool:
+        """Whether all problems have this very tensor; if not, there are rows for it from now on."""
+        if name in self.own:
+            return False
+        first = self.common.setdefault(name, value)
+        if self.shares and first.data_ptr() == value.data_ptr():
+            return True
+        self.own[name] = self.common.pop(name).expand(self.rows, *first.shape).clone()
+        return False
 
     def move(self, source: int, target: int) -> None:
         """Copy one row over another."""
@@ -134,9 +143,8 @@ class Stack:
 class Stacked(Evaluator, ABC):
     """Problems side by side in the first rows of a stack: the last one moves up into the row of one that leaves."""
 
-    def __init__(self, setting: Setting, slots: int) -> None:
-        self.setting = setting
-        self.stack = Stack(slots)
+    def __init__(self, setting: Setting, stack: Stack) -> None:
+        self.setting, self.stack = setting, stack
         self.slots: list[int] = []
         """The slot of each row in use."""
 
@@ -192,29 +200,23 @@ def _same_network(first: Observation, other: Observation) -> bool:
 
 
 class Vectorized(Stacked):
-    """vmap of the loss and its gradient: for any network and attack without data-dependent code."""
+    """vmap of the loss and its gradient: for any network and attack without data-dependent code.
+
+    On a CPU a problem's numbers are the same to the last bit, whichever and however many are beside it. So there
+    nothing is shared, for a product with one matrix rounds otherwise than one with a matrix for each row; fewer than
+    LEAST rows are never computed; and the last row is never a problem's, since torch computes the last few numbers of
+    a tensor, those that fill no register, by other instructions, whose exponentials differ in the last bit.
+    """
 
     def __init__(self, setting: Setting, slots: int, compiled: bool = False) -> None:
-        super().__init__(setting, slots)
+        self.exact = next(iter(setting.observation.params.values())).device.type == "cpu"
+        super().__init__(setting, Stack(self._padded(slots), shares=not self.exact))
         self.compiled = compiled
         self.axes: dict[str, int | None] = {}
-        self.loop = Loop(setting)
 
-    def load(self, slot: int, observation: Observation, known: Params) -> None:
-        super().load(slot, observation, known)
-        self.loop.load(slot, observation, known)
-
-    def release(self, slot: int) -> None:
-        super().release(slot)
-        self.loop.release(slot)
-
-    def renumber(self, slots: list[int]) -> None:
-        super().renumber(slots)
-        self.loop.renumber(slots)
-
-    def evaluate(self, x: Tensor) -> tuple[list[int], Tensor, Tensor | None]:
-        alone = len(self.slots) == 1 and not self.compiled  # where vmap only costs
-        return self.loop.evaluate(x) if alone else super().evaluate(x)
+    def _padded(self, count: int) -> int:
+        """How many rows are computed for so many problems."""
+        return max(LEAST, count + 1) if self.exact else count
 
     def pack(self, observation: Observation, known: Params) -> Params:
         groups = {"params": observation.params, "update": observation.update, "known": known}
@@ -222,12 +224,13 @@ class Vectorized(Stacked):
 
     def side_by_side(self, x: Tensor) -> Found:
         count = len(x)
-        if self.compiled:  # one shape, so that it is compiled once: rows out of use are computed and dropped
-            x = torch.cat([x, x.new_zeros(self.stack.rows - count, x.shape[1])])
+        # Compiled there is one shape, so that it is compiled once: rows out of use are computed and dropped.
+        rows = self.stack.rows if self.compiled else self._padded(count)
+        x = torch.cat([x, x.new_zeros(rows - count, x.shape[1])])
         if self.axes != self.stack.axes:
             self.axes = self.stack.axes
             self.function = self._function()
-        tensors = self.stack.first(len(x))
+        tensors = self.stack.first(rows)
         if not self.setting.attack.optimizer.uses_gradient:
             return self.function(x, tensors)[:count].detach(), None
         gradient, loss = self.function(x, tensors)

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.attacks.solvers.evaluator import Found, Setting, Stacked
+from harness.attacks.solvers.evaluator import Found, Setting, Stack, Stacked
 from harness.core import Classifier, Observation, Params, UserError
 from harness.federated.fedsgd import FedSGD
 
 RANK_TOLERANCE = 1e-4
 """How far, relative to its length, the head's gradient may be from an outer product."""
+
+REGISTERS = 64
+"""Numbers: no fewer than are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Pass:
         self.weight = t[convolution.weight]
         self.received = t[f"update {convolution.weight}"], t[f"update {convolution.bias}"]
         self.patches = convolution.unfold(h)
-        self.out = torch.bmm(self.weight, self.patches).add_(t[convolution.bias][:, :, None]).sigmoid_()
+        self.out = sigmoid(torch.bmm(self.weight, self.patches).add_(t[convolution.bias][:, :, None]))
         self.slope = self.out * (1 - self.out)
 
     def maps(self, h: Tensor) -> Tensor:
@@ -198,6 +201,15 @@ def mismatch(
     return loss, 2 * slope, 2 * target_slope
 
 
+def sigmoid(a: Tensor) -> Tensor:
+    """Of each problem [k, ...] to the same bits, however many there are.
+
+    The last few numbers of a tensor, those that fill no register, torch computes by other instructions: let them be
+    zeros that nobody asked for.
+    """
+    return F.pad(a.flatten(), (0, REGISTERS)).sigmoid_()[: a.numel()].view_as(a)
+
+
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     """[k, n, m] times [k, m]; a row times a matrix is several times faster than a matrix times a column."""
     return torch.bmm(vector[:, None], matrix.mT)[:, 0]
@@ -217,7 +229,7 @@ class LowRank(Stacked):
     """
 
     def __init__(self, setting: Setting, slots: int) -> None:
-        super().__init__(setting, slots)
+        super().__init__(setting, Stack(slots, shares=True))
         found = convolutions(setting.observation.model)
         assert found is not None
         self.convolutions = found

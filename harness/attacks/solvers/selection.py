@@ -21,8 +21,14 @@ STOCK = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """torch's own, whose eval kernels vmap can't vectorise: `harness.models.normalization` has one that it can."""
 
 
-def select(setting: Setting, x: Tensor, engine: EngineName, slots: int | None) -> tuple[Evaluator, int]:
-    """The evaluator, and the number of slots. Raises UserError where the one that is asked for can't do it."""
+def select(
+    setting: Setting, x: Tensor, engine: EngineName, slots: int | None, alone: bool = False
+) -> tuple[Evaluator, int]:
+    """The evaluator, and the number of slots. Raises UserError where the one that is asked for can't do it.
+
+    `alone`: the run has this one problem in all. What is chosen may depend on the configuration, never on how many
+    problems are left: a run that goes on after it was killed must round as before.
+    """
     name = automatic(setting, x) if engine == "auto" else engine
     if slots is None:
         slots = 1 if name == "loop" else _affordable(setting, x)
@@ -38,6 +44,8 @@ def select(setting: Setting, x: Tensor, engine: EngineName, slots: int | None) -
         raise UserError(
             f"attack.engine={name}: this attack, network or defence can't be vectorised; say loop"
         )
+    if name == "vmap" and (alone or slots == 1):  # where vmap only costs
+        return Loop(setting), slots
     return Vectorized(setting, slots, compiled=name == "compiled"), slots
 
 
