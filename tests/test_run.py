@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness.config import compose
 from harness.core import Record
@@ -36,13 +37,19 @@ def test_fewer_dummies_than_images_give_a_row_for_each_dummy(tmp_path: Path) -> 
     assert Store(tmp_path).images(record.id)["truth"].shape[0] == 2
 
 
-DEEP = ("logger=none", "dataset=digits32", "attack=idlg", "attack.steps=20", "trials=6", "attack.slots=3")
+DEEP = ("logger=none", "dataset=digits32", "trials=6", "attack.slots=3")
+ATTACKS = {
+    "lowrank": ("attack=idlg", "attack.steps=20", "attack.tolerance=1e-3"),
+    "vmap": ("attack=ig", "attack.steps=30", "attack.restarts=2", "model=lenet"),
+}
 
 
-@pytest.mark.parametrize("start", ["random", "feedback"])
-def test_a_killed_engine_goes_on_to_what_it_would_have_found(start: str, tmp_path: Path) -> None:
-    """SIGKILL while problems are in their slots: the same images are recovered, with the same losses."""
-    deep = (*DEEP, "attack.tolerance=1e-3", f"start={start}")
+@pytest.mark.parametrize(
+    ("engine", "start"), [("lowrank", "random"), ("lowrank", "feedback"), ("vmap", "random")]
+)
+def test_a_killed_engine_goes_on_to_what_it_would_have_found(engine: str, start: str, tmp_path: Path) -> None:
+    """SIGKILL while problems are in their slots: the same images are recovered, to the last bit."""
+    deep = (*DEEP, *ATTACKS[engine], f"start={start}")
     killed, whole = (compose(*deep, f"paths.runs={tmp_path / name}") for name in ("killed", "whole"))
     journal = tmp_path / "killed" / killed.id / "rows.jsonl"
     process = multiprocessing.get_context("fork").Process(target=run, args=[killed])
@@ -53,10 +60,13 @@ def test_a_killed_engine_goes_on_to_what_it_would_have_found(start: str, tmp_pat
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert 0 < len(journal.read_bytes().splitlines()) < 6
-    found, expected = run(killed).rows, run(whole).rows
-    assert [row["target"] for row in found] == [row["target"] for row in expected]
-    assert [row["status"] for row in found] == [row["status"] for row in expected]
-    assert sum(row["converged"] for row in expected) > 3
-    for one, other in zip(found, expected, strict=True):
-        assert one["iterations"] == other["iterations"]
-        assert one["loss"] == pytest.approx(other["loss"], rel=1e-2)
+    found, expected = run(killed), run(whole)
+    assert timeless(found) == timeless(expected)
+    images = [Store(tmp_path / name).images(killed.id)["reconstruction"] for name in ("killed", "whole")]
+    assert torch.equal(*images)
+    if engine == "lowrank":
+        assert sum(row["converged"] for row in expected.rows) > 3
+
+
+def timeless(record: Record) -> list[dict[str, object]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in record.rows]
