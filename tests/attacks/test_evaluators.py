@@ -238,6 +238,15 @@ def test_slots_follow_the_evaluator_and_the_memory_unless_given(monkeypatch: pyt
     assert select(setting, x[0], "vmap", None)[1] == 1
 
 
+@pytest.mark.parametrize(("slots", "alone"), [(1, False), (None, True), (5, True)])
+def test_what_has_nothing_beside_it_by_configuration_takes_the_loop(slots: int | None, alone: bool) -> None:
+    setting, x = prepare(ATTACKS[2], observations(True))
+    assert isinstance(select(setting, x[0], "auto", slots, alone)[0], Loop)
+    assert isinstance(select(setting, x[0], "auto", 5)[0], Vectorized)
+    setting, x = prepare(ATTACKS[0], observations(True))
+    assert isinstance(select(setting, x[0], "auto", slots, alone)[0], lowrank.LowRank)
+
+
 def test_an_overridden_loss_is_not_taken_for_its_parent() -> None:
     class Other(DLG):
         def loss(self, variables: Params, observation: Observation, known: Params) -> Tensor:

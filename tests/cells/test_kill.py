@@ -1,12 +1,14 @@
 """A table whose processes are killed at random moments, again and again, ends like one that was left in peace."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,26 +89,70 @@ def torment(folder: Path, rounds: int, arguments: list[str], seed: int) -> list[
     return counts
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize(
-    ("rounds", "seeds", "trials"),
-    [(2, [0], 4), pytest.param(20, [0, 1, 2], 20, marks=pytest.mark.slow)],
-    ids=["two", "twenty"],
-)
-def test_kills_of_two_processes_lose_and_double_nothing(
-    main: Main, tmp_path: Path, rounds: int, seeds: list[int], trials: int
-) -> None:
-    """Whatever engine a cell takes: in the end all rows are those of an undisturbed run, to the last bit."""
-    write(tmp_path / "own", seeds=seeds, base=[*TOY["base"], f"trials={trials}"])
-    peace = tmp_path / "peace"
-    assert main(*[f"paths.{name}={peace / name}" for name in ("runs", "results")]) == 0
-    cells = 4 * len(seeds)
-    counts = torment(tmp_path, rounds, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], seed=20)
-    assert counts[-1] < cells * trials, "the last kill came too late to hit anything"
-    before = stored(tmp_path)
+@pytest.fixture
+def peace(main: Main, tmp_path: Path) -> Callable[[], Path]:
+    """Make the table that is to be tormented, undisturbed and elsewhere."""
+
+    def make() -> Path:
+        elsewhere = tmp_path / "peace"
+        assert main(*[f"paths.{name}={elsewhere / name}" for name in ("runs", "results")]) == 0
+        return elsewhere
+
+    return make
+
+
+def check_recovery(main: Main, folder: Path, undisturbed: Path, cells: int) -> None:
+    """The same command makes the whole table from what is left: all rows are the undisturbed ones, to the last bit."""
+    before = stored(folder)
     assert main() == 0
-    assert before.items() <= stored(tmp_path).items()
-    assert len(stamps(tmp_path)) == len(stamps(peace)) == cells
-    assert rows(tmp_path) == rows(peace)
-    assert not list(tmp_path.glob("runs/*/.*")), "something was left behind"
+    assert before.items() <= stored(folder).items()
+    assert len(stamps(folder)) == len(stamps(undisturbed)) == cells
+    assert rows(folder) == rows(undisturbed)
+    assert not list(folder.glob("runs/*/.*")), "something was left behind"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_of_two_processes_lose_and_double_nothing(
+    main: Main, tmp_path: Path, peace: Callable[[], Path]
+) -> None:
+    write(tmp_path / "own", seeds=[0, 1, 2], base=[*TOY["base"], "trials=30"])
+    undisturbed = peace()
+    counts = torment(tmp_path, 20, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], seed=20)
+    assert counts[-1] < 12 * 30, "the last kill came too late to hit anything"
+    check_recovery(main, tmp_path, undisturbed, cells=12)
     print(f"images stored after each kill: {counts}", file=sys.stderr)
+
+
+def test_three_kills_of_two_commands_lose_and_double_nothing(
+    main: Main, tmp_path: Path, peace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forked, which spares them the imports, and slowed down, so that they are hit at work."""
+    from harness.recording import Run
+
+    write(tmp_path / "own", base=[*TOY["base"], "trials=4"])
+    undisturbed, append, chance = peace(), Run.append, random.Random(3)
+
+    def slow(self: Run, *found: Any) -> None:
+        append(self, *found)
+        time.sleep(0.05)
+
+    fork = multiprocessing.get_context("fork")
+    for _ in range(3):
+        before = stored(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(Run, "append", slow)
+            commands = [fork.Process(target=main) for _ in range(2)]
+            for command in commands:
+                command.start()
+        while len(stored(tmp_path)) == len(before) and any(command.is_alive() for command in commands):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.1))
+        seen = stored(tmp_path)
+        for command in commands:
+            command.kill()
+            command.join()
+        assert before.items() <= seen.items() <= stored(tmp_path).items()
+        check_results(tmp_path)
+    assert 3 <= len(stored(tmp_path)) < 16, "the kills came too late to hit anything"
+    check_recovery(main, tmp_path, undisturbed, cells=4)
