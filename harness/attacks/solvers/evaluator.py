@@ -205,7 +205,9 @@ class Vectorized(Stacked):
     On a CPU a problem's numbers are the same to the last bit, whichever and however many are beside it. So there
     nothing is shared, for a product with one matrix rounds otherwise than one with a matrix for each row; fewer than
     LEAST rows are never computed; and the last row is never a problem's, since torch computes the last few numbers of
-    a tensor, those that fill no register, by other instructions, whose exponentials differ in the last bit.
+    a tensor, those that fill no register, by other instructions, and the sigmoid's differ in the last bit. (A layer
+    with sigmoids needs at least 31 numbers for that row to be enough.) It holds for one thread; compiled, it was not
+    measured.
     """
 
     def __init__(self, setting: Setting, slots: int, compiled: bool = False) -> None:
