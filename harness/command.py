@@ -1,5 +1,6 @@
 """How small command lines end: a mistake of the user's is answered in one line. Needs neither Hydra nor torch."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,9 +11,15 @@ USER_ERROR = 2
 
 
 def answered(command: Callable[[], object]) -> int:
-    """Run a command. Returns its exit status: 2 where it was a mistake of the user's, else 0."""
+    """Run a command. Returns its exit status: 2 where it was a mistake of the user's, else 0.
+
+    Whoever reads its output may stop to, as `head` does.
+    """
     try:
         command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
     except UserError as error:
         return complain(str(error), USER_ERROR)
     return 0

@@ -24,6 +24,7 @@ TABLE = pandas.DataFrame(
 CHOSEN = {
     "attack == 'ig' and psnr_unit > 20": [1],
     "attack == 'dlg' or fl.batch_size >= 4": [0, 2, 3],
+    "success": [0, 1],
     "not success": [2, 3],
     "success and not exact": [0, 1],
     "1 < fl.batch_size <= 4": [2],
