@@ -23,7 +23,7 @@ from harness.errors import (
     nearest,
     out_of_memory,
 )
-from harness.schema import CONF, prepare_hydra
+from harness.schema import CONF, EXPERIMENTS, prepare_hydra
 from harness.secrecy import redact
 
 FAILURE, INTERRUPTED = 1, 130
@@ -56,12 +56,20 @@ def main() -> None:
 
 
 def check_options() -> None:
-    """Raises UserError for an option that there isn't: Hydra would show its whole usage."""
+    """Raises UserError for what Hydra answers with its usage or a traceback: an unknown option, null for a file."""
     parser = get_args_parser()
-    _, unknown = parser.parse_known_args()
+    given, unknown = parser.parse_known_args()
+    if unknown and not unknown[0].startswith("-"):
+        raise UserError(f"{unknown[0]}: options such as -m stand before the settings, or after all of them")
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         raise UserError(f"{unknown[0]}: there is no such option{nearest(unknown[0], options)}")
+    for override in given.overrides:
+        group, _, value = override.partition("=")
+        folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS))
+        names = sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
+        if names and "null" in value.split(","):
+            raise UserError(f"{override}: there is {', '.join(names)}")
 
 
 def guarded(command: Callable[[], object]) -> int:

@@ -13,7 +13,7 @@ from omegaconf import MISSING
 
 PACKAGE = Path(__file__).parent
 PLUGINS = str(PACKAGE / "plugins")
-CONF = PACKAGE.parent / "conf"
+CONF, EXPERIMENTS = PACKAGE.parent / "conf", PACKAGE.parent / "experiments"
 
 
 @dataclass

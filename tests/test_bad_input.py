@@ -16,6 +16,10 @@ Mistake = tuple[list[str], list[str]]
 """Arguments, and what the answer must name."""
 MISTAKES: dict[str, Mistake] = {
     "unknown attack": (["attack=idgl"], ["attack=idgl", "did you mean 'idlg'"]),
+    "no attack": (["attack=null"], ["attack=null", "ggl", "idlg"]),
+    "no label rule": (["labels@attack.labels=null"], ["labels@attack.labels=null", "idlg"]),
+    "no table": (["table=null"], ["table=null", "table3"]),
+    "an option between settings": (["-m", "seed=0,1"], ["seed=0,1", "-m", "before the settings"]),
     "unknown dataset": (["dataset=minst"], ["dataset=minst", "did you mean 'mnist'"]),
     "unknown model": (["model=lennet"], ["model=lennet", "did you mean 'lenet'"]),
     "unknown defence": (["defense=noises"], ["defense=noises", "did you mean 'noise'"]),

@@ -10,8 +10,9 @@ from typing import Any
 from harness.accuracy.curve import Curve, Point
 from harness.files import to_json, write_atomically
 from harness.plots.style import panels, png, series
+from harness.schema import EXPERIMENTS
 
-REFERENCE = Path(__file__).parents[2] / "experiments" / "reference" / "noteasy_fig48.csv"
+REFERENCE = EXPERIMENTS / "reference" / "noteasy_fig48.csv"
 TITLE = "Test accuracy over federated rounds"
 PUBLISHED = "the paper, on CIFAR-10 after 100 rounds"
 

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -11,11 +10,12 @@ import yaml
 
 from harness.command import answered
 from harness.errors import UserError, nearest
+from harness.schema import EXPERIMENTS
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-LAYOUT = Path(__file__).resolve().parents[2] / "experiments" / "dashboard.yaml"
+LAYOUT = EXPERIMENTS / "dashboard.yaml"
 PANELS = ("BarPlot", "LinePlot", "MediaBrowser", "RunComparer", "ScatterPlot")
 """What a layout may name."""
 GROUPS = {"group": "Group", "job_type": "JobType"}

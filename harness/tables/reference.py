@@ -4,7 +4,8 @@ import csv
 from pathlib import Path
 
 from harness.core import UserError
-from harness.tables.spec import EXPERIMENTS, Table
+from harness.schema import EXPERIMENTS
+from harness.tables.spec import Table
 
 COLUMNS = ("dataset", "row", "column", "metric", "published")
 Published = dict[tuple[str, str, str], float]

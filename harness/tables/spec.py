@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
@@ -14,7 +13,6 @@ from harness.core import UserError, component
 from harness.plots.plot import Plot
 from harness.tables.supplement import Supplement
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 """Where the tables and the published numbers are."""
 
 Overrides = list[str]

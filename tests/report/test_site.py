@@ -12,7 +12,7 @@ import pytest
 from harness.records import Store
 from harness.report.__main__ import main
 from harness.report.results import find
-from harness.tables.spec import EXPERIMENTS
+from harness.schema import EXPERIMENTS
 from tests.report.conftest import FAMILY, TAG, toy
 
 Elements = list[tuple[str, dict[str, str | None]]]

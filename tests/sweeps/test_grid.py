@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from harness.config import compose
 from harness.errors import UserError
+from harness.schema import EXPERIMENTS
 from harness.sweeps.spec import Sweep, parse
-from harness.tables.spec import EXPERIMENTS
 
 SWEEPS = sorted(path for path in (EXPERIMENTS / "sweep").glob("*.yaml") if path.stem != "none")
 

@@ -94,7 +94,7 @@ def _outcome(
 def table3() -> Table:
     from omegaconf import OmegaConf
 
-    from harness.tables.spec import EXPERIMENTS
+    from harness.schema import EXPERIMENTS
 
     config = OmegaConf.load(EXPERIMENTS / "table" / "table3.yaml")
     return parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]

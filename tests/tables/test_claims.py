@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.schema import EXPERIMENTS
 from harness.statistics import statistic
 from harness.tables.claims import judge, judge_all
 from harness.tables.measurement import Measurement, Measurements, Outcome, measure
 from harness.tables.reference import read
-from harness.tables.spec import EXPERIMENTS, Claim, Table
+from harness.tables.spec import Claim, Table
 
 Measured = Callable[..., list[Outcome]]
 

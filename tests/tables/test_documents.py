@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from harness.records import Store
+from harness.schema import EXPERIMENTS
 from harness.tables import terminal
 from harness.tables.document import Document, compose, dump, load
 from harness.tables.html import html
@@ -18,7 +19,7 @@ from harness.tables.latex import escape, latex
 from harness.tables.markdown import markdown
 from harness.tables.measurement import Outcome, measure
 from harness.tables.render import render
-from harness.tables.spec import EXPERIMENTS, Table, parse
+from harness.tables.spec import Table, parse
 from harness.tables.view import number
 
 Measured = Callable[..., list[Outcome]]

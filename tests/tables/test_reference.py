@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.core import UserError
+from harness.schema import EXPERIMENTS
 from harness.tables import reference
 from harness.tables.reference import published, read
-from harness.tables.spec import EXPERIMENTS, Table
+from harness.tables.spec import Table
 
 OTHERWISE = {"noteasy_outcomes", "noteasy_fig48"}
 """Words and curves, which have readers of their own."""

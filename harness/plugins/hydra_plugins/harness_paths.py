@@ -1,11 +1,9 @@
 """Let Hydra find tables and sweeps in experiments/, from any working directory."""
 
-from pathlib import Path
-
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-EXPERIMENTS = Path(__file__).parents[3] / "experiments"
+from harness.schema import EXPERIMENTS
 
 
 class ExperimentsSearchPath(SearchPathPlugin):

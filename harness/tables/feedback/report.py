@@ -10,6 +10,7 @@ from harness import pictures
 from harness.core import component
 from harness.files import write_atomically
 from harness.records import Store
+from harness.schema import EXPERIMENTS
 from harness.tables.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
 from harness.tables.feedback.methods import Method, Pair, gather
 from harness.tables.feedback.settings import (
@@ -25,7 +26,7 @@ from harness.tables.feedback.text import mean, p, percent
 from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
-from harness.tables.spec import EXPERIMENTS, Reference
+from harness.tables.spec import Reference
 from harness.tables.supplement import Supplement
 
 Numbers = Mapping[tuple[str, str], float]

@@ -17,10 +17,10 @@ from harness.core import component
 from harness.files import write_atomically
 from harness.models.imprint import Imprint
 from harness.records import Store
+from harness.schema import EXPERIMENTS
 from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.outcomes.rule import CLEAR, RULE, VAGUE, Published, Verdict, decide, read
-from harness.tables.spec import EXPERIMENTS
 from harness.tables.supplement import Supplement
 
 COLUMNS = ("row", "published", "measured", "agrees", "images", "psnr_unit", "clear", "vague", "run")

@@ -13,11 +13,12 @@ from PIL import Image
 from harness.config import compose
 from harness.core import Record
 from harness.records import Store
+from harness.schema import EXPERIMENTS
 from harness.tables.feedback.figures import curves_csv, draw_curves, draw_iterations, iterations_csv
 from harness.tables.feedback.methods import Method, Pair, gather
 from harness.tables.feedback.report import FeedbackReport
 from harness.tables.measurement import Outcome
-from harness.tables.spec import EXPERIMENTS, Cell, Table, parse
+from harness.tables.spec import Cell, Table, parse
 
 
 @pytest.fixture(scope="module")

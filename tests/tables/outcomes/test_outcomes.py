@@ -15,10 +15,11 @@ from PIL import Image
 from harness.config import compose
 from harness.core import UserError
 from harness.records import Store, summarise
+from harness.schema import EXPERIMENTS
 from harness.tables.measurement import Outcome
 from harness.tables.outcomes.report import OutcomeReport, evenly, outcomes_csv, slug
 from harness.tables.outcomes.rule import LABELS, decide, read
-from harness.tables.spec import EXPERIMENTS, Cell
+from harness.tables.spec import Cell
 
 REFERENCE = "reference/noteasy_outcomes.csv"
 Scores = Sequence[tuple[float | None, float | None]]
