@@ -18,9 +18,10 @@ def gradient(model: nn.Module, params: Params, batch: Batch) -> Params:
     """Gradient of the loss in every parameter: pure, differentiable in batch and parameters, and fit for vmap.
 
     Outside of torch.func's transforms plain autograd does it, which is faster and keeps no graph that nobody needs.
+    What is compiled is always inside of them.
     """
     inputs = (batch.x, batch.y, *params.values())
-    if any(is_functorch_wrapped_tensor(tensor) for tensor in inputs):
+    if torch.compiler.is_compiling() or any(is_functorch_wrapped_tensor(tensor) for tensor in inputs):
         found: Params = torch.func.grad(loss)(params, model, batch)
         return found
     differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)

@@ -122,6 +122,19 @@ def test_every_evaluator_agrees_with_double_precision(
         assert float((found[slot][1] - gradient).norm()) <= tolerance * float(gradient.norm())
 
 
+def test_what_cannot_be_compiled_whole_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Tensor:
+        torch._dynamo.graph_break()  # type: ignore[no-untyped-call]
+        return torch.zeros(())
+
+    seen = observations(True, torch.float32)
+    setting, x = prepare(ATTACKS[0], seen)
+    evaluator = load(Vectorized(setting, SLOTS, compiled=True), ATTACKS[0], seen)
+    monkeypatch.setattr(DLG, "loss", broken)
+    with pytest.raises(UserError, match="say vmap"):
+        evaluator.evaluate(x)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: type(attack).__name__)
 def test_compiled_agrees_with_double_precision(attack: OptimizationAttack) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.attacks.solvers.variables import Layout
-from harness.core import Observation, Params
+from harness.core import Observation, Params, UserError
 
 if TYPE_CHECKING:
     from harness.attacks.optimization import OptimizationAttack
@@ -211,7 +211,8 @@ class Vectorized(Stacked):
     """
 
     def __init__(self, setting: Setting, slots: int, compiled: bool = False) -> None:
-        self.exact = next(iter(setting.observation.params.values())).device.type == "cpu"
+        on_cpu = next(iter(setting.observation.params.values())).device.type == "cpu"
+        self.exact = on_cpu and not compiled
         super().__init__(setting, Stack(self._padded(slots), shares=not self.exact))
         self.compiled = compiled
         self.axes: dict[str, int | None] = {}
@@ -234,9 +235,22 @@ class Vectorized(Stacked):
             self.function = self._function()
         tensors = self.stack.first(rows)
         if not self.setting.attack.optimizer.uses_gradient:
-            return self.function(x, tensors)[:count].detach(), None
-        gradient, loss = self.function(x, tensors)
+            return self._called(x, tensors)[:count].detach(), None
+        gradient, loss = self._called(x, tensors)
         return loss[:count].detach(), gradient[:count].detach()
+
+    def _called(self, x: Tensor, tensors: Params) -> Any:
+        """Raises UserError for what can't be compiled as a whole: in pieces it would be as slow as vmap."""
+        if not self.compiled:
+            return self.function(x, tensors)
+        from torch._dynamo.exc import Unsupported
+
+        try:
+            return self.function(x, tensors)
+        except Unsupported as error:
+            raise UserError(
+                "attack.engine=compiled: this attack or network can't be compiled; say vmap"
+            ) from error
 
     def _function(self) -> Callable[..., Any]:
         def single(x: Tensor, tensors: Params) -> Tensor:
@@ -250,4 +264,4 @@ class Vectorized(Stacked):
         differentiate = self.setting.attack.optimizer.uses_gradient
         one: Callable[..., Any] = torch.func.grad_and_value(single) if differentiate else single
         function: Callable[..., Any] = torch.func.vmap(one, in_dims=(0, self.axes))
-        return torch.compile(function, dynamic=False) if self.compiled else function
+        return torch.compile(function, dynamic=False, fullgraph=True) if self.compiled else function
