@@ -50,7 +50,8 @@ def write(curves: Sequence[Curve], caption: str, provenance: dict[str, Any], dir
     write_atomically(directory / "curves.csv", _csv(curves).encode())
     write_atomically(directory / "figure.png", _picture(curves))
     write_atomically(directory / "table.md", _table(curves, caption).encode())
-    write_atomically(directory / "provenance.json", (to_json(provenance, indent=1) + "\n").encode())
+    told = {"title": TITLE, **provenance}
+    write_atomically(directory / "provenance.json", (to_json(told, indent=1) + "\n").encode())
 
 
 def _csv(curves: Sequence[Curve]) -> str:

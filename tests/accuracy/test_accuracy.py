@@ -1,6 +1,7 @@
 """The curves of networks in federated rounds: measured once, continued, and drawn with the paper's numbers."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def test_the_command_draws_what_was_measured_beside_what_is_published(tmp_path: 
         "provenance.json",
     }
     assert "51 %" in (folder / "table.md").read_text()
+    assert json.loads((folder / "provenance.json").read_text())["title"] == figure.TITLE
     shutil.rmtree(tmp_path / "runs")
     assert command.main([*arguments, "--only", "cnn3"]) == 0
     with (folder / "curves.csv").open(newline="") as file:
