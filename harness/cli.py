@@ -52,11 +52,11 @@ def main() -> None:
     """Entry point of `python -m harness`."""
     prepare_hydra()
     run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
-    sys.exit(guarded(check_options) or guarded(run))
+    sys.exit(guarded(check_arguments) or guarded(run))
 
 
-def check_options() -> None:
-    """Raises UserError for what Hydra answers with its usage or a traceback: an unknown option, null for a file."""
+def check_arguments() -> None:
+    """Raises UserError for what Hydra would answer with its whole usage, or with a traceback."""
     parser = get_args_parser()
     given, unknown = parser.parse_known_args()
     if unknown and not unknown[0].startswith("-"):
@@ -66,10 +66,14 @@ def check_options() -> None:
         raise UserError(f"{unknown[0]}: there is no such option{nearest(unknown[0], options)}")
     for override in given.overrides:
         group, _, value = override.partition("=")
-        folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS))
-        names = sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
-        if names and "null" in value.split(","):
+        if "null" in value.split(",") and (names := choices(group)):
             raise UserError(f"{override}: there is {', '.join(names)}")
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's files; of a setting there are none."""
+    folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS))
+    return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
 
 
 def guarded(command: Callable[[], object]) -> int:

@@ -196,8 +196,9 @@ class Run(Journal):
         images = {name: cat([part[name] for part in parts]) for name in parts[0]}
         traces = "".join(to_json({"problem": p, "trace": self.trace(p)}) + "\n" for p in problems)
         self._renew()
-        if self._journal.read_bytes() != encode(rows):  # as a rule it is in order, and safe on disk
-            write_atomically(self._journal, encode(rows))
+        ordered = encode(rows)
+        if self._journal.read_bytes() != ordered:  # as a rule it is in order, and safe on disk
+            write_atomically(self._journal, ordered)
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
         if images["truth"].ndim == 4:
