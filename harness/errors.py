@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.schema import Schema
+from harness.schema import PLANS, Schema
 
 if TYPE_CHECKING:
     import pydantic
@@ -96,6 +96,7 @@ def _unknown_key(error: BaseException | None) -> str | None:
     while error is not None:
         parent, path = getattr(error, "parent_node", None), str(getattr(error, "full_key", ""))
         if parent is not None and path and path.rpartition(".")[2] not in parent:
-            return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], map(str, parent))}"
+            siblings = [*map(str, parent), *(() if "." in path else PLANS)]
+            return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], siblings)}"
         error = error.__cause__ or error.__context__
     return None

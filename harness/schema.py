@@ -14,6 +14,8 @@ from omegaconf import MISSING
 PACKAGE = Path(__file__).parent
 PLUGINS = str(PACKAGE / "plugins")
 CONF, EXPERIMENTS = PACKAGE.parent / "conf", PACKAGE.parent / "experiments"
+PLANS = ("sweep", "table")
+"""What a command line may name beside settings: folders of experiments/."""
 
 
 @dataclass
