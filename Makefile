@@ -29,7 +29,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint smoke table3 dlgfb labels noteasy tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test lint fidelity smoke table3 dlgfb labels noteasy tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ lint: $(READY)  ## ruff and mypy (strict)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+fidelity: $(READY)  ## every method beside its authors' formula: prints the table, writes docs/fidelity.md
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.fidelity
 
 table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)

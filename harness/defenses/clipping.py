@@ -55,7 +55,7 @@ class Clipping(Defense):
     def on_update(
         self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
     ) -> Params:
-        return clip(update, {name: torch.as_tensor(self.bound) for name in update}, self.scope)
+        return clip(update, {name: g.new_tensor(self.bound) for name, g in update.items()}, self.scope)
 
     def adaptations(self) -> tuple[Adaptation, ...]:
         return (ClippingAdaptation(self.scope),)

@@ -1,0 +1,1 @@
+"""Every method held against its authors' formula, written out independently: `make fidelity`."""
