@@ -29,7 +29,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint fidelity smoke table3 dlgfb labels noteasy tables sweep accuracy report publish bench data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test lint fidelity smoke table3 dlgfb labels noteasy tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,6 +89,10 @@ report: $(READY)  ## one static site of all results, runs and images: results/si
 publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results/
 	@$(VENV)/bin/python -m harness.publish $(TABLE)
 
+wheel: $(READY)  ## build dist/gradient_inversion_harness-*.whl
+	@rm -rf build dist
+	@$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
 data: $(READY)  ## download DATASET=name into DATA=folder
 	@$(VENV)/bin/python -m harness.data $(DATASET) $(if $(DATA),--root $(DATA))
 
@@ -102,4 +106,4 @@ wandb-workspace: $(READY)  ## save the common layout of the W&B dashboards (need
 	@$(VENV)/bin/python -m harness.dashboards.workspace --project $(PROJECT)
 
 clean:  ## remove the environment and caches; runs and results stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build dist

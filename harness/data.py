@@ -4,13 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.command import answered
 from harness.core import Dataset, UserError
 from harness.datasets.files import Downloadable
+from harness.schema import CONF
 
-CONFIGURATIONS = Path(__file__).parents[1] / "conf" / "dataset"
+CONFIGURATIONS = CONF / "dataset"
 
 
 def build(name: str) -> Dataset:

@@ -13,7 +13,9 @@ from omegaconf import MISSING
 
 PACKAGE = Path(__file__).parent
 PLUGINS = str(PACKAGE / "plugins")
-CONF, EXPERIMENTS = PACKAGE.parent / "conf", PACKAGE.parent / "experiments"
+ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
+"""What holds conf/ and experiments/: the package as a wheel installs it, or a clone."""
+CONF, EXPERIMENTS = ROOT / "conf", ROOT / "experiments"
 PLANS = ("sweep", "table")
 """What a command line may name beside settings: folders of experiments/."""
 
