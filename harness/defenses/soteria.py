@@ -66,7 +66,7 @@ class Soteria(Defense):
         weight, _ = head_parameters(model)
         representation, slope = sensitivity(model, params, batch.x, self.chunk)
         score = (slope / (representation.abs() + self.epsilon)).sum(dim=0)
-        kept = score >= percentile(score, torch.tensor(self.percent))
+        kept = score >= percentile(score, torch.tensor(self.percent, dtype=torch.float64))
         return {name: g * kept if name == weight else g.clone() for name, g in update.items()}
 
     def adaptations(self) -> tuple[Adaptation, ...]:

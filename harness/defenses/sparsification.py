@@ -13,11 +13,11 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 
 def percentile(values: Tensor, percent: Tensor) -> Tensor:
     """The percentile of a flat tensor by linear interpolation, as numpy's; of any size (torch.quantile is not)."""
-    position = percent / 100 * (values.numel() - 1)
+    position = percent.double() / 100 * (values.numel() - 1)  # float32 ends at 2^24 places
     low = int(position.floor())
     ordered = torch.topk(values, values.numel() - low, sorted=True).values.flip(0)
     below, above = ordered[0], ordered[min(1, len(ordered) - 1)]
-    return below + (above - below) * (position - low)
+    return below + (above - below) * (position - low).to(values)
 
 
 def prune(update: Params, percent: Tensor) -> Params:
@@ -36,7 +36,8 @@ class SparsificationAdaptation(Adaptation):
     def estimate(self, observation: Observation) -> Params:
         update = observation.update
         zeros = sum(int((g == 0).sum()) for g in update.values())
-        return {"percent": torch.tensor(100.0 * zeros / sum(g.numel() for g in update.values()))}
+        share = 100 * zeros / sum(g.numel() for g in update.values())
+        return {"percent": torch.tensor(share, dtype=torch.float64)}
 
     def apply(self, trial: Params, estimate: Params) -> Params:
         return prune(trial, estimate["percent"])
@@ -52,7 +53,7 @@ class Sparsification(Defense):
     def on_update(
         self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
     ) -> Params:
-        return prune(update, torch.tensor(self.percent))
+        return prune(update, torch.tensor(self.percent, dtype=torch.float64))
 
     def adaptations(self) -> tuple[Adaptation, ...]:
         return (SparsificationAdaptation(),)

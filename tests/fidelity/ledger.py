@@ -116,7 +116,11 @@ def _flat(values: Values) -> tuple[Tensor, list[object]]:
         isinstance(value, Tensor | Mapping | Sequence) for value in values
     ):
         return _flat({f"{place:06}": value for place, value in enumerate(values)})
-    tensor = torch.as_tensor(values).detach().cpu().double()
+    tensor = (
+        values.detach().cpu().double()
+        if isinstance(values, Tensor)
+        else torch.tensor(values, dtype=torch.float64)
+    )
     return tensor.flatten(), [tuple(tensor.shape)]
 
 
