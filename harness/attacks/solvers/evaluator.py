@@ -1,5 +1,6 @@
 """Losses and gradients of the problems in all slots: one after the other, or side by side."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ Found = tuple[Tensor, Tensor | None]
 """Losses [k] and gradients [k, size]; no gradients where the optimiser uses none."""
 LEAST = 3
 """oneDNN convolves one or two networks side by side by other kernels than any larger number."""
+LEAST_CHANNELS = 8
+"""Without AVX-512 it has a kernel of its own for less than so many channels that the images have in all."""
 
 
 def vectorizable(loss: Loss) -> Loss:
@@ -204,7 +207,7 @@ class Vectorized(Stacked):
 
     On a CPU a problem's numbers are the same to the last bit, whichever and however many are beside it. So there
     nothing is shared, for a product with one matrix rounds otherwise than one with a matrix for each row; fewer than
-    LEAST rows are never computed; and the last row is never a problem's, since torch computes the last few numbers of
+    `least` rows are never computed; and the last row is never a problem's, since torch computes the last few numbers of
     a tensor, those that fill no register, by other instructions, and the sigmoid's differ in the last bit. (A layer
     with sigmoids needs at least 31 numbers for that row to be enough.) It holds for one thread; compiled, it was not
     measured.
@@ -213,13 +216,14 @@ class Vectorized(Stacked):
     def __init__(self, setting: Setting, slots: int, compiled: bool = False) -> None:
         on_cpu = next(iter(setting.observation.params.values())).device.type == "cpu"
         self.exact = on_cpu and not compiled
+        self.least = max(LEAST, math.ceil(LEAST_CHANNELS / setting.observation.shape[0]))
         super().__init__(setting, Stack(self._padded(slots), shares=not self.exact))
         self.compiled = compiled
         self.axes: dict[str, int | None] = {}
 
     def _padded(self, count: int) -> int:
         """How many rows are computed for so many problems."""
-        return max(LEAST, count + 1) if self.exact else count
+        return max(self.least, count + 1) if self.exact else count
 
     def pack(self, observation: Observation, known: Params) -> Params:
         groups = {"params": observation.params, "update": observation.update, "known": known}
