@@ -229,7 +229,8 @@ def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experimen
         experiment = Experiment(**{**values, **parts}, choices=names)
     except pydantic.ValidationError as error:
         raise UserError(explain_validation(error, Experiment, "")) from error
-    return check(apply_scale(experiment))
+    found = experiment.dataset.resolved(experiment.data.root)
+    return check(apply_scale(dataclasses.replace(experiment, dataset=found)))
 
 
 def compose(*overrides: str) -> Experiment:

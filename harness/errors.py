@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import re
 import sys
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 MEMORY = "memory: lower attack.slots, fl.batch_size, the model's width or JOBS"
 """What runs out, and what to do about it."""
+
+LONGEST = 80
+"""Characters of a value that an error repeats."""
 
 
 class UserError(Exception):
@@ -32,6 +36,12 @@ class CellsFailed(Exception):
 def warn(message: str) -> None:
     """One line on stderr, for what the user should know although the work goes on."""
     print(f"warning: {message}", file=sys.stderr)
+
+
+@functools.cache
+def note(message: str) -> None:
+    """One line on stderr, once a process, for what was found or taken without being asked for."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
@@ -61,17 +71,43 @@ def out_of_memory(error: BaseException) -> bool:
 
 def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) -> str:
     """One line for each of the first two mistakes in a component: key, problem, value, nearest name."""
-    return "\n".join(_explain_one(detail, cls, path) for detail in error.errors()[:2])  # type: ignore[arg-type]
+    problems: dict[str, list[str]] = {}
+    given: dict[str, str] = {}
+    for detail in error.errors():
+        location = [str(part) for part in detail["loc"] if not _names_an_alternative(part)]
+        key = ".".join([*([path] if path else []), *location])
+        problems.setdefault(key, []).append(_problem(detail, location, cls))  # type: ignore[arg-type]
+        given[key] = "" if _unknown(detail["type"]) else f", not {shortened(detail['input'])}"
+    lines = [f"{key}: {' or '.join(dict.fromkeys(several))}{given[key]}" for key, several in problems.items()]
+    return "\n".join(lines[:2])
 
 
-def _explain_one(detail: dict[str, object], cls: type, path: str) -> str:
-    location = [str(part) for part in detail["loc"]]  # type: ignore[attr-defined]
-    key = ".".join(([path] if path else []) + location)
-    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+def _unknown(kind: object) -> bool:
+    return kind in ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def _names_an_alternative(part: int | str) -> bool:
+    """Whether a part of a location is pydantic's name for one of several types that a setting may have."""
+    return isinstance(part, str) and bool(
+        re.search(r"[\[(]|^(int|float|str|bool|none)$|^(constrained|function)-", part)
+    )
+
+
+def _problem(detail: dict[str, object], location: list[str], cls: type) -> str:
+    if _unknown(detail["type"]):
         fields = [f.name for f in dataclasses.fields(cls)]
-        return f"{key}: there is no such setting{nearest(location[-1], fields)}"
-    message = str(detail["msg"])
-    return f"{key}: {message[0].lower()}{message[1:]}, not {detail['input']!r}"
+        return f"there is no such setting{nearest(location[-1], fields)}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
+        message = "a text is wanted: write it in quotes, for YAML takes it for a number or for true or false"
+    first = message[0] if message[:2].isupper() else message[0].lower()
+    return first + message[1:]
+
+
+def shortened(value: object) -> str:
+    """A value as Python writes it, cut at 80 characters."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def explain_composition(error: Exception) -> str:

@@ -60,7 +60,12 @@ MISTAKES: dict[str, Mistake] = {
     "wrong data root": (["dataset=mnist", "data.root=nowhere"], ["nowhere", "digits32"]),
     "no weights": (["model=resnet18_imagenet", "model.weights=none.pth"], ["none.pth"]),
     "a data set that lacks a class": (
-        ["dataset=image_folder", "data.root=data", "dataset.folder=faces"],
+        [
+            "dataset=image_folder",
+            "data.root=data",
+            "dataset.folder=faces",
+            "dataset.class_names=[female,male]",
+        ],
         ["data/faces", "male", "class_names"],
     ),
     "a table of labels that is none": (
@@ -73,6 +78,9 @@ MISTAKES: dict[str, Mistake] = {
             "data.root=data",
             "dataset.folder=torn",
             "dataset.class_names=2",
+            "dataset.size=8",
+            "dataset.mean=[0.5,0.5,0.5]",
+            "dataset.std=[0.5,0.5,0.5]",
             "trials=2",
         ],
         ["torn/", ".png", "damaged"],

@@ -10,6 +10,7 @@ from pathlib import Path
 import hydra
 import pytest
 import yaml
+from PIL import Image
 
 from harness.config import Experiment, compose
 from harness.core import Component, UserError
@@ -19,13 +20,19 @@ from harness.run import run
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-NEEDS = {"rtf": ["model=imprint_mlp"], "fedavg": ["knowledge.labels=true"]}
+NEEDS = {"rtf": ["model=imprint_mlp"], "fedavg": ["knowledge.labels=true"], "image_folder": ["data.root=zoo"]}
 """What a choice can't run without; attacks have a prior at hand."""
 CITATION = re.compile(r"\b(19|20)\d\d\b|paper 00\d")
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)
-def test_every_file_composes_and_builds(group: str, name: str) -> None:
+def test_every_file_composes_and_builds(
+    group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        (tmp_path / "zoo" / f"class {number}").mkdir(parents=True)
+        Image.linear_gradient("L").rotate(90 * number).save(tmp_path / "zoo" / f"class {number}" / "1.png")
     needs = NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])
     if group == "labels":
         built = compose(f"labels@attack.labels={name}", "knowledge.public=true").attack.labels  # type: ignore[attr-defined]

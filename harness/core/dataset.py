@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
@@ -55,6 +55,10 @@ class Dataset(Component, ABC):
     @abstractmethod
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, on [0, 1]."""
+
+    def resolved(self, root: str | None) -> Self:
+        """The data set with what its files decide in the place of settings that are null. Raises UserError."""
+        return self
 
     def fingerprint(self, root: str | None) -> str:
         """What tells one user's files from another's under the same settings; empty for a data set with one content."""

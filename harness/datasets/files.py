@@ -11,12 +11,16 @@ from torch import Tensor
 
 from harness import vision
 from harness.core import UserError
+from harness.errors import note
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT_SIZE = 32
 """Decoded images up to this many pixels a side are kept in memory; larger ones would fill it."""
+
+SIXTEEN_BITS = ("PNG", "PPM")
+"""Formats whose grey images Pillow may open in 32 bits, although they have no more than 16."""
 
 
 @runtime_checkable
@@ -67,14 +71,48 @@ def check_sha256(path: Path, expected: str) -> None:
 
 
 def read_image(path: Path | str) -> "Image":
-    """A file as an RGB image. Raises UserError when it can't be read."""
+    """A file as an upright RGB image of 8 bits a channel; one of 16 bits is scaled by its depth.
+
+    Raises UserError when it can't be read, or when its depth is not known (32 bits, floating point).
+    """
+    from PIL import Image, ImageOps
+
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise damaged(path, "no such file")
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode in ("F", "I") or upright.mode.startswith("I;"):
+                return _of_eight_bits(path, upright, image.format)
+            return upright.convert("RGB")
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise many kinds of a broken file, and each is the file's fault
+        raise damaged(path, f"not a readable image: {error}") from error
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Width and height from the header of a file alone. Raises UserError when it can't be read."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of them for a broken file
+            return image.size
+    except Exception as error:
         raise damaged(path, f"not a readable image: {error}") from error
+
+
+def _of_eight_bits(path: Path | str, image: "Image", kind: str | None) -> "Image":
+    """A grey image of more than eight bits: Pillow's own conversion would clip it to white."""
+    import numpy
+    from PIL import Image
+
+    if not (image.mode.startswith("I;16") or (image.mode == "I" and kind in SIXTEEN_BITS)):
+        depth = "floating point" if image.mode == "F" else "32 bits"
+        raise UserError(f"{path}: what is white in {depth} is not known; save the images with 8 or 16 bits")
+    note("grey images of 16 bits are read by their depth: 65535 is white")
+    values = numpy.asarray(image, dtype=numpy.float64) / 257
+    return Image.fromarray(values.round().astype(numpy.uint8)).convert("RGB")
 
 
 class FileImages:

@@ -1,40 +1,57 @@
 """Any tree of images with one folder per class."""
 
+import dataclasses
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self, TypeVar
 
 import torch
-from pydantic import PositiveInt, model_validator
+from pydantic import BeforeValidator, PositiveInt, model_validator
 
-from harness import vision
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import FileImages, damaged, listing, locate
-from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
+from harness.datasets.files import FileImages, image_size, listing, locate
+from harness.datasets.folders import scan
+from harness.datasets.names import quoted
+from harness.datasets.splits import Fraction, Part, Pool, cut, part_of, split_indices
+from harness.datasets.statistics import Deviation, Mean, measure, thinned
+from harness.errors import note, warn
 
 Sample = tuple[str, int]
 """The path of an image, and its class."""
+Names = Annotated[tuple[str, ...] | PositiveInt, BeforeValidator(quoted)]
+Value = TypeVar("Value")
+AnyFolder = TypeVar("AnyFolder", bound="ImageFolder")
+SIZE, LARGEST = 32, 64
+"""Pixels a side where the images differ, or are larger than the largest that attacks are common on."""
+PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+"""Folders of an official division, which are no classes."""
 
 
 @component
 class ImageFolder(Dataset):
-    """RGB images FOLDER/CLASS/*.jpg (or png, webp ...), resized and cropped to a square."""
+    """RGB images FOLDER/CLASS/*.jpg (or png, webp ...), resized and cropped to a square.
 
-    folder: str
-    """Relative to the data folder."""
+    What is null is found in the folder, and said.
+    """
+
+    folder: str | None = None
+    """Relative to the data folder; null: the data folder itself."""
     train: str | None = None
     """Subfolder of the official training part; null: `folder` holds the classes, and is cut in three."""
     test: str | None = None
     """Subfolder of the official test part."""
-    size: PositiveInt
-    """Pixels a side of the square cut from the centre."""
+    size: PositiveInt | None = None
+    """Pixels a side of the square cut from the centre; null: the images' own where all are squares of one size
+    up to 64, else 32."""
     resize: PositiveInt | None = None
     """Pixels of the shorter side before the cut; null: the same as `size`."""
-    class_names: tuple[str, ...] | PositiveInt
-    """The class folders, in the order of their numbers; or how many there are, numbered alphabetically."""
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Per channel, on [0, 1]; the default is ImageNet's, as torchvision's models have it."""
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    class_names: Names | None = None
+    """The class folders, in the order of their numbers; or how many there are, numbered alphabetically; null: all
+    that there are."""
+    mean: Mean | None = None
+    """Per channel, on [0, 1]; null: measured on images that are not attacked."""
+    std: Deviation | None = None
     public_fraction: Fraction = 0.5
     """Of the rows that are not attacked; the rest is for trained victims."""
 
@@ -42,42 +59,63 @@ class ImageFolder(Dataset):
     def _consistent(self) -> Self:
         if (self.train is None) != (self.test is None):
             raise ValueError("train and test are subfolders of an official division: give both or neither")
-        if self.resize is not None and self.resize < self.size:
+        if self.resize is not None and self.size is not None and self.resize < self.size:
             raise ValueError(f"resize={self.resize} is smaller than size={self.size}")
         return self
 
     @property
     def shape(self) -> Shape:
-        return (3, self.size, self.size)
+        return (3, self._found(self.size), self._found(self.size))
 
     @property
     def classes(self) -> tuple[str, ...]:
         names = self.class_names
-        return names if isinstance(names, tuple) else tuple(map(str, range(names)))
+        return names if isinstance(names, tuple) else tuple(map(str, range(self._found(names))))
 
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return self.mean, self.std
+        return self._found(self.mean), self._found(self.std)
+
+    def _found(self, value: Value | None) -> Value:
+        """A setting that may be null until `resolved` has looked at the files."""
+        if value is None:
+            raise ValueError("size, class_names, mean and std are found in a folder: see `resolved`")
+        return value
+
+    def resolved(self, root: str | None) -> Self:
+        return self if self._complete else _resolved(self, root)
+
+    @property
+    def _complete(self) -> bool:
+        return None not in (self.size, self.class_names, self.mean, self.std)
 
     def fingerprint(self, root: str | None) -> str:
         """A hash of the names and sizes of the files that are attacked; empty where there are none to read."""
         try:
-            folder = locate(root, [f"{self.folder}/{self.test or ''}"]) / self.folder / (self.test or "")
+            folder = self._part(root, self.test)
         except UserError:  # `load` says what is missing
             return ""
         return listing(folder)
 
+    def _part(self, root: str | None, part: str | None) -> Path:
+        """The folder of the classes of a part. Raises UserError when it is not there."""
+        if self.folder is None and not root:
+            raise UserError("dataset.folder: say which folder below $HARNESS_DATA, or data.root=FOLDER")
+        path = "/".join(filter(None, (self.folder, part))) or "."
+        return locate(root, [path]) / path
+
     def load(self, split: Split, root: str | None) -> Images:
+        if not self._complete:
+            return self.resolved(root).load(split, root)
         part: Part = "all" if self.train is None else part_of(split)
-        folders: dict[Part, str | None] = {"all": "", "train": self.train, "test": self.test}
-        path = f"{self.folder}/{folders[part] or ''}"
-        return cut(_pool(self, locate(root, [path]) / path, part), split, self.public_fraction)
+        folders: dict[Part, str | None] = {"all": None, "train": self.train, "test": self.test}
+        return cut(_pool(self, self._part(root, folders[part]), part), split, self.public_fraction)
 
     def numbers(self, folder: Path, found: list[str]) -> dict[str, int]:
         """The class number of each class folder found (sorted). Raises UserError when they are others."""
         names = self.class_names if isinstance(self.class_names, tuple) else tuple(found)
         if set(names) != set(found) or len(found) != len(self.classes):
-            shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+            shown = _shown(found)
             raise UserError(
                 f"{folder} has {len(found)} class folders ({shown}) but dataset.class_names is "
                 f"{self.class_names}: set dataset.class_names={len(found)}"
@@ -86,19 +124,61 @@ class ImageFolder(Dataset):
 
     def samples(self, folder: Path) -> list[Sample]:
         """Every image below `folder`, sorted by class folder and file name."""
-        vision.declare_operators()
-        from torchvision import datasets
-
-        try:
-            source = datasets.ImageFolder(folder)
-        except FileNotFoundError as error:  # torchvision: no class folder, or one without images
-            raise damaged(folder, str(error).splitlines()[0]) from error
-        numbers = self.numbers(folder, source.classes)
-        return [(path, numbers[source.classes[label]]) for path, label in source.samples]
+        found = scan(folder)
+        numbers = self.numbers(folder, list(found))
+        return [(path, numbers[name]) for name, paths in found.items() for path in paths]
 
 
 @cache
 def _pool(dataset: ImageFolder, folder: Path, part: Part) -> Pool:
     samples = dataset.samples(folder)
-    images = FileImages([path for path, _ in samples], dataset.size, dataset.resize or dataset.size)
+    size = dataset.shape[1]
+    images = FileImages([path for path, _ in samples], size, dataset.resize or size)
     return Pool(images, torch.tensor([label for _, label in samples]), part)
+
+
+@cache
+def _resolved(dataset: AnyFolder, root: str | None) -> AnyFolder:
+    """The data set with what its folder shows in the place of null, and a line on stderr that says it.
+
+    Raises UserError where the folder holds no classes, or an official division that is not named.
+    """
+    folder = dataset._part(root, dataset.train)
+    found = scan(folder)
+    if dataset.class_names is None and set(map(str.lower, found)) <= PARTS:
+        raise UserError(
+            f"{folder}: {_shown(found)} are parts, not classes: say dataset.train=... dataset.test=..."
+        )
+    paths = [path for of_class in found.values() for path in of_class]
+    size = dataset.size or _common_size(paths)
+    names: tuple[str, ...] | int = tuple(found)
+    if dataset.class_names is not None:
+        dataset.numbers(folder, list(found))
+        names = dataset.class_names
+    part: Part = "all" if dataset.train is None else "train"
+    public = split_indices(len(paths), "public", 1.0, part)
+    mean, std = measure(FileImages(paths, size, max(dataset.resize or size, size)), public)
+    mean, std = dataset.mean or mean, tuple(dataset.std or std)
+    if not all(std):
+        std = tuple(value or 1.0 for value in std)
+        warn(f"{folder}: a channel has the same value in all pixels, and its deviation is taken as 1")
+    note(
+        f"{folder}: {len(found)} classes ({_shown(found)}), {len(paths)} images taken as {size}x{size}, "
+        f"mean {list(mean)}, std {list(std)}; settings of dataset say otherwise"
+    )
+    if len(found) == 1:
+        warn(f"{folder} has a single class ({_shown(found)}): there is nothing to tell of labels")
+    return dataclasses.replace(dataset, size=size, class_names=names, mean=mean, std=std)
+
+
+def _common_size(paths: list[str]) -> int:
+    """The side of the images where all are squares of one size that is not too large, else a size of our own."""
+    places = thinned(list(range(len(paths))))
+    sizes = {image_size(paths[place]) for place in places}
+    width, height = min(sizes)
+    return width if len(sizes) == 1 and width == height and width <= LARGEST else SIZE
+
+
+def _shown(names: Iterable[str]) -> str:
+    several = list(names)
+    return ", ".join(several[:3]) + (", ..." if len(several) > 3 else "")

@@ -8,7 +8,8 @@ from pydantic import PositiveInt
 from harness import vision
 from harness.core import UserError, component
 from harness.datasets.files import damaged
-from harness.datasets.image_folder import ImageFolder, Sample
+from harness.datasets.image_folder import ImageFolder, Names, Sample
+from harness.datasets.statistics import Deviation, Mean
 
 
 @component
@@ -24,7 +25,9 @@ class ImageNet(ImageFolder):
     test: str | None = "val"
     size: PositiveInt = 224
     resize: PositiveInt | None = 256
-    class_names: tuple[str, ...] | PositiveInt = 1000
+    class_names: Names = 1000
+    mean: Mean = (0.485, 0.456, 0.406)
+    std: Deviation = (0.229, 0.224, 0.225)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -49,26 +52,36 @@ class ImageNet(ImageFolder):
 class TinyImageNet(ImageFolder):
     """110,000 photographs of 64x64 pixels in 200 classes; the validation part (10,000) is attacked.
 
-    Read from the original archive: train/WNID/images/*.JPEG, and val/images with val/val_annotations.txt.
+    Read from the original archive: train/WNID/images/*.JPEG, and val/images with val/val_annotations.txt; or with
+    the images of val sorted into folders val/WNID, as most scripts for training want them.
     """
 
     folder: str = "tiny-imagenet-200"
     train: str | None = "train"
     test: str | None = "val"
     size: PositiveInt = 64
-    class_names: tuple[str, ...] | PositiveInt = 200
-    mean: tuple[float, ...] = (0.4802, 0.4481, 0.3975)
-    std: tuple[float, ...] = (0.2770, 0.2691, 0.2821)
+    class_names: Names = 200
+    mean: Mean = (0.4802, 0.4481, 0.3975)
+    std: Deviation = (0.2770, 0.2691, 0.2821)
 
     def samples(self, folder: Path) -> list[Sample]:
         annotations = folder / "val_annotations.txt"
         if not annotations.exists():
-            return super().samples(folder)
+            inner = folder / "images"
+            return super().samples(inner if any(inner.glob("n*/")) else folder)
         rows = [line.split("\t") for line in annotations.read_text().splitlines()]
         if any(len(row) < 2 for row in rows):
             raise damaged(annotations, "a line is not: file, WordNet id, box")
         numbers = self.numbers(folder, sorted({row[1] for row in rows}))
-        return [(str(folder / "images" / row[0]), numbers[row[1]]) for row in rows]
+        there = {path.name: path for path in folder.rglob("*.JPEG")}
+        if missing := [row[0] for row in rows if row[0] not in there]:
+            raise damaged(
+                folder, f"{len(missing)} images of {annotations.name} are not there, {missing[0]} first"
+            )
+        for name, wnid, *_ in rows:
+            if numbers.keys() & set(there[name].relative_to(folder).parts) - {wnid}:
+                raise damaged(there[name], f"{annotations.name} has it in {wnid}")
+        return [(str(there[name]), numbers[wnid]) for name, wnid, *_ in rows]
 
     def download(self, root: str) -> None:
         vision.declare_operators()

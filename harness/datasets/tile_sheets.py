@@ -5,15 +5,17 @@ import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import PositiveInt
+from pydantic import BeforeValidator, PositiveInt
 from torch import Tensor
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import damaged, listing, locate, read_image
+from harness.datasets.files import damaged, image_size, listing, locate, read_image
+from harness.datasets.names import quoted
 from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
+from harness.datasets.statistics import Deviation, Mean
 
 TABLE = "labels.csv"
 
@@ -41,13 +43,13 @@ class TileSheets(Dataset):
     """Pixels a side."""
     label: str | None = None
     """The column of labels.csv that holds the class, as a name or as a number."""
-    class_names: tuple[str, ...]
+    class_names: Annotated[tuple[str, ...], BeforeValidator(quoted)]
     """In the order of their numbers."""
     official: bool = False
     """Whether the column `split` (train, test) divides the rows; if not, one pool is cut in three."""
-    mean: tuple[float, ...]
+    mean: Mean
     """Per channel, on [0, 1]."""
-    std: tuple[float, ...]
+    std: Deviation
     public_fraction: Fraction = 0.8
     """Of the rows that are not attacked: most of them, because generators need more images than victims."""
 
@@ -166,13 +168,7 @@ def _cells(path: Path, size: int) -> Tensor:
 
 def _count(path: Path, size: int) -> int:
     """How many tiles a sheet has, from its header alone."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            rows, columns = _grid(path, size, *image.size)
-    except OSError as error:
-        raise damaged(path, f"not a readable image: {error}") from error
+    rows, columns = _grid(path, size, *image_size(path))
     return rows * columns
 
 

@@ -7,7 +7,9 @@ from omegaconf import OmegaConf
 from harness.datasets.cifar import CIFAR10, CIFAR10_CLASSES, CIFAR100_CLASSES
 
 FOLDER = Path(__file__).parents[2] / "conf" / "dataset"
-NAMES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+FOUND = {"image_folder"}
+"""Those that are described by the user's files."""
+NAMES = sorted({file.stem for file in FOLDER.glob("*.yaml")} - FOUND)
 
 
 def configured(name):

@@ -1,5 +1,7 @@
 import hashlib
+import os
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -90,3 +92,63 @@ def test_small_images_are_decoded_once(tmp_path):
     first = images[0]
     path.unlink()
     assert images[0] is first
+
+
+RAMP = numpy.linspace(0, 1, 32 * 32).reshape(32, 32)
+DEEP = {
+    "16.png": (RAMP * 65535).astype(numpy.uint16),
+    "16.tif": (RAMP * 65535).astype(numpy.uint16),
+    "16.pgm": (RAMP * 65535).astype(numpy.uint16),
+    "32.tif": (RAMP * 65535).astype(numpy.int32),
+    "float.tif": RAMP.astype(numpy.float32),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_images_are_scaled_by_their_depth_or_refused(tmp_path, name):
+    Image.fromarray(DEEP[name]).save(tmp_path / name)
+    if name.startswith("16"):
+        pixels = numpy.asarray(read_image(tmp_path / name), dtype=float)
+        assert numpy.abs(pixels - 255 * RAMP[..., None]).max() <= 1
+    else:
+        with pytest.raises(UserError, match=r"what is white in .* is not known; save"):
+            read_image(tmp_path / name)
+
+
+def test_a_sheet_of_16_bits_is_read_by_its_depth(tmp_path):
+    from harness.datasets.tile_sheets import _cells
+
+    Image.fromarray(DEEP["16.png"]).save(tmp_path / "sheet.png")
+    cells = _cells(tmp_path / "sheet.png", 16)
+    assert cells.shape == (4, 3, 16, 16)
+    assert cells.double().mean() == pytest.approx(127.5, abs=0.5)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "CMYK"])
+def test_eight_bits_are_read_as_pillow_reads_them(tmp_path, mode):
+    image = Image.effect_noise((16, 16), 90).convert("RGB").convert(mode)
+    image.save(tmp_path / "image.tif")
+    assert read_image(tmp_path / "image.tif").tobytes() == image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_its_camera_says(tmp_path, orientation):
+    image = Image.new("RGB", (4, 6), "black")
+    image.paste("white", (0, 0, 2, 2))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "image.png", exif=exif)
+    upright = read_image(tmp_path / "image.png")
+    corner = {1: "tl", 2: "tr", 3: "br", 4: "bl", 5: "tl", 6: "tr", 7: "br", 8: "bl"}[orientation]
+    place = (upright.width - 1 if "r" in corner else 0, upright.height - 1 if "b" in corner else 0)
+    assert upright.size == ((4, 6) if orientation < 5 else (6, 4))
+    assert upright.getpixel(place) == (255, 255, 255)
+
+
+def test_a_pipe_and_a_bomb_are_no_images(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("pipe.png", "bomb.png"):
+        with pytest.raises(UserError, match=f"{name} is missing or damaged"):
+            read_image(tmp_path / name)

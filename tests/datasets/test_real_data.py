@@ -75,7 +75,7 @@ def test_class_names_are_the_originals(root):
 
 
 def test_faces_are_labelled_by_their_file(root):
-    images = configured("image_folder").load("attack", None)
+    images = configured("utkface").load("attack", None)
     assert len(images) == 100
     for path, label in zip(images.pool.pixels.paths, images.pool.labels.tolist(), strict=True):
         assert int(Path(path).name.split("_")[1]) == 1 - label, "UTKFace names say 0 for male, the classes 1"

@@ -45,8 +45,8 @@ def sheets(**options):
         "tile": TILE,
         "label": "kind",
         "class_names": NAMES,
-        "mean": (0.5,),
-        "std": (0.5,),
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.5, 0.5, 0.5),
     }
     return TileSheets(**{**settings, **options})
 
