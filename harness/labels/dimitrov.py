@@ -30,7 +30,7 @@ class Dimitrov(LabelInference):
             statistics(observation, params, x) for params in (observation.params, trained_params(observation))
         )
         steps = local_steps(observation)
-        way = (torch.arange(steps, device=x.device) / steps)[:, None]
+        way = (torch.arange(steps, device=x.device, dtype=first.dtype) / steps)[:, None]
         prediction, total = torch.lerp(first, last, way), torch.lerp(first_total, last_total, way)
         estimates = observation.examples * (prediction - signal / total)
         return whole(estimates.mean(0), observation.examples)
