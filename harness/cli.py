@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -23,6 +22,7 @@ from harness.errors import (
     nearest,
     out_of_memory,
 )
+from harness.internals import command_line
 from harness.schema import CONF, EXPERIMENTS, prepare_hydra
 from harness.secrecy import redact
 
@@ -57,12 +57,11 @@ def main() -> None:
 
 def check_arguments() -> None:
     """Raises UserError for what Hydra would answer with its whole usage, or with a traceback."""
-    parser = get_args_parser()
+    parser, options = command_line()
     given, unknown = parser.parse_known_args()
     if unknown and not unknown[0].startswith("-"):
         raise UserError(f"{unknown[0]}: options such as -m stand before the settings, or after all of them")
     if unknown:
-        options = [option for action in parser._actions for option in action.option_strings]
         raise UserError(f"{unknown[0]}: there is no such option{nearest(unknown[0], options)}")
     for override in given.overrides:
         group, _, value = override.partition("=")

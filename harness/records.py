@@ -71,7 +71,7 @@ class Store:
 
         Raises Held when another process is writing the same run, ValueError when it is finished.
         """
-        if self.load(identity) is not None:
+        if self.has(identity):
             raise ValueError(f"run {identity} is finished: load it")
         return Run(self.root / identity, config, expiry)
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from harness import internals
 from harness.config import NO_PART, Experiment, assemble
 
 
@@ -32,7 +32,7 @@ class Composer:
         files = tuple(override for override in overrides if self._parsed(override) not in settings)
         composed, choices = self._composed(files)
         cell = copy.deepcopy(composed)
-        ConfigLoaderImpl._apply_overrides_to_config(settings, cell)
+        internals.apply(settings, cell)
         values = cast(dict[str, Any], OmegaConf.to_container(cell, resolve=True))
         return assemble({name: value for name, value in values.items() if name not in NO_PART}, choices)
 

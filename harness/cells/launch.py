@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Sequence
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
@@ -19,6 +18,7 @@ from harness.config import Experiment
 from harness.core import UserError
 from harness.errors import MEMORY, warn
 from harness.files import check_writable
+from harness.internals import is_basic, what_broke
 from harness.lease import LOOK, abandoned
 from harness.ranks import started_elsewhere
 from harness.records import Store
@@ -33,7 +33,7 @@ def launch(
     the store says. Returns what broke the launcher itself, if something did.
     """
     runs = {experiment.id: cell for cell, experiment in plan.items()}
-    pending = {identity: cell for identity, cell in runs.items() if store.load(identity) is None}
+    pending = {identity: cell for identity, cell in runs.items() if not store.has(identity)}
     if not pending:
         return None
     if started_elsewhere():
@@ -66,7 +66,7 @@ def _jobs(experiments: Sequence[Experiment]) -> tuple[tuple[Experiment, ...], ..
 
 def _workers(launcher: Launcher, settings: DictConfig, jobs: int) -> int:
     """How many workers there should be: as many as the launcher runs at once, but no more than jobs."""
-    if isinstance(launcher, BasicLauncher):
+    if is_basic(launcher):
         return 1
     said = settings.get("n_jobs") or settings.get("array_parallelism") or 0
     return min(jobs, said if said > 0 else os.cpu_count() or 1)
@@ -104,6 +104,6 @@ def _work(launcher: Launcher, overrides: Sequence[Sequence[str]], store: Store, 
             interruption.check()
         for worker in workers:
             if worker.status is JobStatus.FAILED:
-                return f"a worker broke: {worker._return_value}".splitlines()[0]
+                return f"a worker broke: {what_broke(worker)}".splitlines()[0]
             left -= set(worker.return_value)
     return None

@@ -1,6 +1,7 @@
 """What a launcher carries out, in this process or in another."""
 
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 from harness import interruption
 from harness.config import Experiment
 from harness.core import UserError
-from harness.errors import explain_failure, warn
+from harness.errors import CellsFailed, explain_failure, warn
 from harness.files import write_atomically
 from harness.lease import Held
 from harness.records import Store
@@ -94,6 +95,11 @@ def is_mistake(directory: Path) -> bool:
     """Whether a run failed for a mistake of the user's, which a line explains without a traceback."""
     log = directory / LOG
     return log.exists() and "\n\n" not in log.read_text(encoding="utf-8")
+
+
+def shortfall(complaint: str, failed: Iterable[Path]) -> UserError | CellsFailed:
+    """What to raise where runs have no result: mistakes of the user's alone are told apart from failures."""
+    return UserError(complaint) if all(map(is_mistake, failed)) else CellsFailed(complaint)
 
 
 def failure(directory: Path) -> str | None:

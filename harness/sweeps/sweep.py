@@ -10,10 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, compose
-from harness.cells.task import LOG, failure, is_mistake
+from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
 from harness.core import Record
-from harness.errors import CellsFailed, UserError
 from harness.files import check_writable
 from harness.records import Store
 from harness.sweeps.plan import user
@@ -76,7 +75,7 @@ def _news(record: Record) -> str:
 
 def _failures(store: Store, plan: Plan[Point], broken: str | None) -> dict[Point, str]:
     """Of every point without a result, why."""
-    missing = [point for point, experiment in plan.items() if store.load(experiment.id) is None]
+    missing = [point for point, experiment in plan.items() if not store.has(experiment.id)]
     return {point: failure(store.root / plan[point].id) or broken or "it left no result" for point in missing}
 
 
@@ -85,8 +84,7 @@ def _complain(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) ->
     if not failures:
         return
     complaint = "\n".join(_lines(store, plan, failures))
-    mistakes = all(is_mistake(store.root / plan[point].id) for point in failures)
-    raise UserError(complaint) if mistakes else CellsFailed(complaint)
+    raise shortfall(complaint, [store.root / plan[point].id for point in failures])
 
 
 def _lines(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) -> Iterator[str]:

@@ -11,10 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, compose
-from harness.cells.task import LOG, failure
+from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
 from harness.core import Record
-from harness.errors import CellsFailed
 from harness.files import check_writable
 from harness.log import warn_unlogged
 from harness.records import Store
@@ -30,8 +29,8 @@ from harness.tables.view import number
 def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
     """Make the table that `config.hydra.sweeper` describes, print it and then its directory.
 
-    Raises UserError if a cell can't be composed or its data are missing, before anything runs; CellsFailed,
-    when all is rendered, if a cell has no result.
+    Raises UserError if a cell can't be composed or its data are missing, before anything runs, or if mistakes of
+    the user's are all that failed; else CellsFailed, when all is rendered, if a cell has no result.
     """
     node = cast(dict[str, Any], OmegaConf.to_container(config.hydra.sweeper, resolve=True))
     table = spec.parse(node)
@@ -52,8 +51,8 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     directory = paths.results / table.name / f"{dataset}-{scale}"
     show(render(table, dataset, scale, outcomes, store, directory))
     print(f"{directory}/", flush=True)
-    if any(outcome.failure for outcome in outcomes):
-        raise CellsFailed("\n".join(_complaint(store, outcomes)))
+    if failed := [store.root / outcome.id for outcome in outcomes if outcome.failure]:
+        raise shortfall("\n".join(_complaint(store, outcomes)), failed)
 
 
 def _labelled(table: Table, cell: Cell, experiment: Experiment) -> Experiment:

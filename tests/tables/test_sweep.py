@@ -19,6 +19,8 @@ from hydra.plugins.launcher import Launcher
 
 from harness import lease
 from harness.cells.task import CellsTask
+from harness.core import UserError
+from harness.models.lenet import LeNet
 from tests.test_cli import clean_environment
 
 Main = Callable[..., int]
@@ -161,6 +163,18 @@ def test_a_failing_cell_stops_no_other_and_is_tried_again(
     assert len(stamps(tmp_path)) == 4
     assert done.items() <= stamps(tmp_path).items()
     assert not list(tmp_path.rglob("error.log"))
+
+
+def test_a_mistake_that_only_runs_can_find_is_status_2(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, *arguments: object) -> None:
+        raise UserError("five are too few")
+
+    monkeypatch.setattr(LeNet, "network", refuse)
+    assert main("~hydra.sweeper.rows.IG") == 2
+    assert "2 of 2 cells have no result" in capsys.readouterr().err
+    assert (tmp_path / "results/toy/digits32-paper/table.md").exists(), "the table is shown all the same"
 
 
 def test_the_sweepers_own_settings_can_be_overridden(main: Main, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 from harness import pictures
 from harness.clients import Clients
 from harness.config import Experiment
-from harness.core import Problem, Record
+from harness.core import Problem, Record, generator
 from harness.metrics.mse import squared_error
-from harness.starts.policy import Memory, Outcome, StartPolicy
+from harness.starts.policy import Outcome
 
 SIDE, LETTERS = 96, 13
 
@@ -47,10 +47,10 @@ def strips(
     A search depends on its start and its seed alone, so that what it had found after `steps` iterations is found
     once more by a search of so few.
     """
-    starts = replay(experiment.start, record, images["unclamped"])
+    clients = Clients(experiment)
+    starts = replay(clients, record, images["unclamped"])
     eligible = [row for row in record.rows if row["converged"] and starts[row["problem"]] is not None]
     rows = eligible[:: max(1, len(eligible) // count)][:count]
-    clients = Clients(experiment)
     problems = [clients.client(row["problem"], starts[row["problem"]]).problem for row in rows]
     earlier = {step: _stopped(experiment, step, problems) for step in steps} if rows else {}
     return [
@@ -63,11 +63,14 @@ def strips(
     ]
 
 
-def replay(policy: StartPolicy, record: Record, unclamped: Tensor) -> list[Tensor | None]:
+def replay(clients: Clients, record: Record, unclamped: Tensor) -> list[Tensor | None]:
     """Where each search of a finished run began, from what the attacker had learnt before it."""
-    memory, starts = Memory(), []
+    experiment, starts = clients.experiment, []
+    policy = experiment.start
+    memory = policy.begin(clients.public)
     for row, image in zip(record.rows, unclamped, strict=True):
-        starts.append(memory.image if memory.count >= getattr(policy, "after", math.inf) else None)
+        rng = generator("start", experiment.seed, row["problem"])
+        starts.append(policy.start(memory, (1, *experiment.dataset.shape), rng))
         loss = math.nan if row["loss"] is None else row["loss"]
         memory = policy.learn(memory, Outcome(image[None], loss, row["status"]))
     return starts
