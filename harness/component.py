@@ -1,8 +1,11 @@
 """What is configured: a class whose annotations are its schema. Light, for much is configured without torch."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 
 import pydantic
+
+from harness.threat import Need
 
 T = TypeVar("T")
 
@@ -22,3 +25,10 @@ class Component:
     version: ClassVar[int] = 1
     execution: ClassVar[frozenset[str]] = frozenset()
     """Settings that change the speed alone, and so are no part of what identifies a run."""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What an attacker who has it needs beyond an honest-but-curious server who sees the updates."""
+
+    @classmethod
+    def needed(cls, settings: Mapping[str, Any]) -> frozenset[Need]:
+        """As `needs`, with these settings; for components of which some settings need more."""
+        return cls.needs

@@ -24,6 +24,7 @@ from harness.recording import Row, Run, Shard
 from harness.records import Store, summarise
 from harness.series import Series, invert
 from harness.targets import Client, Targets
+from harness.threat import tag
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -276,7 +277,11 @@ def _information(experiment: Experiment, stored: Run) -> RunInfo:
         group=label.group,
         job_type=label.job_type,
         name=label.name,
-        tags=(*label.tags, *(choices[group] for group in ("dataset", "scale") if group in choices)),
+        tags=(
+            *label.tags,
+            tag(experiment.config),
+            *(choices[g] for g in ("dataset", "scale") if g in choices),
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -18,6 +18,7 @@ from harness.core import Batch, Observation, Params, component, generator
 from harness.federated.fedsgd import FedSGD
 from harness.federated.scaling import mean_gradient
 from harness.metrics.matching import match
+from harness.threat import Need
 
 
 @component
@@ -29,6 +30,7 @@ class DLF(ImageSearch):
     Settings are those of the authors' code for CIFAR-100; the regularisers see images in the network's units.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.TRAINING})
     epochs: Literal["separate", "shared", "none"] = "separate"
     """separate: dummies for every epoch; shared: the same ones, in the same order, in all; none: nothing is simulated,
     the update is taken for as many times the gradient as there were steps. The authors' full_many, full and none."""

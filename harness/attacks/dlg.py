@@ -11,6 +11,7 @@ from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import squared_matching, vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
+from harness.threat import Need
 
 
 @component
@@ -20,6 +21,7 @@ class DLG(OptimizationAttack):
     The search runs in the network's own (normalised) units, from N(0, 1). The best iterate is returned.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset()
     accepts_start: ClassVar[bool] = True
 
     @property

@@ -1,5 +1,7 @@
 """Improved deep leakage from gradients: the label first, then the image by L-BFGS."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from harness.attacks.images import ImageSearch
@@ -7,11 +9,14 @@ from harness.attacks.matching import squared_distance, trial_update
 from harness.attacks.solvers.evaluator import squared_matching, vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
+from harness.threat import Need
 
 
 @component
 class IDLG(ImageSearch):
     """Zhao et al. 2020, algorithm 1: read the label off the head's gradient, then match the gradient in L2."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     @property
     def evaluations_per_step(self) -> int:

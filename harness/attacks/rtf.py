@@ -1,6 +1,7 @@
 """Robbing the Fed: images in closed form, off the rows of an imprint block."""
 
 import math
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveFloat
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from harness.core import Attack, Model, Observation, Reconstruction, Unreadable, UserError, component
 from harness.models.imprint import Imprint, imprint_block
+from harness.threat import Need
 
 
 def expected_alone(images: int, bins: int) -> float:
@@ -24,6 +26,7 @@ class RTF(Attack):
     mid-grey.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.ARCHITECTURE, Need.PARAMETERS})
     threshold: PositiveFloat = 1e-6
     """A bin whose share of the bias is below this part of the largest one is empty."""
     tolerance: PositiveFloat = 0.05

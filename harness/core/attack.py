@@ -17,6 +17,7 @@ from harness.core.observation import Observation
 from harness.core.seeds import generator
 from harness.core.types import Status
 from harness.errors import Unreadable
+from harness.threat import Need
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,7 @@ class Reconstruction:
 class Attack(Component, ABC):
     """A gradient-inversion attack. A new one writes `reconstruct`, or builds on `solvers.OptimizationAttack`."""
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS})
     requires_prior: ClassVar[bool] = False
     """Whether the attack can't run without a generative prior."""
     reconstructs_images: ClassVar[bool] = True

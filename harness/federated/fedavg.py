@@ -13,6 +13,7 @@ from harness.core import Batch, Params, Protocol, component
 from harness.federated.gradient import gradient
 from harness.federated.partitions.iid import IID
 from harness.federated.partitions.partition import Partition
+from harness.threat import Need
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -26,6 +27,7 @@ class FedAvg(Protocol):
     are rounds: the server averages what the clients send, and goes on from there (harness/federated/simulation.py).
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
     examples_per_client: PositiveInt = 1
     """Images that the client holds and trains on; in rounds the partition decides."""
     local_epochs: PositiveInt = 1

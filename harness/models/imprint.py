@@ -1,14 +1,15 @@
 """Robbing the Fed: a block that the server puts before a network, to read images off the clients' updates."""
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from harness.core import Classifier, Images, Model, Shape, UserError, component
+from harness.threat import Need
 
 Activation = Literal["relu", "sparse"]
 LOWEST = -10.0
@@ -66,6 +67,7 @@ class Imprint(Model):
     counts: normalize, fresh and seed are those of the whole.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.ARCHITECTURE, Need.PARAMETERS})
     base: Model
     """The network behind the block."""
     bins: PositiveInt = Field(default=100, ge=2)
@@ -79,6 +81,10 @@ class Imprint(Model):
     """relu: an image switches on every row up to its bin; sparse: it has a slope in the row of its bin alone."""
     gain: PositiveFloat = 1e-3
     """What the first layer is multiplied by, and the second divided by."""
+
+    @classmethod
+    def needed(cls, settings: Mapping[str, Any]) -> frozenset[Need]:
+        return cls.needs | ({Need.PUBLIC} if settings.get("edges", "public") == "public" else set())
 
     def network(self, shape: Shape, classes: int) -> nn.Module:
         block = ImprintBlock(shape, self._functional(math.prod(shape)), self.bins, self.activation, self.gain)

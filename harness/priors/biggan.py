@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeInt
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.core import Dataset, Generator, Prior, Shape, UserError, component
+from harness.threat import Need
 
 CONFIG, WEIGHTS = "config.json", "pytorch_model.bin"
 
@@ -21,6 +22,7 @@ class BigGAN(Prior):
     Needs the extra `harness[biggan]` and a checkpoint; nothing is downloaded, and nothing is trained.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.GENERATOR})
     checkpoint: str | None = None
     """Folder with the port's config.json and pytorch_model.bin; the paper's is biggan-deep-256."""
     truncation: Annotated[float, Field(gt=0, le=1)] = 1.0

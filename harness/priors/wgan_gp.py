@@ -2,7 +2,7 @@
 
 import sys
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -14,6 +14,7 @@ from harness.cache import Entry, description, digest, finite
 from harness.core import Dataset, Images, Prior, UserError, component, generator
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
+from harness.threat import Need
 
 BATCH = 512
 MAX_BYTES = 2**34
@@ -28,6 +29,7 @@ class WGANGP(Prior):
     Trains on the public split alone, goes on where a killed training stopped, and is kept in the cache.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.GENERATOR})
     steps: PositiveInt = 50_860
     """Steps of the generator; 100 epochs of CelebA are 162 770 // 64 = 2543 batches * 100 / 5 = 50 860."""
     latent: PositiveInt = 128

@@ -14,6 +14,7 @@ from harness.core import Record
 from harness.frames import flatten
 from harness.log import curve
 from harness.records import Store
+from harness.threat import told
 
 MOST, SIDE = 64, 64
 """Images of a run that are shown, and their greatest height in pixels."""
@@ -47,7 +48,7 @@ def page_data(store: Store, record: Record, places: Sequence[Place]) -> tuple[di
     data = {
         "id": record.id,
         "title": title(record),
-        "config": flatten(record.config),
+        "config": {"threat model": told(record.config), **flatten(record.config)},
         "summary": record.summary,
         "provenance": dict(_dotted(record.provenance)),
         "rows": record.rows,

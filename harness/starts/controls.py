@@ -1,12 +1,14 @@
 """Starts that know nothing of earlier attacks: they tell what blending gains beyond a start of the right scale."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from harness.core import Images, component
 from harness.starts.policy import Memory, StartPolicy
+from harness.threat import Need
 
 CHUNK = 1000
 """Images in memory at once while their mean is taken."""
@@ -33,6 +35,8 @@ class Uniform(StartPolicy):
 @component
 class MeanImage(StartPolicy):
     """The mean of the data set's public split: what images of its kind have in common, known without any attack."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.PUBLIC})
 
     def begin(self, public: Callable[[], Images]) -> Memory:
         images = public()

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from harness import threat
 from harness.cells.plan import key
 from harness.statistics import statistic
 from harness.tables.measurement import Measurements, Outcome, finished, images
 from harness.tables.spec import Table
 
+THREAT = f"Threat model (letters of {threat.SOURCE}) and what the attacker has"
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""
 
@@ -29,7 +31,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
     if any(_start(outcome.config) for outcome in outcomes):
         lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
-    lines += by_row(table, outcomes, "Attacker's knowledge", lambda done: knowledge(done[0].config))
+    lines += by_row(table, outcomes, THREAT, lambda done: threat.told(done[0].config))
     lines += by_row(table, outcomes, "Attacks", lambda done: settings(done[0].config, "attack"))
     lines += by_row(table, outcomes, f"Mean effort for an {one}", _cost)
     return lines
@@ -78,26 +80,6 @@ def _column(table: Table, column: str, outcomes: Sequence[Outcome]) -> str:
 def _start(config: Mapping[str, Any]) -> bool:
     """Whether a search begins where something else than chance says."""
     return bool(config.get("choices", {}).get("start", "random") != "random")
-
-
-def knowledge(config: Mapping[str, Any]) -> str:
-    """What the attacker of a run is given, from the run's configuration."""
-    granted = config.get("knowledge", {})
-    known = ["the model", "the update"]
-    if granted.get("labels"):
-        known.append("the true labels")
-    if granted.get("defense"):
-        known.append("the kind of the defence")
-    if granted.get("order"):
-        known.append("the order of the client's steps")
-    if granted.get("public"):
-        known.append("public images with labels")
-    prior = config.get("prior", {})
-    name = config.get("choices", {}).get("prior") or "none"
-    if name != "none":
-        steps = f", {prior['steps']} steps" if prior.get("steps", 1) > 1 else ""
-        known.append(f"a generative prior ({name}{steps})")
-    return _listed(known)
 
 
 def by_row(

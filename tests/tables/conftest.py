@@ -51,7 +51,8 @@ def config(row: str) -> dict[str, Any]:
     knows = row == "A"
     return {
         "knowledge": {"labels": False, "defense": knows},
-        "prior": {"steps": 20} if knows else {},
+        "prior": {"_target_": "harness.priors.wgan_gp.WGANGP", "steps": 20} if knows else {},
+        "attack": {"_target_": f"harness.attacks.{'ggl.GGL' if knows else 'dlg.DLG'}"},
         "model": {"_target_": "harness.models.lenet.LeNet", "width": 4, "seed": None},
         "choices": {"attack": row.lower(), "prior": "wgan" if knows else "none", "model": "lenet"},
     }

@@ -61,8 +61,9 @@ def test_the_caption_says_what_was_run_and_what_attackers_know(table: Table, mea
     assert lines[2] == "Victim: lenet (width 4), fl."
     assert lines[3] == "Columns: X: defense; Y: defense."
     assert lines[4] == (
-        "Attacker's knowledge: A: the model, the update, the kind of the defence, a generative prior (wgan, 20 steps); "
-        "B, C: the model, the update."
+        "Threat model (letters of Carletti et al., USENIX Security 2025) and what the attacker has: "
+        "A: D (the model, the update, the kind of the defence, a generator (wgan, 20 steps)); "
+        "B, C: A (the model, the update)."
     )
     assert lines[5] == "Attacks: A: a; B: b; C: c."
     assert lines[6] == "Mean effort for an image: A, B, C: 7 evaluations, 0.5 s from start to end."
@@ -192,7 +193,7 @@ def test_the_terminal_shows_the_same(
     assert "0.150* ± 0.071 (0.123)" in out
     assert "holds: A is best [really]" in out
     assert "MSE, X: A 0.150 v B 0.300 (2 of 2 images)" in out
-    assert "Attacker's knowledge" in out
+    assert "Threat model" in out
     assert "\x1b" not in out, "no colours in a file"
     assert err == ""
 
