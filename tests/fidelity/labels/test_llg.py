@@ -74,9 +74,7 @@ def test_llg_star_and_plus_measure_what_a_label_adds(name: str, weights: bool, f
         )
         _, offset, impact, paper = calibrated(seen, batches, weights)
         measured, absent = calibrate(seen, batches, weights)
-        what = (
-            "s_c of an absent class: mean of dummy updates of the others (Wainakh et al. 2022, section 4.3)"
-        )
+        what = "s_c of an absent class: mean of dummy updates of the others (Wainakh et al. 2022)"
         fidelity("labels", name, what, absent, torch.from_numpy(offset))
         what = "m: mean of (s_i - its offset) / n over dummy updates of one class i"
         fidelity("labels", name, what, measured, impact)

@@ -42,5 +42,5 @@ def test_yin_is_the_rows_with_the_least_entries(fidelity: Fidelity) -> None:
             least = [(min(row), c) for c, row in enumerate(head(seen).weight.tolist())]
             found.append(Yin().labels(seen))
             expected.append(sorted(c for _, c in sorted(least)[:n]))
-        what = "argsort(min_j dL/dW_cj)[:n] (Yin et al. 2021, equation 10)"
+        what = "argsort(min_j dL/dW_cj)[:n] (Yin et al. 2021, section 3.2)"
         fidelity("labels", "yin", what, torch.stack(found), torch.tensor(expected), tolerance=0)
