@@ -73,37 +73,37 @@ sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; 
 	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 accuracy: $(READY)  ## how well networks learn in federated rounds: SCALE, DATASET, DATA, ROUNDS=n ONLY="network ..."
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness.accuracy --scale $(SCALE) --dataset $(DATASET) --runs $(RUNS) \
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness accuracy --scale $(SCALE) --dataset $(DATASET) --runs $(RUNS) \
 		$(if $(DATA),--data $(DATA)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 	@$(RUN) table=table3 scale=smoke
 
 bench: $(READY)  ## the engine beside the authors' way, one image at a time: PROBLEMS=n ONLY="part ..." DATA=folder
-	@OMP_NUM_THREADS=1 $(if $(DATA),HARNESS_DATA=$(DATA)) $(VENV)/bin/python -m harness.bench \
+	@OMP_NUM_THREADS=1 $(if $(DATA),HARNESS_DATA=$(DATA)) $(VENV)/bin/python -m harness bench \
 		--problems $(PROBLEMS) $(if $(ONLY),--only $(ONLY))
 
 report: $(READY)  ## one static site of all results, runs and images: results/site/index.html
-	@$(VENV)/bin/python -m harness.report --runs $(RUNS)
+	@$(VENV)/bin/python -m harness report --runs $(RUNS)
 
 publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results/
-	@$(VENV)/bin/python -m harness.publish $(TABLE)
+	@$(VENV)/bin/python -m harness publish $(TABLE)
 
 wheel: $(READY)  ## build dist/gradient_inversion_harness-*.whl
 	@rm -rf build dist
 	@$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
 data: $(READY)  ## download DATASET=name into DATA=folder
-	@$(VENV)/bin/python -m harness.data $(DATASET) $(if $(DATA),--root $(DATA))
+	@$(VENV)/bin/python -m harness data $(DATASET) $(if $(DATA),--root $(DATA))
 
 dashboard: $(READY)  ## browse the logged runs in the terminal (W&B leet)
 	@$(VENV)/bin/wandb leet $(RUNS)/wandb
 
 wandb-sync: $(READY)  ## send finished offline runs to W&B, each once (needs an API key)
-	@$(VENV)/bin/python -m harness.dashboards.sync --runs $(RUNS)
+	@$(VENV)/bin/python -m harness sync --runs $(RUNS)
 
 wandb-workspace: $(READY)  ## save the common layout of the W&B dashboards (needs an API key): PROJECT=name
-	@$(VENV)/bin/python -m harness.dashboards.workspace --project $(PROJECT)
+	@$(VENV)/bin/python -m harness workspace --project $(PROJECT)
 
 clean:  ## remove the environment and caches; runs and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build dist

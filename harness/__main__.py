@@ -1,6 +1,6 @@
-"""`python -m harness`: the command line. Kept apart from harness.cli so that worker processes can import the task."""
+"""`python -m harness`: the front door. Kept apart from harness.cli so that worker processes can import the task."""
 
-from harness.cli import main
+from harness.commands.front import main
 
 if __name__ == "__main__":
     main()

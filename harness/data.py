@@ -1,4 +1,4 @@
-"""Download a data set: `python -m harness.data cifar10 --root FOLDER`, or `make data DATASET=cifar10`."""
+"""Download a data set: `harness data cifar10 --root FOLDER`, or `make data DATASET=cifar10`."""
 
 import argparse
 import os
@@ -57,7 +57,7 @@ def _by_hand(name: str, dataset: Dataset, root: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
-    parser = argparse.ArgumentParser(prog="python -m harness.data", description=(__doc__ or "").split(":")[0])
+    parser = argparse.ArgumentParser(prog="harness data", description=(__doc__ or "").split(":")[0])
     parser.add_argument("dataset", help="its name in conf/dataset, like cifar10")
     parser.add_argument(
         "--root", default=os.environ.get("HARNESS_DATA") or "data", help="default: $HARNESS_DATA or data"

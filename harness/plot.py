@@ -1,4 +1,4 @@
-"""Plot the store: python -m harness.plot lines --x fl.batch_size --y psnr_unit --by attack --out figure.png"""
+"""Plot the store: harness plot lines --x fl.batch_size --y psnr_unit --by attack --out figure.png"""
 
 import argparse
 import dataclasses
@@ -47,7 +47,7 @@ def _draw(kind: type[Plot], settings: dict[str, Any], runs: Path, out: Path) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.plot", description=__doc__)
+    parser = argparse.ArgumentParser(prog="harness plot", description=__doc__)
     chosen = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, cls in kinds().items():
         summary = (cls.__doc__ or "").splitlines()[0].replace("%", "%%")

@@ -54,9 +54,7 @@ def without_paths(value: object) -> object:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.publish", description=(__doc__ or "").split(":")[0]
-    )
+    parser = argparse.ArgumentParser(prog="harness publish", description=(__doc__ or "").split(":")[0])
     parser.add_argument("table", help="its name, like table3")
     parser.add_argument("--dataset", help="default: every one that is rendered")
     parser.add_argument("--scale", help="default: every one that is rendered")

@@ -1,4 +1,4 @@
-"""Ask the store: python -m harness.query "attack == 'ig' and psnr_unit > 20" --by attack,defense"""
+"""Ask the store: harness query "attack == 'ig' and psnr_unit > 20" --by attack,defense"""
 
 import argparse
 import sys
@@ -58,7 +58,7 @@ def names(value: str) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
-    parser = argparse.ArgumentParser(prog="python -m harness.query", description=__doc__)
+    parser = argparse.ArgumentParser(prog="harness query", description=__doc__)
     parser.add_argument("condition", nargs="?", help="default: every image")
     parser.add_argument("--by", type=names, default=[], help="columns: a line for each group and metric")
     parser.add_argument("--columns", type=names, default=[], help="what to show of each image or group")

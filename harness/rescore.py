@@ -1,4 +1,4 @@
-"""Fill in scores that finished runs lack, such as LPIPS without its weights: `python -m harness.rescore runs/ID`.
+"""Fill in scores that finished runs lack, such as LPIPS without its weights: `harness rescore runs/ID`.
 
 What was measured stays as it is, in the record; W&B's log of the run stays as it is altogether.
 """
@@ -123,9 +123,7 @@ def _write(directory: Path, record: Record, rows: list[Row], columns: list[str])
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 0, 1 when a number that was measured would be another now, 2 for a user error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.rescore", description=(__doc__ or "").split(":")[0]
-    )
+    parser = argparse.ArgumentParser(prog="harness rescore", description=(__doc__ or "").split(":")[0])
     parser.add_argument(
         "runs", nargs="+", type=Path, help="directories of finished runs, like runs/0123456789ab"
     )

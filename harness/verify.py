@@ -1,4 +1,4 @@
-"""Carry stored runs out again, and hold what comes out against their records: `python -m harness.verify runs/ID`."""
+"""Carry stored runs out again, and hold what comes out against their records: `harness verify runs/ID`."""
 
 import argparse
 import math
@@ -145,9 +145,7 @@ def apart(one: Any, other: Any) -> tuple[float, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 0 when all agree, 1 when one does not, 2 for a user error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.verify", description=(__doc__ or "").split(":")[0]
-    )
+    parser = argparse.ArgumentParser(prog="harness verify", description=(__doc__ or "").split(":")[0])
     parser.add_argument(
         "runs", nargs="+", type=Path, help="directories of finished runs, like runs/0123456789ab"
     )

@@ -1,4 +1,4 @@
-"""python -m harness.accuracy: train the networks of paper 002's figure 48, and draw its curves."""
+"""harness accuracy: train the networks of paper 002's figure 48, and draw its curves."""
 
 import argparse
 import sys
@@ -62,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.accuracy", description=(__doc__ or "").split(": ")[1]
-    )
+    parser = argparse.ArgumentParser(prog="harness accuracy", description=(__doc__ or "").split(": ")[1])
     parser.add_argument("--scale", choices=list(SCALES), default="small")
     parser.add_argument("--dataset", default="digits32")
     parser.add_argument("--data", help="where real data sets are; default: $HARNESS_DATA")

@@ -1,7 +1,8 @@
-"""python -m harness.bench [--only NAME ...] [--problems N]: measure, and write experiments/results/bench.{md,csv}."""
+"""harness bench [--only NAME ...] [--problems N]: measure, and write experiments/results/bench.{md,csv}."""
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -44,19 +45,21 @@ PARTS: dict[str, Part] = {
 """What can be measured by itself: each takes the number of problems, and gives one figure or several."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m harness.bench", description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="harness bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="measure these parts; the others stay")
     parser.add_argument(
         "--problems", type=int, default=16, help="images of each whole attack (64 for the record)"
     )
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for name, measure in PARTS.items():
         if chosen.only is None or name in chosen.only:
             print(f"{name} ...", flush=True)
             report.save(measure(chosen.problems), machine())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

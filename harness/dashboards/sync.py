@@ -64,7 +64,7 @@ def send(folders: Sequence[Path]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
-    parser = argparse.ArgumentParser(prog="python -m harness.dashboards.sync", description=__doc__)
+    parser = argparse.ArgumentParser(prog="harness sync", description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options = parser.parse_args(arguments)
     return answered(lambda: print(sync(options.runs)))

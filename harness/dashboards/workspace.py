@@ -76,7 +76,7 @@ def save(entity: str | None, project: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
-    parser = argparse.ArgumentParser(prog="python -m harness.dashboards.workspace", description=__doc__)
+    parser = argparse.ArgumentParser(prog="harness workspace", description=__doc__)
     parser.add_argument("--project", default="harness")
     parser.add_argument("--entity", help="the account or team; default: the key's own")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""A metric over two settings: `python -m harness.plot heatmap --x fl.batch_size --y fl.local_epochs --out a.png`."""
+"""A metric over two settings: `harness plot heatmap --x fl.batch_size --y fl.local_epochs --out a.png`."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A metric over a setting: `python -m harness.plot lines --x fl.batch_size --y psnr_unit --by attack --out a.png`."""
+"""A metric over a setting: `harness plot lines --x fl.batch_size --y psnr_unit --by attack --out a.png`."""
 
 from collections.abc import Sequence
 from itertools import pairwise

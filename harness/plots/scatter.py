@@ -1,4 +1,4 @@
-"""One number of each image against another: `python -m harness.plot scatter --x loss --y psnr_unit --out a.png`."""
+"""One number of each image against another: `harness plot scatter --x loss --y psnr_unit --out a.png`."""
 
 from typing import TYPE_CHECKING
 

@@ -11,7 +11,7 @@ from harness.command import answered
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
-    parser = argparse.ArgumentParser(prog="python -m harness.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="harness report", description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="what was made here")
     parser.add_argument("--published", type=Path, default=Path("experiments/results"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))

@@ -1,0 +1,52 @@
+"""The front door: which command is whose, and that asking for one imports no more than it needs."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from harness.commands.front import COMMANDS, main
+from harness.schema import CONF
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_a_module_with_a_command_line(name: str) -> None:
+    found = find_spec(COMMANDS[name].module)
+    assert found is not None
+    assert found.origin is not None
+    text = Path(found.origin).read_text()
+    assert re.search(r"^def main\(arguments: Sequence\[str\] \| None = None\) -> int:", text, re.MULTILINE)
+    assert f'prog="harness {name}"' in text
+
+
+def test_a_command_is_handed_its_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["query", "ssim > 1", "--runs", str(tmp_path)])
+    assert done.value.code == 2
+    assert "no finished runs" in capsys.readouterr().err
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["qeury"])
+    assert done.value.code == 2
+    assert capsys.readouterr().err == "harness: qeury: there is no such command; did you mean 'query'?\n"
+
+
+def test_the_help_names_every_command() -> None:
+    listed = re.search(r"python -m harness ([a-z|]+) --help", (CONF / "config.yaml").read_text())
+    assert listed is not None
+    assert listed[1].split("|") == list(COMMANDS)
+
+
+def test_asking_for_help_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
+    code = "import sys; from harness.commands.front import main\n"
+    code += "try: main(['query', '--help'])\nfinally: assert not {'torch', 'pandas'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: harness query")
