@@ -35,6 +35,10 @@ class ImageSearch(OptimizationAttack, ABC):
     boxed: bool = False
     """After every step, clamp the images to the range that [0, 1] has in the network's units."""
 
+    @property
+    def projects(self) -> bool:
+        return self.boxed or type(self).project is not ImageSearch.project
+
     def prepare(self, observation: Observation) -> Params:
         return {"labels": known_labels(observation, self.labels), **super().prepare(observation)}
 

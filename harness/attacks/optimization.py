@@ -30,11 +30,17 @@ class OptimizationAttack(Attack, ABC):
     """Stop, with status converged, at a loss below this."""
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
-    for the sigmoid LeNet (lowrank). They differ in speed and rounding only. auto and vmap take the loop where a run has
-    one search in all, or one slot: that is what it is faster for."""
+    for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). They
+    differ in speed and rounding only. auto and vmap take the loop where a run has one search in all, or one slot: that
+    is what it is faster for."""
     slots: PositiveInt | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})
+
+    @property
+    def projects(self) -> bool:
+        """Whether `project` may move variables."""
+        return type(self).project is not OptimizationAttack.project
 
     @property
     def evaluations_per_step(self) -> int:

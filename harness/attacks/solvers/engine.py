@@ -10,8 +10,9 @@ from torch import Tensor
 
 from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.evaluator import Setting
+from harness.attacks.solvers.native import Native, Rules
 from harness.attacks.solvers.optimizer import rows
-from harness.attacks.solvers.selection import select
+from harness.attacks.solvers.selection import select, select_native
 from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Observation, Params, Reconstruction, Status, Unreadable
 from harness.log import warn
@@ -91,6 +92,7 @@ class Engine:
         self.budget = attack.steps * attack.evaluations_per_step
         self.searches: list[Search | None] = []
         self.slots = 1
+        self.native: Native | None = None
 
     def run(self, jobs: Iterator[Job | None]) -> Iterator[tuple[Any, Reconstruction]]:
         """Carry out all jobs, in any order. None in the queue: nothing is ready before something has finished.
@@ -121,22 +123,47 @@ class Engine:
                 warn(str(error))
                 yield job.key, Reconstruction.of_nothing(job.observation)
                 continue
-            self._admit(job, known)
+            found = self._admit(job, known)
+            if found is not None:
+                yield job.key, found
         if not any(self.searches):
             queue.check()
         self._narrow()
 
-    def _admit(self, job: Job, known: Params) -> None:
-        """Load a job into a slot; the first one makes the slots, to measure."""
+    def _admit(self, job: Job, known: Params) -> Reconstruction | None:
+        """Load a job into a slot; the first one makes the slots, to measure. Native code answers at once."""
         start = self._initial(job)
         if not self.searches:
             self._make(job, start, known)
-        self._load(self._free(), job, self.layout.flatten(start), known)
+        x = self.layout.flatten(start)
+        if self.native is not None:
+            return self._search(self.native, job, x, known)
+        self._load(self._free(), job, x, known)
+        return None
+
+    def _search(self, native: Native, job: Job, x: Tensor, known: Params) -> Reconstruction:
+        per_step = self.attack.evaluations_per_step
+        rules = Rules(self.budget, self._every, self.attack.tolerance, EXPLODED, EXPLODED_STEPS * per_step)
+        found = native.search(x, job.observation, known, rules)
+        search = Search(job, known, evaluations=found.evaluations)
+        search.trace = [
+            {"evaluation": self._every * point, "loss": loss} for point, loss in enumerate(found.trace)
+        ]
+        return self._reconstruction(search, found.best, found.best_loss, found.status)
+
+    @property
+    def _every(self) -> int:
+        """Evaluations between two points of the trace."""
+        return max(1, self.budget // TRACE_POINTS)
 
     def _make(self, first: Job, start: Variables, known: Params) -> None:
         self.layout = Layout({name: value.shape for name, value in start.items()})
         x = self.layout.flatten(start)
         setting = Setting(self.attack, self.layout, first.observation, known)
+        self.native = select_native(setting, self.attack.engine)
+        if self.native is not None:
+            self.searches = [None]
+            return
         self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots, first.alone)
         self.searches = [None] * self.slots
         self.x = x.new_zeros(self.slots, self.layout.size)
@@ -198,11 +225,10 @@ class Engine:
 
     def _retire(self, loss: Tensor) -> Iterator[tuple[Any, Reconstruction]]:
         values = loss.tolist()
-        every = max(1, self.budget // TRACE_POINTS)
         for slot, search in enumerate(self.searches):
             if search is None:
                 continue
-            search.record(values[slot], every)
+            search.record(values[slot], self._every)
             status = self._status(search, values[slot])
             if status is not None:
                 yield self._finish(slot, search, status)
@@ -232,14 +258,16 @@ class Engine:
     def _finish(self, slot: int, search: Search, status: Status) -> tuple[Any, Reconstruction]:
         self.searches[slot] = None
         self.evaluator.release(slot)
-        variables = self.layout.unflatten(self.best[slot].clone())
-        loss = float(self.best_loss[slot])
-        observation = search.job.observation
+        best, loss = self.best[slot].clone(), float(self.best_loss[slot])
+        return search.job.key, self._reconstruction(search, best, loss, status)
+
+    def _reconstruction(self, search: Search, x: Tensor, loss: float, status: Status) -> Reconstruction:
+        variables, observation = self.layout.unflatten(x), search.job.observation
         with torch.no_grad():
             found = self.attack.decode(variables, observation, search.known)
             score = self.attack.score(variables, observation, search.known, loss)
         steps = math.ceil(search.evaluations / self.attack.evaluations_per_step)
-        return search.job.key, Reconstruction(
+        return Reconstruction(
             x=found.x,
             y=found.y,
             loss=loss,

@@ -5,11 +5,11 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.attacks.solvers import lowrank
+from harness.attacks.solvers import lowrank, native
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.core import Observation, UserError
 
-EngineName = Literal["auto", "loop", "vmap", "compiled", "lowrank"]
+EngineName = Literal["auto", "loop", "vmap", "compiled", "lowrank", "native"]
 
 SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
@@ -19,6 +19,18 @@ MEMORY = {"cpu": 2e9, "cuda": 16e9}
 """Bytes that all slots may take."""
 STOCK = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 """torch's own, whose eval kernels vmap can't vectorise: `harness.models.normalization` has one that it can."""
+
+
+def select_native(setting: Setting, engine: EngineName) -> native.Native | None:
+    """Native code where it applies, or where it is asked for: in that case UserError says why it does not."""
+    if engine not in ("auto", "native"):
+        return None
+    refusal = native.refusal(setting)
+    if refusal is None and native.library() is not None:
+        return native.Native(setting)
+    if engine == "native":
+        raise UserError(f"attack.engine=native {refusal or 'was not built here: say lowrank'}")
+    return None
 
 
 def select(

@@ -1,0 +1,278 @@
+"""The search of DLG and iDLG for one image in native code (search.c): what `lowrank` computes, out of the cache."""
+
+import ctypes
+import functools
+import importlib.util
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.attacks.solvers import lowrank
+from harness.attacks.solvers.evaluator import Setting
+from harness.attacks.solvers.lbfgs import LBFGS
+from harness.core import Observation, Params, Status
+from harness.errors import warn
+
+VERSION = 1
+"""Of what search.c and this file say to each other: a library of another one is not used."""
+LANES = 16
+"""Channels of a map, those that there are none of included."""
+MOST_LAYERS, MOST_KERNEL = 8, 8
+ALIGNED = 64
+EVALUATIONS = 200
+"""Until native code gives the word back: a few hundredths of a second."""
+STATUS: tuple[Status | None, ...] = (None, "converged", "budget", "diverged", "stalled")
+
+Numbers = ctypes.POINTER(ctypes.c_float)
+
+
+class Layer(ctypes.Structure):
+    """`Layer` of search.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("channels_in", "channels_out", "height", "width")),
+        *((name, ctypes.c_int32) for name in ("kernel_high", "kernel_wide", "stride_down", "stride_across")),
+        *((name, ctypes.c_int32) for name in ("pad_above", "pad_beside")),
+        *((name, Numbers) for name in ("weight", "transposed", "bias", "received", "received_bias")),
+    )
+
+
+class Problem(ctypes.Structure):
+    """`Problem` of search.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("layers", "classes", "size", "budget", "every", "soft")),
+        *((name, ctypes.c_int32) for name in ("exploded_steps", "history", "most_moves")),
+        *((name, ctypes.c_float) for name in ("tolerance", "exploded", "rate")),
+        *((name, ctypes.c_float) for name in ("tolerance_gradient", "tolerance_change")),
+        *((name, Numbers) for name in ("head", "head_bias", "delta", "hidden", "target", "start")),
+        ("layer", Layer * MOST_LAYERS),
+    )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What ends a search beside the optimiser: see `engine`."""
+
+    budget: int
+    every: int
+    """Evaluations between two points of the trace."""
+    tolerance: float | None
+    exploded: float
+    exploded_steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Where a search ended: points [size], the loss at the best, the newest loss, and the losses of the trace."""
+
+    best: Tensor
+    newest: Tensor
+    best_loss: float
+    newest_loss: float
+    status: Status
+    evaluations: int
+    trace: list[float]
+
+
+def level() -> str:
+    """The instructions of the library that fits this processor."""
+    return "x86-64-v3" if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") else "plain"
+
+
+def built() -> Path | None:
+    """The library that was built for such a processor when the harness was installed."""
+    name = "_search_v3" if level() == "x86-64-v3" else "_search"
+    spec = importlib.util.find_spec(f"{__package__}.{name}")
+    return None if spec is None or spec.origin is None else Path(spec.origin)
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The native code; None, with one warning, where it was not built or can't be used."""
+    path = built()
+    try:
+        found = ctypes.CDLL(str(path)) if path is not None and path.exists() else None
+        version = found and found.search_version()
+    except (OSError, AttributeError):
+        return _unusable(f"{path} is damaged")
+    if found is None:
+        return _unusable("the native search was not built, for want of a C compiler")
+    if version != VERSION:
+        return _unusable(f"{path} is of version {version}, not {VERSION}")
+    found.search_new.restype = ctypes.c_void_p
+    found.search_new.argtypes = [ctypes.POINTER(Problem)]
+    found.search_run.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    found.search_closure.restype = ctypes.c_float
+    found.search_closure.argtypes = [ctypes.c_void_p] * 3
+    found.search_read.argtypes = [ctypes.c_void_p] * 6
+    found.search_free.argtypes = [ctypes.c_void_p]
+    found.search_free.restype = found.search_read.restype = None
+    return found
+
+
+def _unusable(reason: str) -> ctypes.CDLL | None:
+    warn(f"{reason}: lowrank is used, which is slower; install the harness anew to build it")
+    return None
+
+
+def refusal(setting: Setting) -> str | None:
+    """Why this setting is not for native code; None: it is."""
+    attack, observation = setting.attack, setting.observation
+    if not lowrank.applies(setting):
+        return "needs DLG or iDLG, one image, fedsgd, a sigmoid LeNet and a plain update"
+    if type(attack.optimizer) is not LBFGS:
+        return "needs L-BFGS"
+    if attack.projects:
+        return "knows no box around the images"
+    first = next(iter(observation.params.values()))
+    if first.device.type != "cpu" or first.dtype != torch.float32:
+        return "runs on a CPU, in float32"
+    return (
+        None if _fits(observation) else f"needs at most {LANES} channels, {MOST_LAYERS} layers, kernels of 8"
+    )
+
+
+def _fits(observation: Observation) -> bool:
+    layers = lowrank.convolutions(observation.model) or []
+    weights = [observation.params[layer.weight] for layer in layers]
+    return len(layers) <= MOST_LAYERS and all(
+        max(weight.shape[:2]) <= LANES and max(weight.shape[2:]) <= MOST_KERNEL for weight in weights
+    )
+
+
+class Native:
+    """One problem after the other, from its start to its end."""
+
+    def __init__(self, setting: Setting) -> None:
+        found = library()
+        assert found is not None
+        self.setting, self.library = setting, found
+
+    def search(self, x: Tensor, observation: Observation, known: Params, rules: Rules) -> Found:
+        """Search from x [size]. Its bits depend on the problem alone, and on the level of the library."""
+        packed = _Packed(self.setting, observation, known, x)
+        problem = packed.problem(rules)
+        handle = self.library.search_new(ctypes.byref(problem))
+        if not handle:
+            raise MemoryError("no memory for a search")
+        try:
+            status = 0
+            while status == 0:
+                status = self.library.search_run(handle, EVALUATIONS)
+            return self._read(handle, STATUS[status], x, rules)
+        finally:
+            self.library.search_free(handle)
+
+    def closure(self, x: Tensor, observation: Observation, known: Params) -> tuple[float, Tensor]:
+        """The loss, and its gradient [size], at x [size]."""
+        packed = _Packed(self.setting, observation, known, x)
+        handle = self.library.search_new(ctypes.byref(packed.problem(Rules(1, 1, None, math.inf, 1))))
+        point, gradient = x.contiguous(), torch.zeros_like(x)
+        loss = self.library.search_closure(handle, point.data_ptr(), gradient.data_ptr())
+        self.library.search_free(handle)
+        return float(loss), gradient
+
+    def _read(self, handle: int, status: Status | None, x: Tensor, rules: Rules) -> Found:
+        best, newest = torch.empty_like(x), torch.empty_like(x)
+        trace = torch.empty(rules.budget // rules.every + 1)
+        losses, counts = torch.empty(2), torch.empty(2, dtype=torch.int32)
+        self.library.search_read(handle, *(t.data_ptr() for t in (best, newest, trace, losses, counts)))
+        assert status is not None
+        evaluations, points = (int(count) for count in counts)
+        return Found(
+            best=best,
+            newest=newest,
+            best_loss=float(losses[0]),
+            newest_loss=float(losses[1]),
+            status=status,
+            evaluations=evaluations,
+            trace=trace[:points].tolist(),
+        )
+
+
+class _Packed:
+    """The tensors of one problem as search.c has them; they live as long as this does."""
+
+    def __init__(self, setting: Setting, observation: Observation, known: Params, x: Tensor) -> None:
+        self.setting, self.observation, self.x, self.tensors = setting, observation, x, list[Tensor]()
+        self.soft = "logits" in setting.layout.shapes
+        self.target = None if self.soft else F.one_hot(known["labels"][0], observation.classes)
+
+    def problem(self, rules: Rules) -> Problem:
+        optimizer, observation = self.setting.attack.optimizer, self.observation
+        assert isinstance(optimizer, LBFGS)
+        factors = lowrank.head_factors(observation.update, observation.model.head)
+        assert factors is not None
+        delta, hidden = factors
+        layers = self._layers()
+        head = f"{observation.model.head}."
+        return Problem(
+            layers=len(layers),
+            classes=observation.classes,
+            size=self.x.numel(),
+            budget=rules.budget,
+            every=rules.every,
+            soft=self.soft,
+            exploded_steps=rules.exploded_steps,
+            history=optimizer.history,
+            most_moves=optimizer.max_iter,
+            tolerance=-math.inf if rules.tolerance is None else rules.tolerance,
+            exploded=rules.exploded,
+            rate=optimizer.lr,
+            tolerance_gradient=optimizer.tolerance_grad,
+            tolerance_change=optimizer.tolerance_change,
+            head=self._numbers(self._features(observation.params[f"{head}weight"])),
+            head_bias=self._numbers(observation.params[f"{head}bias"]),
+            delta=self._numbers(delta),
+            hidden=self._numbers(self._features(hidden)),
+            target=None if self.target is None else self._numbers(self.target),
+            start=self._numbers(self.x),
+            layer=(Layer * MOST_LAYERS)(*layers),
+        )
+
+    def _layers(self) -> list[Layer]:
+        _, height, width = self.observation.shape
+        layers = []
+        for convolution in lowrank.convolutions(self.observation.model) or []:
+            weight = self.observation.params[convolution.weight]
+            (above, beside), (down, across) = convolution.padding, convolution.stride
+            high, wide = convolution.kernel
+            layers.append(
+                Layer(
+                    *(weight.shape[1], weight.shape[0], height, width),
+                    *(high, wide, down, across, above, beside),
+                    weight=self._numbers(_lanes(weight.permute(2, 3, 1, 0))),
+                    transposed=self._numbers(_lanes(weight.permute(2, 3, 0, 1))),
+                    bias=self._numbers(_lanes(self.observation.params[convolution.bias])),
+                    received=self._numbers(
+                        _lanes(self.observation.update[convolution.weight].permute(2, 3, 1, 0))
+                    ),
+                    received_bias=self._numbers(_lanes(self.observation.update[convolution.bias])),
+                )
+            )
+            height = (height + 2 * above - high) // down + 1
+            width = (width + 2 * beside - wide) // across + 1
+        self.channels = len(weight)
+        return layers
+
+    def _features(self, values: Tensor) -> Tensor:
+        """[..., channel, place] to [..., place, LANES]."""
+        return _lanes(values.unflatten(-1, (self.channels, -1)).transpose(-1, -2))
+
+    def _numbers(self, values: Tensor) -> object:
+        """Where a copy of these numbers lies, aligned as native code reads them."""
+        room = torch.zeros(values.numel() + ALIGNED // 4)
+        begin = -room.data_ptr() % ALIGNED // 4
+        copy = room[begin : begin + values.numel()].copy_(values.detach().flatten())
+        self.tensors.append(copy)
+        return ctypes.cast(copy.data_ptr(), Numbers)
+
+
+def _lanes(values: Tensor) -> Tensor:
+    """The last axis padded with zeros to LANES."""
+    return F.pad(values, (0, LANES - values.shape[-1]))
