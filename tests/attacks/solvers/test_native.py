@@ -99,8 +99,8 @@ def test_loss_and_gradient_are_those_of_autograd(
     loop.load(0, exact, known)
     _, (expected,), slopes = loop.evaluate(x.double()[None])
     assert slopes is not None
-    assert loss == pytest.approx(float(expected), rel=1e-5)
-    assert float((gradient - slopes[0]).norm() / slopes[0].norm()) < 1e-5
+    assert loss == pytest.approx(float(expected), rel=1e-4)
+    assert float((gradient - slopes[0]).norm() / slopes[0].norm()) < 1e-4
 
 
 @needs_library
@@ -135,7 +135,7 @@ def test_any_sigmoid_network_of_convolutions(kernel: tuple[int, int]) -> None:
     loop.load(0, observation, known)
     _, (expected,), slopes = loop.evaluate(x[None])
     assert slopes is not None
-    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert loss == pytest.approx(float(expected), rel=1e-4)
     torch.testing.assert_close(gradient, slopes[0], rtol=1e-3, atol=1e-4 * float(slopes.abs().max()))
 
 
