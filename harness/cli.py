@@ -24,9 +24,12 @@ from harness.errors import (
 )
 from harness.internals import command_line
 from harness.schema import CONF, EXPERIMENTS, prepare_hydra
+from harness.sealing import check_searchpath
 from harness.secrecy import redact
 
 FAILURE, INTERRUPTED = 1, 130
+FOREIGN = ("config_path", "config_name", "experimental_rerun")
+"""Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
 
 
 def task(cfg: DictConfig) -> str:
@@ -63,6 +66,13 @@ def check_arguments() -> None:
         raise UserError(f"{unknown[0]}: options such as -m stand before the settings, or after all of them")
     if unknown:
         raise UserError(f"{unknown[0]}: there is no such option{nearest(unknown[0], options)}")
+    for name in FOREIGN:
+        if getattr(given, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(
+                f"{option}: configurations of your own are files of groups, below --config-dir=FOLDER"
+            )
+    check_searchpath(given.overrides)
     for override in given.overrides:
         group, _, value = override.partition("=")
         if "null" in value.split(",") and (names := choices(group)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from harness.errors import UserError, nearest
+from harness.files import csv_cell
 from harness.journal import damaged
 from harness.statistics import rate, statistic
 
@@ -97,6 +98,11 @@ def finished(root: Path) -> list[str]:
         return []
     with os.scandir(root) as entries:
         return sorted(entry.name for entry in entries if os.path.exists(f"{entry.path}/result.json"))
+
+
+def to_csv(table: "pandas.DataFrame") -> bytes:
+    """A table as a CSV file, in which no text is a formula."""
+    return table.map(csv_cell).to_csv(index=False).encode()
 
 
 def columns(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -1,6 +1,7 @@
 """Where a number comes from: the code, the versions and the machine behind it."""
 
 import functools
+import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ PACKAGES = (
     "nevergrad",
 )
 
+NO_COMMANDS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""What git would run for a mere question."""
+
 
 @functools.cache
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -38,10 +42,17 @@ def provenance(device: torch.device) -> dict[str, Any]:
 def revision() -> str | None:
     """The commit that the code is at, with `+` when files differ from it; None outside a clone."""
 
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
     def git(*arguments: str) -> str:
         here = Path(__file__).parent
         return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True
+            ["git", *NO_COMMANDS, *arguments],
+            cwd=here,
+            env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
 
     try:

@@ -10,7 +10,7 @@ from harness.command import answered
 from harness.errors import UserError
 from harness.files import write_atomically
 from harness.filters import select
-from harness.frames import aggregate, frame, known
+from harness.frames import aggregate, frame, known, to_csv
 
 if TYPE_CHECKING:
     import pandas
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = query(options.runs, options.condition, options.by, options.columns)
         if options.csv:
             options.csv.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(options.csv, found.to_csv(index=False).encode())
+            write_atomically(options.csv, to_csv(found))
         print(text(found, max(options.lines, 1)))
 
     return answered(command)

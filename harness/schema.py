@@ -3,11 +3,10 @@
 import os
 import sys
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
@@ -50,20 +49,11 @@ class Schema:
     lease: Any = MISSING
 
 
-@dataclass
-class Nothing:
-    """What may be a callback of Hydra's: a configuration must not name code that isn't a component."""
-
-
-@dataclass
-class SealedHydra(HydraConf):
-    """Hydra's own configuration, in which no callback can be named."""
-
-    callbacks: dict[str, Nothing] = field(default_factory=dict)
-
-
 def prepare_hydra() -> None:
-    """Make the schema and the plugins known to Hydra, before it starts."""
+    """Make the schema and the plugins known to Hydra, and have what it composes sealed, before it starts."""
+    from harness.sealing import install
+
+    install()
     if PLUGINS not in sys.path:
         # Hydra looks for sweepers in the namespace package hydra_plugins on sys.path, and nowhere else.
         sys.path.append(PLUGINS)
@@ -76,4 +66,3 @@ def prepare_hydra() -> None:
         "ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema"
     )
     ConfigStore.instance().store("schema", Schema)
-    ConfigStore.instance().store("config", SealedHydra(), group="hydra", provider="hydra")

@@ -12,7 +12,7 @@ from harness.component import Component, component
 from harness.errors import UserError
 from harness.files import write_atomically
 from harness.filters import select
-from harness.frames import known, mixed
+from harness.frames import known, mixed, to_csv
 from harness.plots.style import label, png
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Plot(Component, ABC):
         """Write <name>.png and <name>.csv; returns what a reader must know. Raises UserError as `draw` does."""
         drawing = self.draw(table)
         directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(directory / f"{self.name}.csv", drawing.numbers.to_csv(index=False).encode())
+        write_atomically(directory / f"{self.name}.csv", to_csv(drawing.numbers))
         write_atomically(directory / f"{self.name}.png", png(drawing.figure))
         return drawing.notes
 

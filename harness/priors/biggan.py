@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.core import Dataset, Generator, Prior, Shape, UserError, component
+from harness.models.weights import reason
 from harness.threat import Need
 
 CONFIG, WEIGHTS = "config.json", "pytorch_model.bin"
@@ -91,7 +92,7 @@ def _load(folder: Path) -> Any:
         state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
         missing = network.load_state_dict(state, strict=False).missing_keys
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{folder} is not a checkpoint of BigGAN: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{folder} is not a checkpoint of BigGAN: {reason(error)}") from error
     # the port itself loads without checking, since buffers may differ; weights may not
     lost = set(missing) & {name for name, _ in network.named_parameters()}
     if lost:

@@ -10,7 +10,7 @@ import pydantic
 from harness.cells.plan import latest
 from harness.component import component
 from harness.components import build
-from harness.errors import UserError
+from harness.errors import UserError, explain_validation, shortened
 from harness.plots.plot import Plot
 
 Overrides = list[str]
@@ -48,7 +48,7 @@ class Point:
 class Sweep:
     """A grid of settings. Without a name it is an ad-hoc multirun, whose grid is on the command line."""
 
-    name: str | None = pydantic.Field(default=None, pattern=r"^[\w-]+$")
+    name: str | None = pydantic.Field(default=None, pattern=r"^[\w-]{1,100}$")
     title: str = ""
     base: Overrides = field(default_factory=list)
     grid: dict[str, list[Value]] = field(default_factory=dict)
@@ -96,9 +96,8 @@ def parse(node: Mapping[str, Any]) -> Sweep:
     try:
         sweep = Sweep(**values, plots=plots)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"sweep {node.get('name', '')}: {where}: {first['msg']}") from error
+        mistakes = explain_validation(error, Sweep, "")
+        raise UserError(f"sweep {shortened(node.get('name'))}: {mistakes}") from error
     empty = [axis for axis, values in sweep.grid.items() if not values]
     if empty:
         raise UserError(f"sweep {sweep.name}: {empty[0]} has no values")

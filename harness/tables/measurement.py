@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.config import Experiment
 from harness.core import Record
+from harness.files import csv_cell
 from harness.statistics import Statistic, statistic
 from harness.tables.reference import Published
 from harness.tables.spec import Cell, Table
@@ -93,5 +94,5 @@ def to_csv(measurements: Measurements) -> str:
     for key, measurement in measurements.items():
         s = measurement.statistic
         numbers = [0, *[None] * 4] if s is None else [s.n, s.mean, s.std, s.low, s.high]
-        writer.writerow([*key, *numbers, measurement.published, " ".join(measurement.run_ids)])
+        writer.writerow([*map(csv_cell, key), *numbers, measurement.published, " ".join(measurement.run_ids)])
     return text.getvalue()

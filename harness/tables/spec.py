@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt
 from harness.cells.plan import latest
 from harness.components import build
 from harness.core import UserError, component
+from harness.errors import explain_validation, shortened
 from harness.plots.plot import Plot
 from harness.tables.supplement import Supplement
 
@@ -101,7 +102,8 @@ class Cell:
 class Table:
     """A table of a paper."""
 
-    name: str
+    name: str = Field(pattern=r"^[\w-]{1,100}$")
+    """Of its folder in results/."""
     title: str
     source: str
     metrics: dict[str, MetricColumn]
@@ -153,9 +155,8 @@ def parse(node: Mapping[str, Any]) -> Table:
     try:
         table = Table(**values, supplements=supplements, plots=plots)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"table {node.get('name', '')}: {where}: {first['msg']}") from error
+        mistakes = explain_validation(error, Table, "")
+        raise UserError(f"table {shortened(node.get('name'))}: {mistakes}") from error
     for kind, name, known in _references(table):
         if name not in known:
             raise UserError(f"table {table.name}: {kind} {name!r} is none of {', '.join(known)}")

@@ -79,9 +79,9 @@ def test_there_are_as_many_points_as_combinations(grid: dict[str, list[int]]) ->
     ("change", "message"),
     [
         ({"grid": {"seed": []}}, "sweep toy: seed has no values"),
-        ({"grid": {"seed": [[1, 2]]}}, "sweep toy: grid.seed.0"),
-        ({"name": "../up"}, "sweep ../up: name"),
-        ({"titel": "x"}, "sweep toy: titel"),
+        ({"grid": {"seed": [[1, 2]]}}, "sweep 'toy': grid.seed.0"),
+        ({"name": "../up"}, "sweep '../up': name"),
+        ({"titel": "x"}, "sweep 'toy': titel"),
         ({"plots": [{"_target_": "os.remove", "path": "x"}]}, "os.remove is not a component"),
         ({"plots": [{"_target_": "harness.plots.lines.Lines", "x": "a"}]}, "plots.y"),
     ],

@@ -14,7 +14,7 @@ from torch import Tensor
 from harness import pictures
 from harness.attacks.rtf import expected_alone
 from harness.core import component
-from harness.files import write_atomically
+from harness.files import csv_cell, write_atomically
 from harness.models.imprint import Imprint
 from harness.records import Store
 from harness.schema import EXPERIMENTS
@@ -106,7 +106,8 @@ def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]
             if theirs
             else ["", verdict.label, ""]
         )
-        writer.writerow([row, *words, verdict.images, verdict.psnr, verdict.clear, verdict.vague, outcome.id])
+        found = [verdict.images, verdict.psnr, verdict.clear, verdict.vague]
+        writer.writerow([*map(csv_cell, [row, *words]), *found, outcome.id])
     return text.getvalue()
 
 
