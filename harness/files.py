@@ -75,6 +75,17 @@ def to_json(value: object, indent: int | None = None) -> str:
         return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
+def to_json_lines(content: Mapping[str, object]) -> str:
+    """Strict JSON with a line for each key, and one for each item of a list: what has changed is seen at a glance."""
+    return "{\n" + ",\n".join(f" {to_json(key)}: {_lines(item)}" for key, item in content.items()) + "\n}\n"
+
+
+def _lines(value: object) -> str:
+    if not isinstance(value, list | tuple) or not value:
+        return to_json(value)
+    return "[\n  " + ",\n  ".join(map(to_json, value)) + "\n ]"
+
+
 def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None

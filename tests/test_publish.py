@@ -3,17 +3,23 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from harness.errors import UserError
 from harness.publish import main, publish, without_paths
+
+PUBLISHED = Path(__file__).parents[1] / "experiments" / "results"
 
 
 def rendered(results: Path, name: str) -> None:
     folder = results / "table3" / name
     folder.mkdir(parents=True)
-    for file in ("cells.csv", "table.md", "table.tex", "table.html", "gallery.png"):
+    for file in ("cells.csv", "table.md", "table.tex", "table.html"):
         (folder / file).write_text(f"{file} of {name}")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "gallery.png")
     overrides = ["data.root=/home/somebody/data", "attack=ig", "paths.runs='/tmp/a b/runs'"]
     (folder / "provenance.json").write_text(json.dumps({"git": "0123", "cells": [{"overrides": overrides}]}))
     (folder / "document.json").write_text(json.dumps({"notes": ["A x B: no result (no /home/somebody/x)."]}))
@@ -44,6 +50,27 @@ def test_a_dataset_and_a_scale_can_be_chosen(tmp_path: Path, capsys: pytest.Capt
     assert main(["table3", "--dataset", "digits32", "--scale", "small", *folders]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'to' / 'table3' / 'digits32-small'}/\n"
     assert [path.name for path in (tmp_path / "to" / "table3").iterdir()] == ["digits32-small"]
+
+
+def test_pictures_keep_their_looks_and_lose_their_weight(tmp_path: Path) -> None:
+    rendered(tmp_path / "results", "digits32-small")
+    (target,) = publish("table3", tmp_path / "results", tmp_path / "to")
+    before = tmp_path / "results" / "table3" / "digits32-small" / "gallery.png"
+    assert (target / "gallery.png").stat().st_size < 0.6 * before.stat().st_size
+    one, other = (np.asarray(Image.open(p).convert("RGB"), float) for p in (before, target / "gallery.png"))
+    assert np.abs(one - other).mean() < 25, "noise is the worst there is for a palette"
+    (again,) = publish("table3", tmp_path / "to", tmp_path / "once more")
+    assert (again / "gallery.png").read_bytes() == (target / "gallery.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(PUBLISHED.glob("*/*-*/")), ids=lambda path: f"{path.parent.name}-{path.name}"
+)
+def test_what_is_published_is_light_and_a_line_a_cell(folder: Path) -> None:
+    assert sum(path.stat().st_size for path in folder.glob("*.png")) <= 500_000
+    lines = (folder / "provenance.json").read_text().splitlines()
+    cells = json.loads("\n".join(lines)).get("cells", [])
+    assert sum('"run": ' in line for line in lines) == len(cells)
 
 
 def test_machine_paths_are_stripped(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cells.plan import Plan
-from harness.files import to_json, write_atomically
+from harness.files import to_json_lines, write_atomically
 from harness.frames import aggregate, groups, named
 from harness.plots.plot import write_all
 from harness.plots.style import label
@@ -53,7 +53,7 @@ def render(
     files = {
         "cells.csv": cells.to_csv(index=False),
         "sweep.md": _markdown(sweep, caption, wide(cells, axes), drawn, notes),
-        "provenance.json": to_json(provenance, indent=1) + "\n",
+        "provenance.json": to_json_lines(provenance),
     }
     for name, content in files.items():
         write_atomically(directory / name, content.encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import pictures
-from harness.files import to_json, write_atomically
+from harness.files import to_json_lines, write_atomically
 from harness.frames import named
 from harness.plots.plot import write_all
 from harness.provenance import combined
@@ -43,7 +43,7 @@ def render(
         "table.md": markdown(document),
         "table.tex": latex(document),
         "table.html": html(document, shown),
-        "provenance.json": to_json(provenance(table, dataset, scale, outcomes, document), indent=1) + "\n",
+        "provenance.json": to_json_lines(provenance(table, dataset, scale, outcomes, document)),
     }
     for name, text in texts.items():
         write_atomically(directory / name, text.encode())

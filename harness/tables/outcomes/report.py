@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ EXACT = 30.0
 
 @component
 class OutcomeReport(Supplement):
-    """report.md, outcomes.csv, and a picture for every row."""
+    """report.md, outcomes.csv, and a gallery with some images of every row."""
 
     reference: str
     """The published outcomes; relative to experiments/."""
@@ -46,9 +45,6 @@ class OutcomeReport(Supplement):
         write_atomically(directory / "outcomes.csv", outcomes_csv(done, published).encode())
         write_atomically(directory / "report.md", text.encode())
         strips = {row: strip(outcome, store, self.images) for row, outcome in done.items()}
-        for row, found in strips.items():
-            picture = pictures.gallery(*found, per_line=self.images, total=len(rows_of(done[row])))
-            pictures.save(picture, directory / f"{slug(row)}.png")
         if strips:
             pictures.save(overview(strips), directory / "gallery.png")
 
@@ -89,11 +85,6 @@ def rows_of(outcome: Outcome) -> list[dict[str, Any]]:
     return outcome.record.rows
 
 
-def slug(row: str) -> str:
-    """A row's name as a file name: `fig-5-dlg`."""
-    return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
-
-
 def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
     """outcomes.csv: one line per finished row."""
     text = io.StringIO()
@@ -130,12 +121,10 @@ def markdown(
     if len(guarantee) > 1:
         blocks += ["## Robbing the Fed: the guarantee", _GUARANTEE, pipes(guarantee)]
     if done:
-        blocks.append("## Pictures")
+        blocks += ["## Pictures", "![Truth above reconstruction, row by row](gallery.png)"]
     for row in done:
         said = f" The paper: {published[row].text}." if row in published else ""
-        blocks.append(
-            f"**{row}**: {_numbers(decide(rows_of(done[row])))}.{said}\n\n![{row}]({slug(row)}.png)"
-        )
+        blocks.append(f"**{row}**: {_numbers(decide(rows_of(done[row])))}.{said}")
     return "\n\n".join(blocks) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from harness.core import UserError
 from harness.records import Store, summarise
 from harness.schema import EXPERIMENTS
 from harness.tables.measurement import Outcome
-from harness.tables.outcomes.report import OutcomeReport, evenly, outcomes_csv, slug
+from harness.tables.outcomes.report import OutcomeReport, evenly, outcomes_csv
 from harness.tables.outcomes.rule import LABELS, decide, read
 from harness.tables.spec import Cell
 
@@ -88,7 +89,7 @@ def test_pictures_are_spread_from_the_best_to_the_worst(count: int, places: list
 def outcome(store: Store, row: str, scores: Scores, *overrides: str) -> Outcome:
     """A finished run with such scores."""
     experiment = compose("attack=rtf", "model=imprint_mlp", *overrides)
-    identity = slug(row)
+    identity = re.sub(r"\W+", "-", row)
     run = store.open(identity, experiment.config)
     truth = torch.linspace(0, 1, len(scores))[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
     lines = [{**line, "target": n, "status": "budget"} for n, line in enumerate(rows(scores))]
@@ -118,9 +119,9 @@ def test_the_report_says_what_the_records_say(tmp_path: Path) -> None:
     # 400 images in 100 bins: 7.3 alone if all were in one step, 9.1 of a batch of 10; two above 30 dB.
     assert "| Fig. 26 RTF | 100 | 400 | 7.3 | 10 | 9.1 | 7.0 | 2.0 |" in report
     assert "| RTF, one gradient | 100 | 64 | 34.0 | 64 | 34.0 | 7.0 | 0.0 |" in report
-    for name in ("fig-26-rtf", "fig-18-dlg", "rtf-one-gradient", "gallery"):
-        assert Image.open(tmp_path / f"{name}.png").width > 50
-    assert all(f"({slug(each.cell.row)}.png)" in report for each in outcomes[:3])
+    assert [path.name for path in tmp_path.glob("*.png")] == ["gallery.png"]
+    assert Image.open(tmp_path / "gallery.png").width > 50
+    assert "(gallery.png)" in report
 
 
 def test_the_csv_has_a_line_for_every_finished_row(tmp_path: Path) -> None:
