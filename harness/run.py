@@ -193,7 +193,7 @@ def _clients(experiments: Sequence[Experiment]) -> list[Targets]:
 def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
     """Score a reconstruction and store it."""
     rows, truth, matched = score(series.experiment, client, found)
-    raw = found.unclamped if series.policy.learns else None
+    raw = found.end.unclamped if series.policy.learns else None
     series.stored.append(found.problem, rows, truth, matched, found.trace, raw)
     return rows
 

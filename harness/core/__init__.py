@@ -4,6 +4,7 @@ from harness.component import Component as Component
 from harness.component import component as component
 from harness.core.attack import Attack as Attack
 from harness.core.attack import Attempt as Attempt
+from harness.core.attack import Iterate as Iterate
 from harness.core.attack import Problem as Problem
 from harness.core.attack import Reconstruction as Reconstruction
 from harness.core.dataset import Batch as Batch

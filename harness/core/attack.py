@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import ClassVar, final
+from typing import ClassVar, TypeVar, final
 
 import torch
 from pydantic import PositiveInt
@@ -43,6 +43,18 @@ class Attempt:
 
 
 @dataclass(frozen=True, eq=False)
+class Iterate:
+    """A point of a search: x [n, c, h, w] in [0, 1] and y [n], with the attacker's loss and score there."""
+
+    x: Tensor
+    y: Tensor
+    loss: float
+    score: float
+    unclamped: Tensor | None = None
+    """x as the search left it, which may be far out of range."""
+
+
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """What an attack returns: x [n, c, h, w] in [0, 1], y [n] and how it got there.
 
@@ -50,6 +62,8 @@ class Reconstruction:
 
     `score` chooses among restarts (lower is better): the attacker's own objective, never a true metric.
     `unclamped` is x as the search left it, which may be far out of range.
+    `last` is where the search ended, of the restart with the lowest score there, where that is not this best iterate;
+    None too of an attack that has one iterate only.
     """
 
     x: Tensor
@@ -63,6 +77,12 @@ class Reconstruction:
     problem: int = -1
     seconds: float = 0.0
     unclamped: Tensor | None = None
+    last: Iterate | None = None
+
+    @property
+    def end(self) -> Iterate:
+        """Where the search ended: `last`, or where there is none the one iterate."""
+        return self.last or Iterate(self.x, self.y, self.loss, self.score, self.unclamped)
 
     @classmethod
     def of_nothing(cls, observation: Observation, images: bool = True) -> "Reconstruction":
@@ -147,25 +167,33 @@ class Attack(Component, ABC):
         observation, sought = problem.observation, self.reconstructs_images
         expected = (observation.n if sought else 0, *observation.shape)
         labels = observation.n if sought else observation.examples
-        if tuple(found.x.shape) != expected or len(found.y) != labels:
-            raise RuntimeError(
-                f"an attack returned x {tuple(found.x.shape)}, y {len(found.y)}; expected {expected}, {labels}"
-            )
+        for each in (found.end, found):
+            if tuple(each.x.shape) != expected or len(each.y) != labels:
+                raise RuntimeError(
+                    f"an attack returned x {tuple(each.x.shape)}, y {len(each.y)}; expected {expected}, {labels}"
+                )
         broken = not bool(torch.isfinite(found.x).all())
-        x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
         status: Status = "diverged" if broken else found.status
-        return replace(
-            found,
-            x=x,
-            y=found.y.detach(),
-            status=status,
-            problem=problem.id,
-            seconds=seconds,
-            unclamped=(found.x if found.unclamped is None else found.unclamped).detach(),
-        )
+        last = found.last and _in_range(found.last)
+        return replace(_in_range(found), status=status, problem=problem.id, seconds=seconds, last=last)
+
+
+AnyIterate = TypeVar("AnyIterate", Iterate, Reconstruction)
+
+
+def _in_range(found: AnyIterate) -> AnyIterate:
+    unclamped = (found.x if found.unclamped is None else found.unclamped).detach()
+    x = torch.nan_to_num(found.x.detach(), nan=0.5).clamp(0, 1)
+    return replace(found, x=x, y=found.y.detach(), unclamped=unclamped)
 
 
 def _best(candidates: list[Reconstruction]) -> Reconstruction:
     finite = [c for c in candidates if c.status not in ("diverged", "failed")] or candidates
-    best = min(finite, key=lambda c: c.score if c.score == c.score else float("inf"))
-    return replace(best, evaluations=sum(c.evaluations for c in candidates))
+    best = min(finite, key=lambda c: _order(c.score))
+    ended = min(finite, key=lambda c: _order(c.end.score))
+    last = None if ended is best and best.last is None else ended.end
+    return replace(best, evaluations=sum(c.evaluations for c in candidates), last=last)
+
+
+def _order(score: float) -> float:
+    return score if score == score else math.inf

@@ -47,10 +47,12 @@ class Feedback(StartPolicy):
 class FeedbackNoiseFactor(Feedback):
     """Leite et al. 2024 (paper 001), section 5.2, "-NF": blend every result, whether or not the attack succeeded.
 
+    Of a failure it blends where the search ended, as the authors' script does, not the best iterate on the way there.
     It waits for two attacks instead of two successes. A result that is not finite is left out, for one NaN would stay
     in the blend for ever; finite garbage, however large, is blended in.
     """
 
+    version: ClassVar[int] = 2
     awaits_success: ClassVar[bool] = False
 
     def accepts(self, outcome: Outcome) -> bool:

@@ -13,7 +13,8 @@ from harness.core import Component, Images, Status, component
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What an attacker sees of a finished attack: x [n, c, h, w] as the search left it, its loss and how it ended."""
+    """What an attacker sees of a finished attack: x [n, c, h, w] where the search ended and as it left it, the loss
+    there and how it ended."""
 
     x: Tensor
     loss: float

@@ -4,12 +4,13 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
+from harness.clients import Clients
 from harness.config import compose
 from harness.core import Attack, Attempt, Images, Reconstruction, Status, UserError, component, derive_seed
 from harness.metrics.mse import MSE
@@ -122,6 +123,36 @@ def test_a_killed_run_goes_on_with_the_same_blend(
     monkeypatch.setattr(Scripted, "dies", -1)
     run(experiment)
     assert Scripted.seen == list(enumerate(expected[:-1]))
+
+
+def test_what_follows_a_failure_begins_at_the_last_iterates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, and where the best iterates are others."""
+    light = ("logger=none", f"paths.runs={tmp_path}", "trials=3", "attack=idlg", "attack.steps=1")
+    experiment = compose(*light, "attack.optimizer.max_iter=4", "start=feedback_noise_factor")
+    found: list[Reconstruction] = []
+    starts: list[Tensor | None] = []
+    attack_of, observe = type(experiment.attack)._checked, Clients._knowledge
+
+    def checked(self: Attack, *arguments: Any) -> Reconstruction:
+        found.append(attack_of(self, *arguments))
+        return found[-1]
+
+    def knowledge(self: Clients, sent: Any, start: Tensor | None) -> Any:
+        starts.append(start)
+        return observe(self, sent, start)
+
+    monkeypatch.setattr(type(experiment.attack), "_checked", checked)
+    monkeypatch.setattr(Clients, "_knowledge", knowledge)
+    run(experiment)
+    first, second, _ = (one.end.unclamped for one in found)
+    assert first is not None
+    assert second is not None
+    assert all(one.status == "budget" for one in found)
+    assert starts[2] is not None
+    assert torch.equal(starts[2], 0.5 * second + 0.5 * first)
+    assert not torch.equal(found[1].x, second)
 
 
 def test_uniform_noise_is_new_for_every_attack_and_in_range() -> None:

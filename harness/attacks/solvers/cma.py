@@ -141,6 +141,10 @@ class CMAState(State):
         moving[[slot for slot in working if self.left[slot]]] = True
         return torch.where(moving[:, None], self._points(), x), active & ~moving
 
+    def end(self, slot: int, x: Tensor) -> Tensor:
+        """The mean, the tutorial's estimate of the optimum."""
+        return self.mean[slot].to(self.dtype)
+
     def _points(self) -> Tensor:
         """Each slot's next candidate [S, D]."""
         offset = self.offsets[list(range(len(self.place))), self.place]

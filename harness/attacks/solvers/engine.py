@@ -1,7 +1,7 @@
 """Continuous batching: a fixed number of slots, refilled from a queue of problems."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from harness.attacks.solvers.native import Native, Rules
 from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select, select_native
 from harness.attacks.solvers.variables import Layout, Variables
-from harness.core import Observation, Params, Reconstruction, Status, Unreadable
+from harness.core import Iterate, Observation, Params, Reconstruction, Status, Unreadable
 from harness.log import warn
 
 if TYPE_CHECKING:
@@ -104,10 +104,11 @@ class Engine:
         yield from self._refill(queue)
         while any(self.searches):
             loss, gradient = self._evaluate()
-            empty = self._empty()
-            yield from self._retire(loss)
-            self._step(loss, gradient)
-            yield from self._stalled()
+            empty, ended, evaluated = self._empty(), self._ended(loss), self.x
+            self._step(loss, gradient, ended)
+            for slot, (search, status) in ended.items():
+                yield self._finish(slot, search, status, evaluated[slot])
+            yield from self._stalled(evaluated)
             if self._empty() != empty:
                 yield from self._refill(queue)
 
@@ -149,7 +150,7 @@ class Engine:
         search.trace = [
             {"evaluation": self._every * point, "loss": loss} for point, loss in enumerate(found.trace)
         ]
-        return self._reconstruction(search, found.best, found.best_loss, found.status)
+        return self._reconstruction(search, found.best, found.best_loss, found.status, found.newest)
 
     @property
     def _every(self) -> int:
@@ -223,15 +224,16 @@ class Engine:
         self.best_loss = torch.where(better, loss, self.best_loss)
         return loss, gradient
 
-    def _retire(self, loss: Tensor) -> Iterator[tuple[Any, Reconstruction]]:
+    def _ended(self, loss: Tensor) -> dict[int, tuple[Search, Status]]:
+        """Take note of an evaluation; the slots whose search ends with it."""
         values = loss.tolist()
+        ended: dict[int, tuple[Search, Status]] = {}
         for slot, search in enumerate(self.searches):
-            if search is None:
-                continue
-            search.record(values[slot], self._every)
-            status = self._status(search, values[slot])
-            if status is not None:
-                yield self._finish(slot, search, status)
+            if search is not None:
+                search.record(values[slot], self._every)
+                if status := self._status(search, values[slot]):
+                    ended[slot] = search, status
+        return ended
 
     def _status(self, search: Search, loss: float) -> Status | None:
         if not math.isfinite(loss) or search.exploded >= EXPLODED_STEPS * self.attack.evaluations_per_step:
@@ -240,40 +242,56 @@ class Engine:
             return "converged"
         return "budget" if search.evaluations >= self.budget else None
 
-    def _step(self, loss: Tensor, gradient: Tensor | None) -> None:
-        active = torch.tensor([search is not None for search in self.searches], device=loss.device)
-        if not any(self.searches):
+    def _step(
+        self, loss: Tensor, gradient: Tensor | None, ended: Mapping[int, tuple[Search, Status]]
+    ) -> None:
+        """Move the searches that go on, and those whose budget is spent: the authors' loops end with a move."""
+        rest = {slot for slot, (_, status) in ended.items() if status != "budget"}
+        moving = [search is not None and slot not in rest for slot, search in enumerate(self.searches)]
+        self.stuck = torch.zeros(len(moving), dtype=torch.bool, device=loss.device)
+        if not any(moving):
             return
-        x, self.stuck = self.state.step(self.x, gradient, loss, active)
+        x, self.stuck = self.state.step(self.x, gradient, loss, torch.tensor(moving, device=loss.device))
         observation = next(search for search in self.searches if search is not None).job.observation
         self.x = self.layout.flatten(self.attack.project(self.layout.unflatten(x), observation))
 
-    def _stalled(self) -> Iterator[tuple[Any, Reconstruction]]:
-        if any(self.searches):
-            for slot in self.stuck.nonzero().flatten().tolist():
-                search = self.searches[slot]
-                if search is not None:
-                    yield self._finish(slot, search, "stalled")
+    def _stalled(self, evaluated: Tensor) -> Iterator[tuple[Any, Reconstruction]]:
+        for slot in self.stuck.nonzero().flatten().tolist():
+            search = self.searches[slot]
+            if search is not None:
+                yield self._finish(slot, search, "stalled", evaluated[slot])
 
-    def _finish(self, slot: int, search: Search, status: Status) -> tuple[Any, Reconstruction]:
+    def _finish(
+        self, slot: int, search: Search, status: Status, evaluated: Tensor
+    ) -> tuple[Any, Reconstruction]:
+        """Empty a slot. A search that has converged or diverged ends where that was seen, at the point `evaluated`."""
         self.searches[slot] = None
         self.evaluator.release(slot)
+        end = self.state.end(slot, self.x[slot]) if status in ("budget", "stalled") else evaluated
         best, loss = self.best[slot].clone(), float(self.best_loss[slot])
-        return search.job.key, self._reconstruction(search, best, loss, status)
+        return search.job.key, self._reconstruction(search, best, loss, status, end.clone())
 
-    def _reconstruction(self, search: Search, x: Tensor, loss: float, status: Status) -> Reconstruction:
-        variables, observation = self.layout.unflatten(x), search.job.observation
-        with torch.no_grad():
-            found = self.attack.decode(variables, observation, search.known)
-            score = self.attack.score(variables, observation, search.known, loss)
-        steps = math.ceil(search.evaluations / self.attack.evaluations_per_step)
+    def _reconstruction(
+        self, search: Search, x: Tensor, loss: float, status: Status, end: Tensor
+    ) -> Reconstruction:
+        best = self._iterate(search, x, loss)
         return Reconstruction(
-            x=found.x,
-            y=found.y,
+            x=best.x,
+            y=best.y,
             loss=loss,
-            score=score,
+            score=best.score,
             status=status,
-            iterations=steps,
+            iterations=math.ceil(search.evaluations / self.attack.evaluations_per_step),
             evaluations=search.evaluations,
             trace=search.trace,
+            last=None if torch.equal(x, end) else self._iterate(search, end),
         )
+
+    @torch.no_grad()
+    def _iterate(self, search: Search, x: Tensor, loss: float | None = None) -> Iterate:
+        """What a point [size] stands for, and its loss where that is not known yet."""
+        variables, observation, known = self.layout.unflatten(x), search.job.observation, search.known
+        if loss is None:
+            loss = float(self.attack.loss(variables, observation, known))
+        found = self.attack.decode(variables, observation, known)
+        return Iterate(found.x, found.y, loss, self.attack.score(variables, observation, known, loss))

@@ -17,7 +17,7 @@ from harness.attacks.solvers.lbfgs import LBFGS
 from harness.core import Observation, Params, Status
 from harness.errors import warn
 
-VERSION = 1
+VERSION = 2
 """Of what search.c and this file say to each other: a library of another one is not used."""
 LANES = 16
 """Channels of a map, those that there are none of included."""
@@ -68,7 +68,8 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Where a search ended: points [size], the loss at the best, the newest loss, and the losses of the trace."""
+    """Where a search ended: its best and its newest point [size], the loss at the best, the newest loss that was
+    evaluated, and the losses of the trace."""
 
     best: Tensor
     newest: Tensor

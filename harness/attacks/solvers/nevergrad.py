@@ -62,15 +62,23 @@ class NevergradState(State):
         left = torch.tensor(self.left, device=x.device)
         return points, active & (left == 0)
 
+    def end(self, slot: int, x: Tensor) -> Tensor:
+        """nevergrad's own recommendation, which GGL's code returns."""
+        self._tell(slot)
+        return _tensor(self.optimizers[slot].provide_recommendation(), x)
+
     def _ask(self, slot: int, like: Tensor) -> Tensor:
         """The next candidate [D]; where none is left, tell what was found and ask for more."""
         optimizer, asked = self.optimizers[slot], self.asked[slot]
         if not asked:
-            for candidate, loss in self.evaluated[slot]:
-                optimizer.tell(candidate, loss)
-            self.evaluated[slot].clear()
+            self._tell(slot)
             asked.extend(optimizer.ask() for _ in range(self.rule.ask_ahead))
-        return torch.as_tensor(asked[0].value, dtype=like.dtype, device=like.device)
+        return _tensor(asked[0], like)
+
+    def _tell(self, slot: int) -> None:
+        for candidate, loss in self.evaluated[slot]:
+            self.optimizers[slot].tell(candidate, loss)
+        self.evaluated[slot].clear()
 
     def _optimizer(self, x0: Tensor, rng: torch.Generator) -> Any:
         import nevergrad
@@ -80,3 +88,7 @@ class NevergradState(State):
         start.random_state = numpy.random.RandomState(int(torch.randint(2**32, (1,), generator=rng)))
         family = nevergrad.optimizers.ParametrizedCMA(scale=self.rule.sigma, popsize=self.rule.population)
         return family(start)
+
+
+def _tensor(candidate: Any, like: Tensor) -> Tensor:
+    return torch.as_tensor(candidate.value, dtype=like.dtype, device=like.device)

@@ -30,6 +30,11 @@ class State(ABC):
         or not active gets its x back, and its state stays as it was; a done slot stays done until its reset.
         """
 
+    def end(self, slot: int, x: Tensor) -> Tensor:
+        """Where a slot's search ends when its budget is spent: the point x [D] after the last move, unless the method
+        answers with another one than it tries."""
+        return x
+
     def resize(self, kept: list[int], slots: int) -> bool:
         """Keep these slots alone, renumbered in this order, and have so many in all. False: the number is fixed."""
         return False

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION 2
 #define LANES 16
 #define MOST_LAYERS 8
 
@@ -609,6 +609,7 @@ int search_run(Search *s, int evaluations) {
         closure(s);
         s->status = judged(s);
         if (s->status == RUNNING) s->status = move_on(s);
+        else if (s->status == BUDGET) move_on(s); /* the authors' loops end with a move */
     }
     return s->status;
 }

@@ -262,3 +262,11 @@ def test_every_level_is_tried(capability: str) -> None:
     )
     expected = {"avx2": "x86-64-v3", "default": "plain"}[capability]
     assert done.stdout.split() == [expected, "converged"]
+
+
+def test_a_spent_budget_ends_with_a_move() -> None:
+    """As in the other engines, and in the authors' loops: the next evaluation would be there."""
+    short, longer = (search("idlg", 1, replace(ENDLESS, budget=budget)) for budget in (7, 8))
+    assert short.status == "budget"
+    assert longer.newest_loss == pytest.approx(longer.best_loss)
+    assert torch.equal(short.newest, longer.best)
