@@ -115,6 +115,7 @@ def test_a_killed_run_goes_on_with_the_same_blend(
         attack=Scripted(script=script),
         metric=Scores(metrics={"mse": MSE()}),
     )
+    monkeypatch.setenv("HARNESS_PLUGINS", "tests")
     monkeypatch.setattr(Scripted, "seen", [])
     for dies in (1, 2):
         monkeypatch.setattr(Scripted, "dies", dies)
