@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar, cast
 import hydra
 import pydantic
 from omegaconf import DictConfig, OmegaConf
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from harness import secrecy
 from harness.checks import check
@@ -31,6 +30,7 @@ from harness.lease import EXPIRY
 from harness.log import Logger, warn
 from harness.metrics.scores import Scores
 from harness.models.training import Training
+from harness.numbers import Count, Natural, Positive, Processes, Seed, Steps
 from harness.schema import CONF, prepare_hydra
 from harness.starts.policy import StartPolicy
 from harness.starts.random import Random
@@ -41,9 +41,9 @@ class Scale:
     """Upper limits on targets and steps; null is none. It only ever lowers what the configuration says."""
 
     name: str
-    trials: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    prior_steps: PositiveInt | None = None
+    trials: Count | None = None
+    steps: Steps | None = None
+    prior_steps: Steps | None = None
 
 
 @component
@@ -77,7 +77,7 @@ class Paths:
 class Leases:
     """How processes that share a store deal with each other."""
 
-    expiry: PositiveFloat = EXPIRY
+    expiry: Positive = EXPIRY
     """Seconds without a sign of life after which a worker on another machine counts as dead."""
 
 
@@ -114,17 +114,17 @@ class Experiment:
     paths: Paths
     label: Label
     lease: Leases = dataclasses.field(default_factory=Leases)
-    trials: PositiveInt
-    targets: list[NonNegativeInt] | None
+    trials: Count
+    targets: list[Natural] | None
     order: Literal["random", "same_class", "distinct", "sequential"] = "random"
     """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
     update are of different classes; or as the data set has them."""
-    seed: NonNegativeInt
+    seed: Seed
     device: Literal["auto", "cpu", "cuda"]
-    threads: PositiveInt
-    ranks: PositiveInt = 1
+    threads: Processes
+    ranks: Processes = 1
     """Processes that share the targets, on each node: one per GPU, or per core."""
-    nodes: PositiveInt = 1
+    nodes: Processes = 1
     choices: dict[str, str] = dataclasses.field(default_factory=dict)
     """The name of the file that each group was read from."""
 

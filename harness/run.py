@@ -16,6 +16,7 @@ from harness.core import Attack, Batch, Reconstruction, Record
 from harness.device import device
 from harness.lease import LOOK, Held
 from harness.log import RunInfo, Session, warn, warn_unlogged
+from harness.memory import check_memory
 from harness.metrics.labels import count, score_counts
 from harness.progress import Bar, meanwhile, task
 from harness.provenance import provenance
@@ -171,6 +172,7 @@ def _left(series: Sequence[Series]) -> int:
 
 def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
     """The runs with their data and their stores, before a logger begins with any of them."""
+    check_memory(experiments[0])
     clients = _clients(experiments)
     if experiments[0].attack.reconstructs_images:
         experiments[0].metric.prepare()

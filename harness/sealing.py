@@ -25,7 +25,10 @@ class SealedLoader(ConfigLoaderImpl):
     """Hydra's loader, whose configurations are looked at before anything is done with them."""
 
     def load_configuration(self, *arguments: Any, **settings: Any) -> DictConfig:
-        config = super().load_configuration(*arguments, **settings)
+        try:
+            config = super().load_configuration(*arguments, **settings)
+        except KeyError as error:  # a variable to copy that is not there
+            raise UserError(_refusal("job.env_copy")) from error
         seal(config)
         return config
 

@@ -163,7 +163,7 @@ def test_no_secret_is_in_any_file_nor_in_what_is_said(tmp_path: Path) -> None:
     """With W&B as the logger, whose service is another process, and with a cell that fails."""
     (tmp_path / "own").mkdir()
     logged = ["model=lenet", "trials=1", "logger=wandb", "attack=dlg", "attack.steps=1"]
-    broken = ["model=mlp", "model.hidden=100000000000"]
+    broken = ["model=resnet18", "model.width=65536"]
     write_table(tmp_path, "toy", base=logged, rows={"Mouse": [], "Monster": broken})
     command = [sys.executable, "-m", "harness", "--config-dir", "own", "table=toy"]
     environment = clean_environment() | {"WANDB_API_KEY": SECRET, "MY_PASSWORD": SECRET[::-1]}

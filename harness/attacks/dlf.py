@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +17,7 @@ from harness.core import Batch, Observation, Params, component, generator
 from harness.federated.fedsgd import FedSGD
 from harness.federated.scaling import mean_gradient
 from harness.metrics.matching import match
+from harness.numbers import NonNegative, Positive, Steps, Width
 from harness.threat import Need
 
 
@@ -34,16 +34,16 @@ class DLF(ImageSearch):
     epochs: Literal["separate", "shared", "none"] = "separate"
     """separate: dummies for every epoch; shared: the same ones, in the same order, in all; none: nothing is simulated,
     the update is taken for as many times the gradient as there were steps. The authors' full_many, full and none."""
-    weight: tuple[PositiveFloat, PositiveFloat] = (4.0, 2.0)
+    weight: tuple[Positive, Positive] = (4.0, 2.0)
     """Of the matching loss, at first and from `fading` on; geometric in between."""
-    fading: PositiveInt = 200
+    fading: Steps = 200
     """Steps over which the weight changes."""
-    total_variation: NonNegativeFloat = 2e-4
-    clip: NonNegativeFloat = 10.0
+    total_variation: NonNegative = 2e-4
+    clip: NonNegative = 10.0
     """Weight of the squared distance of the images from [0, 1]."""
-    order_prior: NonNegativeFloat = 6.075
+    order_prior: NonNegative = 6.075
     """Weight of the epoch order-invariant prior."""
-    channels: PositiveInt = 96
+    channels: Width = 96
     """Of the random convolution through which the prior looks at the images."""
 
     def prepare(self, observation: Observation) -> Params:

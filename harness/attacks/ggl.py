@@ -3,7 +3,6 @@
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from harness.attacks.images import known_labels
@@ -12,6 +11,7 @@ from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Generator, LabelInference, Observation, Params, component
+from harness.numbers import NonNegative, Steps
 
 
 def kl_divergence(z: Tensor) -> Tensor:
@@ -34,12 +34,12 @@ class GGL(OptimizationAttack):
 
     requires_prior: ClassVar[bool] = True
     labels: LabelInference
-    per_round: PositiveInt = 1
+    per_round: Steps = 1
     distance: Literal["l2", "cosine"] = "l2"
     """l2: D1, divided by the number of tensors as in the code; cosine: D2."""
-    kl: NonNegativeFloat = 0.1
+    kl: NonNegative = 0.1
     """Weight of R1, the KL divergence of the latent vector's entries from N(0, 1)."""
-    norm: NonNegativeFloat = 0.0
+    norm: NonNegative = 0.0
     """Weight of R2, (||z||^2 - k)^2; the paper states none (1e-4 is a working value)."""
     start: Literal["zeros", "normal", "uniform"] = "zeros"
     """The first latent vector, or the mean of the first population."""

@@ -1,7 +1,6 @@
 """GradInversion as paper 003 runs it: L2 matching by Adam, without batch-norm statistics."""
 
 import torch
-from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from harness.attacks.images import ImageSearch
@@ -9,6 +8,7 @@ from harness.attacks.matching import squared_distance, total_variation, trial_up
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
+from harness.numbers import NonNegative
 
 
 @component
@@ -20,8 +20,8 @@ class GradInversion(ImageSearch):
     """
 
     boxed: bool = True
-    total_variation: NonNegativeFloat = 1e-4
-    l2: NonNegativeFloat = 1e-6
+    total_variation: NonNegative = 1e-4
+    l2: NonNegative = 1e-6
     """Weight of the images' L2 norm, in the network's units."""
 
     @vectorizable

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from harness.attacks.images import ImageSearch
@@ -18,6 +17,7 @@ from harness.attacks.matching import (
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component
+from harness.numbers import NonNegative
 
 
 @component
@@ -30,7 +30,7 @@ class InvertingGradients(ImageSearch):
 
     boxed: bool = True
     distance: Literal["cosine", "l2"] = "cosine"
-    total_variation: NonNegativeFloat = 0.1
+    total_variation: NonNegative = 0.1
     """Weight of the total variation, in the network's units: the code's default 1e-1, its script 1e-4, on weight
     updates 1e-6; paper 003 does not say."""
 

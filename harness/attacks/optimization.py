@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from harness.attacks.matching import estimate_defenses
@@ -14,6 +13,7 @@ from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.selection import EngineName
 from harness.attacks.solvers.variables import Variables
 from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, Unreadable, component
+from harness.numbers import Count, Positive
 
 
 @component
@@ -26,14 +26,14 @@ class OptimizationAttack(Attack, ABC):
     """
 
     optimizer: Optimizer
-    tolerance: PositiveFloat | None = None
+    tolerance: Positive | None = None
     """Stop, with status converged, at a loss below this."""
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
     for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). They
     differ in speed and rounding only. auto and vmap take the loop where a run has one search in all, or one slot: that
     is what it is faster for."""
-    slots: PositiveInt | None = None
+    slots: Count | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})
 

@@ -4,11 +4,11 @@ import math
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveFloat
 from torch import Tensor
 
 from harness.core import Attack, Model, Observation, Reconstruction, Unreadable, UserError, component
 from harness.models.imprint import Imprint, imprint_block
+from harness.numbers import Positive
 from harness.threat import Need
 
 
@@ -27,9 +27,9 @@ class RTF(Attack):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.ARCHITECTURE, Need.PARAMETERS})
-    threshold: PositiveFloat = 1e-6
+    threshold: Positive = 1e-6
     """A bin whose share of the bias is below this part of the largest one is empty."""
-    tolerance: PositiveFloat = 0.05
+    tolerance: Positive = 0.05
     """A quotient that leaves [0, 1] by more than this, on average over pixels, is no image: its bin holds several."""
 
     def check(self, model: Model) -> None:

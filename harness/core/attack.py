@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import ClassVar, TypeVar, final
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from harness.component import Component, component
@@ -17,6 +16,7 @@ from harness.core.observation import Observation
 from harness.core.seeds import generator
 from harness.core.types import Status
 from harness.errors import Unreadable
+from harness.numbers import Restarts, Steps
 from harness.threat import Need
 
 
@@ -112,9 +112,9 @@ class Attack(Component, ABC):
     """False: the attack infers labels alone, and what is scored is how many of each class there are."""
     accepts_start: ClassVar[bool] = False
     """Whether the attack begins at `Knowledge.start` where there is one."""
-    steps: PositiveInt = 1
+    steps: Steps = 1
     """Outer iterations of one attempt."""
-    restarts: PositiveInt = 1
+    restarts: Restarts = 1
     """Attempts per problem; the one with the lowest score is reported."""
 
     def check(self, model: Model) -> None:

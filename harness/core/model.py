@@ -11,6 +11,7 @@ from harness.component import Component, component
 from harness.core.dataset import Dataset, Images
 from harness.core.types import Shape
 from harness.errors import UserError
+from harness.numbers import Seed
 
 
 class Normalize(nn.Module):
@@ -59,7 +60,7 @@ class Model(Component, ABC):
     """none: [0, 1]; symmetric: mean = std = .5, so [-1, 1]; dataset: the data set's own statistics."""
     fresh: bool = False
     """Draw new weights for every target (as iDLG.py does), instead of one network for all targets."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of the weights; null: derived from the run's seed."""
 
     @abstractmethod

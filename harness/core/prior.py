@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from harness.component import Component, component
 from harness.core.dataset import Dataset
+from harness.numbers import Steps
 
 
 class Generator(nn.Module, ABC):
@@ -23,7 +23,7 @@ class Generator(nn.Module, ABC):
 class Prior(Component, ABC):
     """A generative prior: how a generator is trained on, or loaded for, a data set."""
 
-    steps: PositiveInt = 1
+    steps: Steps = 1
 
     def check(self, dataset: Dataset, root: str | None) -> None:
         """Raises UserError now, rather than when the first attack asks for it, where there can't be a generator."""

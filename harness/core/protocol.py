@@ -4,20 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from harness.component import Component, component
 from harness.core.dataset import Batch
 from harness.core.types import Params
+from harness.numbers import Count
 
 
 @component
 class Protocol(Component, ABC):
     """What a client computes from its data and sends."""
 
-    batch_size: PositiveInt = 1
-    dummies: PositiveInt | None = None
+    batch_size: Count = 1
+    dummies: Count | None = None
     """How many images an attack looks for; null: as many as the client holds."""
 
     @property

@@ -4,12 +4,11 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from pydantic import PositiveInt
-
 from harness import vision
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import FileImages, damaged, locate
-from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
+from harness.datasets.splits import Part, Pool, cut, part_of
+from harness.numbers import Fraction, Side
 
 FOLDER = "celeba"
 FILES = [
@@ -33,7 +32,7 @@ class CelebA(Dataset):
     (paper 003, section 4.1).
     """
 
-    size: PositiveInt = 32
+    size: Side = 32
     """Pixels a side."""
     attribute: str = "Male"
     """The attribute that is the class: "Male" (number 20) makes it gender classification."""

@@ -10,7 +10,8 @@ import torch
 from harness import vision
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.files import damaged, locate
-from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
+from harness.datasets.splits import Part, Pool, cut, part_of
+from harness.numbers import Fraction
 
 CIFAR10_FILES = [
     f"cifar-10-batches-py/{name}"

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 
 from harness.core import Dataset, Images, Shape, Split, component
-from harness.datasets.splits import Fraction, Pool, cut
+from harness.datasets.splits import Pool, cut
+from harness.numbers import Fraction
 
 
 @component

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
 import torch
-from pydantic import BeforeValidator, PositiveInt, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import FileImages, image_size, listing, locate
 from harness.datasets.folders import scan
 from harness.datasets.names import quoted
-from harness.datasets.splits import Fraction, Part, Pool, cut, part_of, split_indices
+from harness.datasets.splits import Part, Pool, cut, part_of, split_indices
 from harness.datasets.statistics import Deviation, Mean, measure, thinned
 from harness.errors import note, warn
+from harness.numbers import Count, Fraction, Side
 
 Sample = tuple[str, int]
 """The path of an image, and its class."""
-Names = Annotated[tuple[str, ...] | PositiveInt, BeforeValidator(quoted)]
+Names = Annotated[tuple[str, ...] | Count, BeforeValidator(quoted)]
 Value = TypeVar("Value")
 AnyFolder = TypeVar("AnyFolder", bound="ImageFolder")
 SIZE, LARGEST = 32, 64
@@ -41,10 +42,10 @@ class ImageFolder(Dataset):
     """Subfolder of the official training part; null: `folder` holds the classes, and is cut in three."""
     test: str | None = None
     """Subfolder of the official test part."""
-    size: PositiveInt | None = None
+    size: Side | None = None
     """Pixels a side of the square cut from the centre; null: the images' own where all are squares of one size
     up to 64, else 32."""
-    resize: PositiveInt | None = None
+    resize: Side | None = None
     """Pixels of the shorter side before the cut; null: the same as `size`."""
     class_names: Names | None = None
     """The class folders, in the order of their numbers; or how many there are, numbered alphabetically; null: all

@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-from pydantic import PositiveInt
-
 from harness import vision
 from harness.core import UserError, component
 from harness.datasets.files import damaged
 from harness.datasets.image_folder import ImageFolder, Names, Sample
 from harness.datasets.statistics import Deviation, Mean
+from harness.numbers import Side
 
 
 @component
@@ -23,8 +22,8 @@ class ImageNet(ImageFolder):
     folder: str = "imagenet"
     train: str | None = "train"
     test: str | None = "val"
-    size: PositiveInt = 224
-    resize: PositiveInt | None = 256
+    size: Side = 224
+    resize: Side | None = 256
     class_names: Names = 1000
     mean: Mean = (0.485, 0.456, 0.406)
     std: Deviation = (0.229, 0.224, 0.225)
@@ -59,7 +58,7 @@ class TinyImageNet(ImageFolder):
     folder: str = "tiny-imagenet-200"
     train: str | None = "train"
     test: str | None = "val"
-    size: PositiveInt = 64
+    size: Side = 64
     class_names: Names = 200
     mean: Mean = (0.4802, 0.4481, 0.3975)
     std: Deviation = (0.2770, 0.2691, 0.2821)

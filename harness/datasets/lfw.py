@@ -7,7 +7,8 @@ import torch
 from pydantic import Field
 
 from harness.core import Dataset, Images, Shape, Split, component
-from harness.datasets.splits import Fraction, Pool, cut
+from harness.datasets.splits import Pool, cut
+from harness.numbers import Fraction, Side
 
 
 @component
@@ -15,7 +16,7 @@ class LFWFaces(Dataset):
     """100 grey faces and 100 patches without a face, 25x25 pixels, of Labeled Faces in the Wild."""
 
     embedded: ClassVar[bool] = True
-    size: Annotated[int, Field(ge=25)] = 32
+    size: Annotated[Side, Field(ge=25)] = 32
     """Pixels a side after bilinear upsampling; 25 leaves the originals alone."""
     public_fraction: Fraction = 0.8
     """Of the rows that are not attacked: most of them, because generators need more images than victims."""

@@ -9,7 +9,8 @@ from torch.nn.functional import pad
 from harness import vision
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.files import check_sha256, locate
-from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
+from harness.datasets.splits import Part, Pool, cut, part_of
+from harness.numbers import Fraction
 
 RAW = "MNIST/raw/"
 FILES: dict[Part, dict[str, str]] = {

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from harness.core import Dataset, Images, Shape, Split, component
-from harness.datasets.splits import Fraction, Pool, split_indices, subset
+from harness.datasets.splits import Pool, split_indices, subset
+from harness.numbers import Fraction
 
 if TYPE_CHECKING:
     import numpy

@@ -1,15 +1,13 @@
 """The three disjoint splits of a data set: which rows they hold, and the rows as (image, class) pairs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from harness.core import Images, Split, UserError
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Part = Literal["all", "train", "test"]
 """Where a pool of rows comes from: the whole data set, or one part of its official division."""
 
@@ -66,7 +64,7 @@ def part_of(split: Split) -> Part:
 
 
 def split_indices(
-    count: int, split: Split, public_fraction: float, part: Part = "all", every: PositiveInt = 10
+    count: int, split: Split, public_fraction: float, part: Part = "all", every: int = 10
 ) -> list[int]:
     """The rows of a split, ascending: the three splits are disjoint and together hold all `count` rows.
 

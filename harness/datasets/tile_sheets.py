@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BeforeValidator, PositiveInt
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import damaged, image_size, listing, locate, read_image
 from harness.datasets.names import quoted
-from harness.datasets.splits import Fraction, Part, Pool, cut, part_of
+from harness.datasets.splits import Part, Pool, cut, part_of
 from harness.datasets.statistics import Deviation, Mean
+from harness.numbers import Fraction, Side
 
 TABLE = "labels.csv"
 
@@ -39,7 +40,7 @@ class TileSheets(Dataset):
 
     folder: str
     """Relative to the data folder."""
-    tile: PositiveInt = 32
+    tile: Side = 32
     """Pixels a side."""
     label: str | None = None
     """The column of labels.csv that holds the class, as a name or as a number."""

@@ -1,11 +1,14 @@
 """Random crops and flips: a way to train better, which also keeps the server from the images as they are."""
 
+from typing import Annotated
+
 import torch
-from pydantic import NonNegativeInt
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from harness.core import Batch, Defense, component
+from harness.numbers import Natural
 
 
 @component
@@ -15,7 +18,7 @@ class Augmentation(Defense):
     Drawn once for all local epochs of an update, where training loops usually draw for every epoch.
     """
 
-    padding: NonNegativeInt = 4
+    padding: Annotated[Natural, Field(le=4096)] = 4
     mirror: bool = True
 
     def on_batch(self, batch: Batch, rng: torch.Generator) -> Batch:

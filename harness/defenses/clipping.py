@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveFloat
 from torch import Tensor
 
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
+from harness.numbers import Positive
 
 Scope = Literal["global", "layer"]
 
@@ -48,7 +48,7 @@ class ClippingAdaptation(Adaptation):
 class Clipping(Defense):
     """Scale the update down to norm `bound` where it is longer (paper 003, section 4.1)."""
 
-    bound: PositiveFloat = 4.0
+    bound: Positive = 4.0
     scope: Scope = "global"
     """The norm of all tensors together (GGL's code), or of each tensor for itself (the paper's text)."""
 

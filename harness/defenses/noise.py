@@ -1,9 +1,9 @@
 """Additive noise on the update."""
 
 import torch
-from pydantic import NonNegativeFloat
 
 from harness.core import Batch, Classifier, Defense, Params, component
+from harness.numbers import NonNegative
 
 
 @component
@@ -14,7 +14,7 @@ class Noise(Defense):
     noise with the true sigma to every trial, which only buries the signal.)
     """
 
-    sigma: NonNegativeFloat = 0.1
+    sigma: NonNegative = 0.1
 
     def on_update(
         self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator

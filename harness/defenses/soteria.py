@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
-from harness.defenses.sparsification import Percent, percentile
+from harness.defenses.sparsification import percentile
 from harness.models.head import head_input, head_parameters
+from harness.numbers import Count, NonNegative, Percent
 
 
 def sensitivity(model: Classifier, params: Params, x: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
@@ -55,9 +55,9 @@ class Soteria(Defense):
     """
 
     percent: Percent = 80.0
-    epsilon: NonNegativeFloat = 1e-10
+    epsilon: NonNegative = 1e-10
     """1e-10: GGL's code; 0.1: Soteria's code against IG; 0 is not defined for dead features."""
-    chunk: PositiveInt = 32
+    chunk: Count = 32
     """Backward passes at once: memory only."""
 
     def on_update(

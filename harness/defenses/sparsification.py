@@ -1,14 +1,10 @@
 """Sparsification: only the largest entries of the update are sent."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
-
-Percent = Annotated[float, Field(ge=0, le=100)]
+from harness.numbers import Percent
 
 
 def percentile(values: Tensor, percent: Tensor) -> Tensor:

@@ -6,17 +6,15 @@ from dataclasses import field
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from harness.core import Batch, Params, Protocol, component
 from harness.federated.gradient import gradient
 from harness.federated.partitions.iid import IID
 from harness.federated.partitions.partition import Partition
+from harness.numbers import Count, Fraction, Natural, NonNegative, Positive, ProperFraction, Steps
 from harness.threat import Need
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 @component
@@ -28,31 +26,31 @@ class FedAvg(Protocol):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
-    examples_per_client: PositiveInt = 1
+    examples_per_client: Count = 1
     """Images that the client holds and trains on; in rounds the partition decides."""
-    local_epochs: PositiveInt = 1
-    lr: PositiveFloat = 0.1
-    momentum: Fraction = 0.0
+    local_epochs: Steps = 1
+    lr: Positive = 0.1
+    momentum: ProperFraction = 0.0
     """Of the local SGD; a client starts every round without any."""
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: NonNegative = 0.0
     scaling: Literal["raw", "per_step", "per_lr"] = "raw"
     """What is handed on: the difference itself (paper 002's code), divided by the number of steps, or by lr."""
 
-    clients: PositiveInt | None = None
+    clients: Count | None = None
     """How many clients there are; null: no rounds, each update is the first of its client's."""
     partition: Partition = field(default_factory=IID)
     """How the training images are dealt out to the clients."""
-    participation: Share = 1.0
+    participation: Fraction = 1.0
     """C: the part of the clients that are asked in a round; 0: one client (McMahan et al. 2017, table 1)."""
-    dropout: Fraction = 0.0
+    dropout: ProperFraction = 0.0
     """How likely it is that a client that was asked does not answer."""
-    lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    lr_decay: Annotated[Positive, Field(le=1)] = 1.0
     """The factor of lr from one round to the next."""
-    attack_every: PositiveInt = 1
+    attack_every: Steps = 1
     """Rounds from one attack to the next."""
-    first_attack: PositiveInt = 1
+    first_attack: Steps = 1
     """The first attacked round. In round 1 the model is untrained."""
-    victims: PositiveInt | list[NonNegativeInt] = 1
+    victims: Count | list[Natural] = 1
     """How many clients are drawn in an attacked round, or which ones, by number from 0, if they answer."""
 
     of_rounds: ClassVar[tuple[str, ...]] = (

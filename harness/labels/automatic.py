@@ -6,13 +6,14 @@ from torch import Tensor
 from harness.core import LabelInference, Observation, component
 from harness.labels.idlg import IDLG
 from harness.labels.llg_star import LLGStar
+from harness.numbers import Count
 
 
 @component
 class Automatic(LabelInference):
     """Zhao et al. 2020 (iDLG) for one image, which it reads exactly; Wainakh et al. 2022 (LLG*) for more."""
 
-    passes: int = Field(default=10, ge=2)
+    passes: Count = Field(default=10, ge=2)
     """Dummy updates that LLG* makes."""
 
     def counts(self, observation: Observation) -> Tensor:

@@ -1,7 +1,6 @@
 """The labels behind local training, from predictions that are interpolated over its steps."""
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, component
@@ -9,6 +8,7 @@ from harness.federated.scaling import local_steps, trained_params
 from harness.labels.counts import whole
 from harness.labels.predictions import gaussian_images, statistics
 from harness.labels.signal import class_signal
+from harness.numbers import Count
 
 
 @component
@@ -20,7 +20,7 @@ class Dimitrov(LabelInference):
     starts at u / U of the way, has the mean of the steps' gradients, and the counts are the mean over the steps.
     """
 
-    dummies: PositiveInt = 64
+    dummies: Count = 64
     """Noise images, N(0, 1) in the network's units."""
 
     def counts(self, observation: Observation) -> Tensor:

@@ -1,12 +1,12 @@
 """The labels of a batch, repetitions included, from the predictions on noise."""
 
-from pydantic import PositiveInt
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, component
 from harness.labels.counts import whole
 from harness.labels.predictions import gaussian_images, statistics
 from harness.labels.signal import class_signal
+from harness.numbers import Count
 
 
 @component
@@ -17,7 +17,7 @@ class Geng(LabelInference):
     the attacker can't see, are those of noise images under the weights that were sent. The sum must be positive.
     """
 
-    dummies: PositiveInt = 64
+    dummies: Count = 64
     """Noise images, N(0, 1) in the network's units."""
 
     def counts(self, observation: Observation) -> Tensor:

@@ -1,13 +1,13 @@
 """The labels of a batch, repetitions included, from the mean representation of each class."""
 
 import torch
-from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, component
 from harness.labels.counts import whole
 from harness.labels.predictions import head
 from harness.labels.signal import bias_gradient, weight_gradient
+from harness.numbers import NonNegative
 
 
 @component
@@ -19,7 +19,7 @@ class ILRG(LabelInference):
     Exact if the images of a class share their prediction; it gets worse the better the model fits.
     """
 
-    shrinkage: NonNegativeFloat = 1.0
+    shrinkage: NonNegative = 1.0
     """How much to mistrust a class whose bias hardly has a gradient, for its quotient is noise: it is drawn towards
     the representation that all classes share, in units of that gradient's variance under chance, 1 / (n classes).
     This is ours; 0 is the paper's plain quotient."""

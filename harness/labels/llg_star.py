@@ -9,6 +9,7 @@ from torch import Tensor
 from harness.core import Batch, LabelInference, Observation, component, generator
 from harness.labels.counts import by_impact
 from harness.labels.signal import class_signal
+from harness.numbers import Count
 
 
 def calibrate(observation: Observation, batches: list[Batch], weights: bool) -> tuple[float, Tensor]:
@@ -39,7 +40,7 @@ class LLGStar(LabelInference):
     off exactly. On the bias of the head the counts are exact but for the spread of the predictions between images.
     """
 
-    passes: int = Field(default=10, ge=2)
+    passes: Count = Field(default=10, ge=2)
     """Dummy updates, each of as many uniform noise images of one class as the client has."""
     weights: bool = False
     """Read the row sums of the head's weight gradient, as the paper does, even where there is a bias."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, Params, component, generator
@@ -14,6 +13,7 @@ from harness.labels.counts import whole
 from harness.labels.predictions import outputs
 from harness.labels.public import public_images
 from harness.labels.signal import bias_gradient, weight_gradient
+from harness.numbers import Count, Steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,11 @@ class RLU(LabelInference):
     """
 
     requires_public: ClassVar[bool] = True
-    images: PositiveInt = 100
+    images: Count = 100
     """Public images of each class."""
-    samples: PositiveInt = 1000
+    samples: Count = 1000
     """Draws from the normal distribution of the logits of each class (eq. 16: M, which the paper does not state)."""
-    rounds: PositiveInt = 3
+    rounds: Steps = 3
     """How often mix and path are found in turns."""
 
     def counts(self, observation: Observation) -> Tensor:

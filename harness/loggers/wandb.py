@@ -10,11 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from typing_extensions import override
 
 from harness.core import Record, component
 from harness.log import Logger, RunInfo, Session, curve, scores, warn
+from harness.numbers import Count, Natural
 from harness.records import Row, Trace
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ class Wandb(Logger):
     project: str = "harness"
     entity: str | None = None
     """The account or team; null: the key's own."""
-    curves: NonNegativeInt = 16
+    curves: Natural = 16
     """Loss curves of the first so many problems are drawn; the run's traces.jsonl holds all of them."""
-    points: int = Field(default=100, ge=2)
+    points: Count = Field(default=100, ge=2)
     """At most so many points per curve."""
-    patience: PositiveInt = 5
+    patience: Count = 5
     """Seconds to wait for the server before the run is logged offline."""
 
     @override

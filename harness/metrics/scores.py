@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harness.core import Batch, Classifier, Component, Metric, Params, component
 from harness.metrics.matching import match
+from harness.numbers import Real
 
 Row = dict[str, Any]
 
@@ -43,7 +44,7 @@ class Scores(Component):
     metrics: dict[Annotated[str, AfterValidator(_free)], Metric] = Field()  # so that it is validated first
     success_metric: str = Field(default="mse", validate_default=True)
     """The metric that decides whether an image counts as recovered."""
-    success_threshold: float = 1e-3
+    success_threshold: Real = 1e-3
     """Better than this, in the metric's own direction."""
 
     @field_validator("success_metric")

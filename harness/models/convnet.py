@@ -1,17 +1,17 @@
 """The ConvNet of 'Inverting Gradients'."""
 
-from pydantic import PositiveInt
 from torch import nn
 
 from harness.core import Model, Shape, UserError, component
 from harness.models.normalization import BatchNorm2d
+from harness.numbers import Width
 
 
 @component
 class ConvNet(Model):
     """Geiping et al. 2020 (IG): eight 3x3 convolutions with batch normalisation; ConvNet64 has width 64."""
 
-    width: PositiveInt = 64
+    width: Width = 64
     """Channels of the first convolution; the last have four times as many."""
 
     def network(self, shape: Shape, classes: int) -> nn.Module:

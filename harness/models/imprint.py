@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from harness.core import Classifier, Images, Model, Shape, UserError, component
+from harness.numbers import Positive, Steps, Width
 from harness.threat import Need
 
 Activation = Literal["relu", "sparse"]
@@ -70,16 +71,16 @@ class Imprint(Model):
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARCHITECTURE, Need.PARAMETERS})
     base: Model
     """The network behind the block."""
-    bins: PositiveInt = Field(default=100, ge=2)
+    bins: Width = Field(default=100, ge=2)
     functional: Literal["mean", "fourier", "projection"] = "mean"
     """What is measured: the mean brightness, a cosine along the flattened image, or a random direction."""
-    frequency: PositiveInt = 32
+    frequency: Steps = 32
     """Of the cosine."""
     edges: Literal["public", "laplace", "gaussian"] = "public"
     """Quantiles between the bins: of h over public images, or of the distribution that the paper assumes."""
     activation: Activation = "relu"
     """relu: an image switches on every row up to its bin; sparse: it has a slope in the row of its bin alone."""
-    gain: PositiveFloat = 1e-3
+    gain: Positive = 1e-3
     """What the first layer is multiplied by, and the second divided by."""
 
     @classmethod

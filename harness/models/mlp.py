@@ -2,17 +2,17 @@
 
 from math import prod
 
-from pydantic import PositiveInt
 from torch import nn
 
 from harness.core import Model, Shape, component
+from harness.numbers import Width
 
 
 @component
 class MLP(Model):
     """Linear, ReLU, linear: `fc2` of Kariyappa et al. 2023 (CPA)."""
 
-    hidden: PositiveInt = 256
+    hidden: Width = 256
 
     def network(self, shape: Shape, classes: int) -> nn.Module:
         return nn.Sequential(

@@ -1,10 +1,10 @@
 """Residual networks for small images."""
 
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from harness.core import Model, Shape, component
 from harness.models.normalization import BatchNorm2d
+from harness.numbers import Depth, Width
 
 
 @component
@@ -14,9 +14,9 @@ class ResNet(Model):
     width 64, blocks 2: ResNet-18, 11.17 M parameters. width 16, blocks 1: ResNet-10, .31 M, the small scale.
     """
 
-    width: PositiveInt = 64
+    width: Width = 64
     """Channels of the first of four stages; each later stage doubles them and halves the image."""
-    blocks: PositiveInt = 2
+    blocks: Depth = 2
     """Residual blocks in each stage."""
 
     def network(self, shape: Shape, classes: int) -> nn.Module:

@@ -3,10 +3,10 @@
 import sys
 
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from harness.cache import Entry, description, finite
 from harness.core import Classifier, Component, Dataset, Model, UserError, component
+from harness.numbers import Count, Natural, Positive
 
 
 @component
@@ -16,10 +16,10 @@ class Training(Component):
     What is trained is kept in the cache, for every run that attacks the same model.
     """
 
-    steps: NonNegativeInt = 0
+    steps: Natural = 0
     """Minibatches."""
-    batch_size: PositiveInt = 64
-    lr: PositiveFloat = 1e-3
+    batch_size: Count = 64
+    lr: Positive = 1e-3
     """Of Adam."""
 
     def model(

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from harness.component import component
 from harness.frames import aggregate, groups, measured
+from harness.numbers import Natural
 from harness.plots.plot import Plot, caption
 from harness.plots.style import INK, MAP, label, panels
 
@@ -24,7 +25,7 @@ class Heatmap(Plot):
     x: str = Field(description="the column that runs from left to right")
     y: str = Field(description="the column that runs from bottom to top")
     value: str = Field(default="psnr_unit", description="the metric")
-    digits: int = Field(default=1, ge=0, description="decimals of the numbers in the map")
+    digits: Natural = Field(default=1, le=17, description="decimals of the numbers in the map")
 
     @property
     @override

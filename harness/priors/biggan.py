@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.core import Dataset, Generator, Prior, Shape, UserError, component
 from harness.models.weights import reason
+from harness.numbers import Natural, Positive
 from harness.threat import Need
 
 CONFIG, WEIGHTS = "config.json", "pytorch_model.bin"
@@ -26,9 +27,9 @@ class BigGAN(Prior):
     needs: ClassVar[frozenset[Need]] = frozenset({Need.GENERATOR})
     checkpoint: str | None = None
     """Folder with the port's config.json and pytorch_model.bin; the paper's is biggan-deep-256."""
-    truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    truncation: Annotated[Positive, Field(le=1)] = 1.0
     """Which of the stored statistics batch normalisation uses."""
-    classes: tuple[NonNegativeInt, ...] | None = None
+    classes: tuple[Natural, ...] | None = None
     """BigGAN's number of each of the data set's classes; null: the data set has them all, in BigGAN's order."""
 
     def check(self, dataset: Dataset, root: str | None) -> None:

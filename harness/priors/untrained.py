@@ -3,9 +3,9 @@
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 
 from harness.core import Dataset, Prior, component, derive_seed, generator
+from harness.numbers import Width
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 
 
@@ -16,8 +16,8 @@ class Untrained(Prior):
     Batch-normalisation statistics are estimated as for a trained generator: training alone is missing.
     """
 
-    latent: PositiveInt = 128
-    base: PositiveInt = 512
+    latent: Width = 128
+    base: Width = 512
     kernel: Literal[2, 4] = 2
 
     def check(self, dataset: Dataset, root: str | None) -> None:

@@ -2,16 +2,16 @@
 
 import sys
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from harness import vision
 from harness.cache import Entry, description, digest, finite
 from harness.core import Dataset, Images, Prior, UserError, component, generator
+from harness.numbers import Count, NonNegative, Positive, ProperFraction, Steps, Width
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
 from harness.threat import Need
@@ -19,7 +19,6 @@ from harness.threat import Need
 BATCH = 512
 MAX_BYTES = 2**34
 """Public images are kept in memory, a byte for each of their numbers."""
-Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @component
@@ -30,25 +29,25 @@ class WGANGP(Prior):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.GENERATOR})
-    steps: PositiveInt = 50_860
+    steps: Steps = 50_860
     """Steps of the generator; 100 epochs of CelebA are 162 770 // 64 = 2543 batches * 100 / 5 = 50 860."""
-    latent: PositiveInt = 128
+    latent: Width = 128
     """Length of z ~ N(0, I)."""
-    base: PositiveInt = 512
+    base: Width = 512
     """Channels of the generator's first, smallest map; halved at every doubling of the sides."""
     kernel: Literal[2, 4] = 2
     """Side of the transposed convolutions; 4 leaves no block edges."""
-    critic: PositiveInt = 128
+    critic: Width = 128
     """Channels of the critic's first layer; doubled at every halving of the sides."""
-    lr: PositiveFloat = 1e-4
+    lr: Positive = 1e-4
     """Learning rate of Adam, for both networks."""
-    betas: tuple[Decay, Decay] = (0.5, 0.999)
-    penalty: NonNegativeFloat = 10.0
+    betas: tuple[ProperFraction, ProperFraction] = (0.5, 0.999)
+    penalty: NonNegative = 10.0
     """Weight of the gradient penalty, lambda."""
-    batch_size: PositiveInt = 64
-    critic_steps: PositiveInt = 5
+    batch_size: Count = 64
+    critic_steps: Steps = 5
     """Steps of the critic to each of the generator, which reuses the last z."""
-    ema: Decay = 0.0
+    ema: ProperFraction = 0.0
     """Decay of the average of the generator's weights that is kept; 0 keeps the last, as the paper."""
 
     def check(self, dataset: Dataset, root: str | None) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from harness.core import Images, component
+from harness.numbers import Real
 from harness.starts.policy import Memory, StartPolicy
 from harness.threat import Need
 
@@ -18,7 +19,7 @@ CHUNK = 1000
 class Constant(StartPolicy):
     """The same value in every pixel: no information at all, but within the range of images."""
 
-    value: float = 0.5
+    value: Real = 0.5
 
     def start(self, memory: Memory, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
         return torch.full(shape, self.value)

@@ -1,12 +1,12 @@
 """Feedback blending: begin where earlier reconstructions, blended, suggest."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from harness.core import component
+from harness.numbers import Fraction, Steps
 from harness.starts.policy import Memory, Outcome, StartPolicy
 
 
@@ -23,9 +23,9 @@ class Feedback(StartPolicy):
     learns: ClassVar[bool] = True
     awaits_success: ClassVar[bool] = True
 
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    alpha: Fraction = 0.5
     """The weight of the newest result."""
-    after: PositiveInt = 2
+    after: Steps = 2
     """How many results there must be before the blend is used."""
 
     def accepts(self, outcome: Outcome) -> bool:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from harness.cells.plan import latest
 from harness.components import build
 from harness.core import UserError, component
 from harness.errors import explain_validation, shortened
+from harness.numbers import Natural, Real, Seed
 from harness.plots.plot import Plot
 from harness.tables.supplement import Supplement
 
@@ -25,7 +26,7 @@ class MetricColumn:
 
     title: str
     higher_is_better: bool
-    digits: NonNegativeInt = 4
+    digits: Annotated[Natural, Field(le=17)] = 4
     missing: str = ""
     """Why there may be no value, said once below the table."""
 
@@ -58,7 +59,7 @@ class Claim:
     """Null: all columns."""
     over: list[str] | None = None
     """Null: all other rows."""
-    bound: float | None = None
+    bound: Real | None = None
     """If given, the mean is compared with this number instead of with other rows."""
     published: str | None = None
     """If given, the claim is about this dataset of the paper: it is judged only beside its numbers."""
@@ -110,7 +111,7 @@ class Table:
     rows: Annotated[dict[str, Overrides], Field(min_length=1)]
     columns: Annotated[dict[str, Overrides], Field(min_length=1)]
     base: Overrides = field(default_factory=list)
-    seeds: list[NonNegativeInt] = field(default_factory=lambda: [0])
+    seeds: list[Seed] = field(default_factory=lambda: [0])
     scales: dict[str, ScaleDelta] = field(default_factory=dict)
     reference: Reference | None = None
     claims: list[Claim] = field(default_factory=list)

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.core import component
+from harness.numbers import NonNegative, Positive, ProperFraction
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
 Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet", "dlf"]
 WARMUP = 50
 """Steps over which GradInversion's learning rate rises."""
@@ -59,14 +58,14 @@ SCHEDULES: dict[Schedule, Callable[[int, int], float]] = {
 class Adam(Optimizer):
     """Kingma and Ba 2015, algorithm 1, step for step as `torch.optim.Adam`."""
 
-    lr: PositiveFloat = 0.1
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
-    eps: PositiveFloat = 1e-8
+    lr: Positive = 0.1
+    betas: tuple[ProperFraction, ProperFraction] = (0.9, 0.999)
+    eps: Positive = 1e-8
     signed: bool = False
     """Replace the gradient by its sign before the update (Geiping et al. 2020)."""
     schedule: Schedule = "constant"
     """What the learning rate is multiplied by at every step: see the functions of these names."""
-    noise: NonNegativeFloat = 0.0
+    noise: NonNegative = 0.0
     """Add this times the learning rate times N(0, 1) after every step (Yin et al. 2021: 0.2)."""
 
     def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "AdamState":

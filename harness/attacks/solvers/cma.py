@@ -6,11 +6,12 @@ from functools import cached_property
 from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State
 from harness.core import component
+from harness.numbers import Count, Positive
 
 CONDITION = 1e14
 """The largest ratio of the covariance's eigenvalues."""
@@ -25,11 +26,11 @@ class CMA(Optimizer):
     """
 
     uses_gradient: ClassVar[bool] = False
-    sigma: PositiveFloat = 1.0
+    sigma: Positive = 1.0
     """Standard deviation of the first population."""
-    population: Annotated[int, Field(ge=2)] | None = None
+    population: Annotated[Count, Field(ge=2)] | None = None
     """Candidates per generation; null: 4 + 3 ln D."""
-    tolerance: PositiveFloat = 1e-11
+    tolerance: Positive = 1e-11
     """Done when a population's largest standard deviation is below this."""
 
     def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "CMAState":

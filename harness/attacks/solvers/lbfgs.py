@@ -1,11 +1,11 @@
 """L-BFGS for many problems at once, on the trajectory of torch.optim.LBFGS without a line search."""
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.core import component
+from harness.numbers import Count, NonNegative, Positive, Steps
 
 MIN_CURVATURE = 1e-10
 """A pair is kept when y.s exceeds this, as in torch."""
@@ -28,11 +28,11 @@ class LBFGS(Optimizer):
     So a slot's last point is the one that `steps / max_iter` of the authors' steps return.
     """
 
-    lr: PositiveFloat = 1.0
-    max_iter: PositiveInt = 20
-    history: PositiveInt = 100
-    tolerance_grad: NonNegativeFloat = 1e-7
-    tolerance_change: NonNegativeFloat = 1e-9
+    lr: Positive = 1.0
+    max_iter: Steps = 20
+    history: Count = 100
+    tolerance_grad: NonNegative = 1e-7
+    tolerance_change: NonNegative = 1e-9
 
     def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "LBFGSState":
         return LBFGSState(self, slots, size, device, dtype)

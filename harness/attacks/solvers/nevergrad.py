@@ -4,11 +4,11 @@ from collections import deque
 from typing import Any, ClassVar
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State
 from harness.core import component
+from harness.numbers import Count, Positive, Processes
 
 
 @component
@@ -21,11 +21,11 @@ class NevergradCMA(Optimizer):
     """
 
     uses_gradient: ClassVar[bool] = False
-    sigma: PositiveFloat = 1.0
+    sigma: Positive = 1.0
     """Standard deviation of the first population."""
-    population: PositiveInt | None = None
+    population: Count | None = None
     """Candidates per generation; null: 4 + 3 ln D, as nevergrad."""
-    ask_ahead: PositiveInt = 1
+    ask_ahead: Processes = 1
     """Candidates that are asked for before the first of them is told. GGL's code asks for 50 and then tells 50, so
     that some were drawn one to three generations ago; 1 tells each candidate before the next is asked for."""
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from harness.core import UserError, component
 from harness.federated.partitions.partition import Partition, shuffled
+from harness.numbers import Natural, Positive, Steps
 
 
 @component
@@ -19,10 +19,10 @@ class Dirichlet(Partition):
     client holds less than `minimum`. Small beta: each client has few classes; large beta: nearly IID.
     """
 
-    beta: PositiveFloat = 0.5
-    minimum: NonNegativeInt = 15
+    beta: Positive = 0.5
+    minimum: Natural = 15
     """Rows that every client must hold."""
-    draws: PositiveInt = 1000
+    draws: Steps = 1000
     """How often to draw at most: the paper's code may go on for ever."""
 
     def deal(self, labels: Tensor, clients: int, rng: torch.Generator) -> Sequence[Tensor]:

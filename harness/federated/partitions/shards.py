@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from harness.core import component
 from harness.federated.partitions.partition import Partition, shuffled
+from harness.numbers import Count
 
 
 @component
 class Shards(Partition):
     """Sort by class, cut into equal shards, and give every client some of them (McMahan et al. 2017, section 3)."""
 
-    shards_per_client: PositiveInt = 2
+    shards_per_client: Count = 2
 
     def deal(self, labels: Tensor, clients: int, rng: torch.Generator) -> Sequence[Tensor]:
         rows = shuffled(torch.arange(len(labels)), rng)

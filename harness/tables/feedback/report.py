@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import PositiveInt
-
 from harness import pictures
 from harness.core import component
 from harness.files import write_atomically
+from harness.numbers import Count, Steps
 from harness.records import Store
 from harness.schema import EXPERIMENTS
 from harness.tables.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
@@ -43,12 +42,12 @@ class FeedbackReport(Supplement):
     families: list[Family]
     """Each base attack with its variants and controls."""
     reference: Reference
-    attacked: PositiveInt = 1200
+    attacked: Count = 1200
     """How many images the paper probably attacked: it does not say, but 1187 were recovered."""
     strip: str
     """The method of Figure 5."""
-    images: PositiveInt = 3
-    steps: list[PositiveInt]
+    images: Count = 3
+    steps: list[Steps]
     """The iterations that Figure 5 shows beside the first and the last."""
 
     def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:

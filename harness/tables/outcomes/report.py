@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from pydantic import PositiveInt
 from torch import Tensor
 
 from harness import pictures
@@ -15,6 +14,7 @@ from harness.attacks.rtf import expected_alone
 from harness.core import component
 from harness.files import csv_cell, write_atomically
 from harness.models.imprint import Imprint
+from harness.numbers import Count
 from harness.records import Store
 from harness.schema import EXPERIMENTS
 from harness.tables.markdown import pipes
@@ -35,7 +35,7 @@ class OutcomeReport(Supplement):
 
     reference: str
     """The published outcomes; relative to experiments/."""
-    images: PositiveInt = 10
+    images: Count = 10
     """Images of each row, from the best by PSNR to the worst in equal steps."""
 
     def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
