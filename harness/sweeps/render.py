@@ -87,7 +87,9 @@ def wide(cells: "pandas.DataFrame", axes: Sequence[str]) -> "pandas.DataFrame":
 def _number(line: Mapping[Any, Any]) -> str:
     if not line["n"]:
         return "-"
-    several = line["ci_low"] == line["ci_low"]  # else it is no number
+    several = (
+        line["ci_low"] is not None and line["ci_low"] == line["ci_low"]
+    )  # of one image there is none, or NaN
     return f"{line['mean']:.3g}" + (f" [{line['ci_low']:.3g}, {line['ci_high']:.3g}]" if several else "")
 
 
