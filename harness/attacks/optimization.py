@@ -9,8 +9,8 @@ from torch import Tensor
 
 from harness.attacks.matching import estimate_defenses
 from harness.attacks.solvers.engine import Engine, Job
+from harness.attacks.solvers.objective import EngineName
 from harness.attacks.solvers.optimizer import Optimizer
-from harness.attacks.solvers.selection import EngineName
 from harness.attacks.solvers.variables import Variables
 from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, Unreadable, component
 from harness.numbers import Count, Positive

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import Evaluator, Setting
+from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.variables import Layout
 from harness.core import (
     Batch,
@@ -44,7 +44,7 @@ def observe(
     return Observation(classifier, params, update, protocol, batch_size, shape, classes, knowledge)
 
 
-def setting(attack: OptimizationAttack, observations: Sequence[Observation]) -> tuple[Setting, Tensor]:
+def setting(attack: Objective, observations: Sequence[Observation]) -> tuple[Setting, Tensor]:
     """What the engine makes of them, and where they start [n, size]."""
     starts = [attack.initial(each, generator("start", k)) for k, each in enumerate(observations)]
     layout = Layout({name: value.shape for name, value in starts[0].items()})
@@ -52,9 +52,7 @@ def setting(attack: OptimizationAttack, observations: Sequence[Observation]) -> 
     return Setting(attack, layout, observations[0], attack.prepare(observations[0])), x
 
 
-def loaded(
-    evaluator: Evaluator, attack: OptimizationAttack, observations: Sequence[Observation]
-) -> Evaluator:
+def loaded(evaluator: Evaluator, attack: Objective, observations: Sequence[Observation]) -> Evaluator:
     """The evaluator with a problem in every slot."""
     for slot, each in enumerate(observations):
         evaluator.load(slot, each, attack.prepare(each))

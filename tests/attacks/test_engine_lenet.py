@@ -13,7 +13,7 @@ from harness.attacks.idlg import IDLG
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.lbfgs import LBFGS
-from harness.attacks.solvers.selection import EngineName
+from harness.attacks.solvers.objective import EngineName
 from harness.core import Batch, Classifier, Normalize, Observation, Problem
 from harness.federated.fedsgd import FedSGD
 from harness.labels.idlg import IDLG as LabelRule  # noqa: N811

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,14 +11,12 @@ from torch import Tensor
 from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.evaluator import Setting
 from harness.attacks.solvers.native import Native, Rules
+from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select, select_native
 from harness.attacks.solvers.variables import Layout, Variables
 from harness.core import Iterate, Observation, Params, Reconstruction, Status, Unreadable
 from harness.log import warn
-
-if TYPE_CHECKING:
-    from harness.attacks.optimization import OptimizationAttack
 
 EXPLODED = 1e3
 """A loss this many times the first one, for EXPLODED_STEPS steps on end, counts as diverged."""
@@ -87,7 +85,7 @@ class Engine:
     bit; but one slot, and a run of one job, take the loop, which rounds differently from vmap.
     """
 
-    def __init__(self, attack: "OptimizationAttack") -> None:
+    def __init__(self, attack: Objective) -> None:
         self.attack = attack
         self.budget = attack.steps * attack.evaluations_per_step
         self.searches: list[Search | None] = []

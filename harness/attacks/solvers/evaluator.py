@@ -4,16 +4,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.variables import Layout
 from harness.core import Observation, Params, UserError
-
-if TYPE_CHECKING:
-    from harness.attacks.optimization import OptimizationAttack
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 Found = tuple[Tensor, Tensor | None]
@@ -43,7 +41,7 @@ def squared_matching(loss: Loss) -> Loss:
 class Setting:
     """What all problems of a run have in common."""
 
-    attack: "OptimizationAttack"
+    attack: Objective
     layout: Layout
     observation: Observation
     """The first one."""

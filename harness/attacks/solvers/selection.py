@@ -1,15 +1,12 @@
 """Which way of evaluating the problems is fastest, and how many of them side by side."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.attacks.solvers import lowrank, native
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
+from harness.attacks.solvers.objective import EngineName
 from harness.core import Observation, UserError
-
-EngineName = Literal["auto", "loop", "vmap", "compiled", "lowrank", "native"]
 
 SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
