@@ -46,7 +46,7 @@ setup: $(READY)  ## make the environment .venv from constraints.txt
 test: $(READY)  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-lint: $(READY)  ## ruff and mypy (strict)
+lint: $(READY)  ## ruff and mypy (strict on harness/)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -75,7 +75,7 @@ def test_every_file_lists_every_setting(group: str, name: str) -> None:
 def test_the_id_depends_on_the_science_alone() -> None:
     base = compose().id
     same = ("logger=none", "threads=2", "paths.runs=elsewhere", "data.root=x", "label.name=y", "device=cpu")
-    same += ("attack.engine=loop", "attack.slots=3")
+    same += ("attack.engine=loop", "attack.slots=3")  # type: ignore[assignment]
     assert {compose(change).id for change in same} == {base}
     different = (
         "seed=1",
@@ -85,7 +85,7 @@ def test_the_id_depends_on_the_science_alone() -> None:
         "defense=noise",
         "fl.batch_size=2 labels@attack.labels=llg_star",
     )
-    different += (
+    different += (  # type: ignore[assignment]
         "model=cnn",
         "dataset=photos32",
         "knowledge.labels=true",

@@ -51,7 +51,7 @@ def small_disk(folder: Path) -> Iterator[Callable[[], None]]:
     """A directory on a disk of 64 KiB; what is handed out makes room."""
     mount(folder, "size=64k")
     try:
-        yield lambda: subprocess.run(["mount", "-o", "remount,size=16m", str(folder)], check=True) and None
+        yield lambda: subprocess.run(["mount", "-o", "remount,size=16m", str(folder)], check=True) and None  # type: ignore[misc]
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
@@ -206,7 +206,7 @@ def test_a_damaged_checkpoint_of_a_training_is_refused(tmp_path: Path, content: 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """SIGINT to this process, when it has stored its first image."""
-    append, sent = Run.append, []
+    append, sent = Run.append, []  # type: ignore[var-annotated]
 
     def then_interrupt(self: Run, *arguments: Any, **named: Any) -> None:
         append(self, *arguments, **named)

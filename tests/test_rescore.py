@@ -120,7 +120,7 @@ def test_a_kill_between_the_two_files_is_mended_by_the_same_command(
 ) -> None:
     from harness import rescore as module
 
-    write, lacking = module.write_atomically, rows(run)
+    write, lacking = module.write_atomically, rows(run)  # type: ignore[attr-defined]
 
     def dies(path: Path, content: bytes) -> None:
         if path.name == "rows.jsonl":

@@ -67,7 +67,7 @@ def test_a_server_that_dies_costs_one_warning_and_nothing_else(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    image, modes = WandbSession.image, []
+    image, modes = WandbSession.image, []  # type: ignore[var-annotated]
 
     def then_die(self: WandbSession, problem: int, *arguments: Any) -> None:
         image(self, problem, *arguments)

@@ -42,7 +42,7 @@ def trunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stand_in(trunks: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same folder, with its files taken for torchvision's."""
     for path in trunks.iterdir():
-        monkeypatch.setitem(module.TRUNKS, path.name.split("-")[0], path.name)
+        monkeypatch.setitem(module.TRUNKS, path.name.split("-")[0], path.name)  # type: ignore[misc]
     return trunks
 
 

@@ -59,9 +59,9 @@ class Noise(Dataset):
 @pytest.fixture(autouse=True)
 def _no_slow_loops() -> Iterator[None]:
     """Make an operation without a vmap rule an error, where torch would only warn and loop."""
-    torch._C._functorch._set_vmap_fallback_enabled(False)
+    torch._C._functorch._set_vmap_fallback_enabled(False)  # type: ignore[attr-defined]
     yield
-    torch._C._functorch._set_vmap_fallback_enabled(True)
+    torch._C._functorch._set_vmap_fallback_enabled(True)  # type: ignore[attr-defined]
 
 
 def example_loss(params: dict[str, Tensor], model: Classifier, image: Tensor, label: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def test_resnet_starts_with_kaiming_fan_out_and_keeps_the_default_head() -> None
 
 def test_cnn3_starts_as_flax_does() -> None:
     torch.manual_seed(0)
-    for layer in CNN3().network((3, 32, 32), 100).requires_grad_(False):
+    for layer in CNN3().network((3, 32, 32), 100).requires_grad_(False):  # type: ignore[attr-defined]
         if isinstance(layer, nn.Conv2d | nn.Linear):
             fan_in = layer.weight[0].numel()
             assert float(layer.weight.std()) == pytest.approx(1 / math.sqrt(fan_in), rel=0.1)

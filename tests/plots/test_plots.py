@@ -43,7 +43,7 @@ def test_lines_have_means_and_intervals_of_every_group(table: pandas.DataFrame) 
     assert [one.get_ylabel() for one in axes] == ["PSNR, dB", "recovered, rate"]
     assert {one.get_xlabel() for one in axes} == {"batch size, images"}
     assert [text.get_text() for text in axes[0].get_xticklabels()] == ["1", "2", "4"]
-    lines = [container.lines[0] for container in axes[0].containers]
+    lines = [container.lines[0] for container in axes[0].containers]  # type: ignore[attr-defined]
     assert list(lines[0].get_ydata()) == [18.625, 17.625, 15.625]
     assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 4
     (legend,) = drawing.figure.legends

@@ -46,7 +46,7 @@ PHOTOS = Sized((3, 8, 8), 5)
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = ModuleType("pytorch_pretrained_biggan")
-    package.BigGAN, package.BigGANConfig = StandIn, StandInConfig
+    package.BigGAN, package.BigGANConfig = StandIn, StandInConfig  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pytorch_pretrained_biggan", package)
     (tmp_path / "config.json").write_text(json.dumps(SMALL))
     torch.manual_seed(0)

@@ -40,7 +40,7 @@ class Stripes(Dataset):
     def load(self, split: Split, root: str | None) -> Images:
         assert split == "public"
         images = torch.rand(21, 1, 8, 8, generator=torch.Generator().manual_seed(self.shift))
-        return TensorDataset(images, torch.arange(21) % 2)
+        return TensorDataset(images, torch.arange(21) % 2)  # type: ignore[return-value]
 
 
 def prior(**changes: object) -> WGANGP:
@@ -120,7 +120,7 @@ def test_every_part_of_the_identity_has_its_own_entry(
 
 def test_changed_pixels_train_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prior().generator(Stripes(), None, str(tmp_path), 0)
-    inverted = TensorDataset(1 - Stripes().load("public", None).tensors[0], torch.zeros(21))
+    inverted = TensorDataset(1 - Stripes().load("public", None).tensors[0], torch.zeros(21))  # type: ignore[attr-defined]
     monkeypatch.setattr(Stripes, "load", lambda self, split, root: inverted)
     prior().generator(Stripes(), None, str(tmp_path), 0)
     assert len(list(tmp_path.iterdir())) == 2
@@ -258,7 +258,7 @@ def test_divergence_is_an_error_and_leaves_no_weights(tmp_path: Path) -> None:
 def test_public_images_are_all_there_to_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wgan_gp, "BATCH", 4)
     images = public_images(Stripes(), None)
-    truth = Stripes().load("public", None).tensors[0]
+    truth = Stripes().load("public", None).tensors[0]  # type: ignore[attr-defined]
     assert images.shape == truth.shape
     assert (images / 255 - truth).abs().max() <= 0.5 / 255 + 1e-6
 
@@ -322,7 +322,7 @@ def test_training_brings_the_samples_closer_to_the_data(
         return float((generator(z).detach().mean(0) - images.mean(0)).square().mean())
 
     half = torch.cat([torch.zeros(21, 1, 8, 4), torch.ones(21, 1, 8, 4)], 3)
-    images = (half + 0.1 * Stripes().load("public", None).tensors[0]).clamp(0, 1)
+    images = (half + 0.1 * Stripes().load("public", None).tensors[0]).clamp(0, 1)  # type: ignore[attr-defined]
     monkeypatch.setattr(Stripes, "load", lambda self, split, root: TensorDataset(images, torch.zeros(21)))
     errors = [
         error(prior(steps=steps, lr=3e-3, ema=0.9).generator(Stripes(), None, str(tmp_path), 0))

@@ -169,7 +169,7 @@ def test_the_mean_image_is_that_of_the_public_images() -> None:
     policy = MeanImage()
     memory = policy.begin(lambda: public)
     start = policy.start(memory, (2, 1, 32, 32), torch.Generator())
-    expected = torch.stack([image for image, _ in public]).mean(0)
+    expected = torch.stack([image for image, _ in public]).mean(0)  # type: ignore[attr-defined]
     assert start.shape == (2, 1, 32, 32)
     torch.testing.assert_close(start, expected.expand(2, -1, -1, -1), rtol=0, atol=1e-6)
 

@@ -237,7 +237,7 @@ def test_a_launcher_that_breaks_leaves_a_table_of_what_is_there(
             self.launcher = launcher
 
         def launch(self, overrides: list[list[str]], initial_job_idx: int) -> None:
-            self.launcher.task_function = CellsTask(self.launcher.task_function.jobs[:1])
+            self.launcher.task_function = CellsTask(self.launcher.task_function.jobs[:1])  # type: ignore[attr-defined]
             self.launcher.launch(overrides, initial_job_idx)
             raise BrokenProcessPool("a worker was killed")
 

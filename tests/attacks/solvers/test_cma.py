@@ -84,7 +84,7 @@ def test_reset_and_pause(optimizer: "Optimizer") -> None:
     (expected,) = minimise(optimizer, problem[:1], [ZEROS], 50, seeds=[8])
     state = optimizer.start(2, 6, torch.device("cpu"), torch.float64)
     x = torch.stack([state.reset(slot, ZEROS, 500, torch.Generator().manual_seed(slot)) for slot in (0, 1)])
-    found = []
+    found: list[object] = []
     for step in range(100):
         if step == 30:
             x[1] = state.reset(1, ZEROS, 50, torch.Generator().manual_seed(8))

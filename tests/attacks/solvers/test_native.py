@@ -195,7 +195,7 @@ def test_bits_depend_on_nothing_beside_a_problem() -> None:
 def test_what_it_is_not_for_is_said_in_one_line() -> None:
     observation = seen(network(SMALL, 4, 1), SMALL, 4, 1)
     for wrong, why in (
-        (replace(attack("idlg", engine="native"), boxed=True), "box"),
+        (replace(attack("idlg", engine="native"), boxed=True), "box"),  # type: ignore[call-arg]
         (replace(attack("idlg", engine="native"), optimizer=Adam()), "needs L-BFGS"),
     ):
         with pytest.raises(UserError, match=why):

@@ -69,7 +69,7 @@ def heads(net: Net) -> list[Tensor]:
 
 def activations(features: nn.Sequential, x: Tensor, taps: tuple[int, ...]) -> list[Tensor]:
     found = []
-    for place, layer in enumerate(features[: taps[-1] + 1]):
+    for place, layer in enumerate(features[: taps[-1] + 1]):  # type: ignore[var-annotated]
         x = layer(x)
         if place in taps:
             found.append(x / x.square().sum(1, keepdim=True).sqrt())

@@ -110,7 +110,7 @@ def test_vgg16(fidelity: Fidelity) -> None:
         for before, after in zip([3, *widths], widths, strict=False)
         for shape in ((after, before, 3, 3), (after,))
     ]
-    shapes += [(4096, 25088), (4096,), (4096, 4096), (4096,), (1000, 4096), (1000,)]
+    shapes += [(4096, 25088), (4096,), (4096, 4096), (4096,), (1000, 4096), (1000,)]  # type: ignore[list-item]
     found = [tuple(value.shape) for value in network.parameters()]
     what = "shapes of all layers, configuration D (Simonyan and Zisserman 2015, table 1)"
     fidelity("model", "vgg16", what, found, shapes, tolerance=0)

@@ -202,7 +202,7 @@ def test_the_whole_table_from_the_command_line(tmp_path: Path, monkeypatch: pyte
     strip = lines((folder / "figure5.csv").read_text())
     assert {line["run"] for line in strip} == {records["feedback"].id}
     rows = {image["target"]: image for image in records["feedback"].rows}
-    last = {int(line["target"]): line for line in strip}
+    last = {int(line["target"]): line for line in strip}  # type: ignore[misc]
     assert last
     for target, line in last.items():  # the last picture of every strip is what the record has
         assert int(line["iteration"]) == rows[target]["iterations"]
