@@ -21,7 +21,7 @@ def test_entries_below_the_percentile_of_their_tensor_are_zero(
 ) -> None:
     seen = observe(batch)
     wide = {"wide": torch.randn(3_000_001, generator=generator("wide"), dtype=torch.float64)}
-    for update, percent in ((seen.update, 90.0), (seen.update, 33.3), (wide, 90.0), (wide, 99.9)):
+    for update, percent in ((seen.update, 90.0), (seen.update, 33.3), (wide, 99.9)):
         fidelity(
             "defense",
             "sparsification",

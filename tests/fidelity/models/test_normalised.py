@@ -17,10 +17,11 @@ def test_resnet18(fidelity: Fidelity) -> None:
     network = made(ResNet(), (3, 32, 32), 2)
     what = "11.17 M parameters (Li et al. 2022, code, CelebA)"
     fidelity("model", "resnet18", what, count(network), residual_parameters(3, 2), tolerance=0)
-    w, x = Weights(network), images(3, 16, 16)
+    narrow = made(ResNet(width=8), (3, 16, 16), 2)
+    w, x = Weights(narrow), images(3, 16, 16)
     expected = w.linear(w.stages(w.normalisation(w.convolution(x, 1, 1, bias=False)).clamp_min(0)))
-    what = "3x3 stem without pooling, four stages of two blocks, mean, linear (He et al. 2016; GGL's code)"
-    fidelity("model", "resnet18", what, network(x), expected)
+    what = "3x3 stem without pooling, four stages of two blocks, mean, linear (He et al. 2016; GGL's code; width 8)"
+    fidelity("model", "resnet18", what, narrow(x), expected)
     assert w.used()
     deviations = [
         float(m.weight.std()) * math.sqrt(m.weight[:, 0].numel() / 2)
@@ -51,13 +52,12 @@ def test_convnet64(fidelity: Fidelity) -> None:
     assert round(size / 1e6, 2) == 2.90
     what = "2.90 M parameters (Geiping et al. 2020, code)"
     fidelity("model", "convnet64", what, count(network), size, tolerance=0)
-    w, x = Weights(network), images(3, 32, 32)
+    narrow = made(ConvNet(width=8), (3, 32, 32), 10)
+    w, x = Weights(narrow), images(3, 32, 32)
     h = x
     for place in range(8):
         h = w.normalisation(w.convolution(h, 1, 1)).clamp_min(0)
         h = F.max_pool2d(h, 3) if place in (5, 7) else h
-    what = (
-        "conv3 to w, 2w, 2w, 4w x 5 with BN and ReLU, max over 3x3 after the 6th and 8th, linear (their code)"
-    )
-    fidelity("model", "convnet64", what, network(x), w.linear(h.flatten(1)))
+    what = "conv3 to w, 2w, 2w, 4w x 5 with BN and ReLU, max over 3x3 after the 6th and 8th, linear (their code; w = 8)"
+    fidelity("model", "convnet64", what, narrow(x), w.linear(h.flatten(1)))
     assert w.used()
