@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from harness.errors import UserError, nearest
 from harness.files import csv_cell
 from harness.journal import damaged
-from harness.statistics import rate, statistic
+from harness.statistics import statistic
 
 if TYPE_CHECKING:
     import pandas
@@ -139,8 +139,9 @@ def known(table: "pandas.DataFrame", names: Iterable[str]) -> list[str]:
 def aggregate(table: "pandas.DataFrame", by: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":
     """A line for each group and metric: runs, n (images), targets, mean, std and a 95 % interval.
 
-    Repetitions of one target count as one group of the interval: Student's t, or Wilson's where the values are
-    true and false. Metrics without a value in a group have n = 0. Raises UserError for an unknown column.
+    Repetitions of one target count as one group of the interval: a bootstrap's, or Wilson's where the values are
+    true and false. Below five targets `values` has their means, separated by spaces, in its place. Metrics without a
+    value in a group have n = 0. Raises UserError for an unknown column.
     """
     import pandas
 
@@ -151,8 +152,9 @@ def aggregate(table: "pandas.DataFrame", by: Sequence[str], metrics: Sequence[st
         for targets in [target(group)]
         for metric in known(table, metrics)
     ]
-    head = [*by, "metric", "runs", "n", "targets", "mean", "std", "ci_low", "ci_high"]
-    return pandas.DataFrame(lines, columns=head)
+    head = [*by, "metric", "runs", "n", "targets", "mean", "std", "ci_low", "ci_high", "values"]
+    numbers = ("mean", "std", "ci_low", "ci_high")  # missing ones too, where all are
+    return pandas.DataFrame(lines, columns=head).astype(dict.fromkeys(numbers, float))
 
 
 def groups(
@@ -181,12 +183,16 @@ def _summary(values: "pandas.Series[Any]", targets: Sequence[object]) -> dict[st
     kept = values.notna().to_numpy()
     numbers = [value for value, there in zip(values, kept, strict=True) if there]
     places = [place for place, there in zip(targets, kept, strict=True) if there]
-    truths = bool(numbers) and all(isinstance(value, bool) for value in numbers)
-    found = (rate if truths else statistic)(numbers, places)
+    found = statistic(numbers, places)
     if found is None:
         return {"n": 0, "targets": 0}
     return {"n": found.n, "targets": len(set(places)), "mean": found.mean, "std": found.std,
-            "ci_low": found.low, "ci_high": found.high}  # fmt: skip
+            "ci_low": found.low, "ci_high": found.high, "values": listed(found.values)}  # fmt: skip
+
+
+def listed(values: Sequence[float]) -> str | None:
+    """Numbers in a column of a CSV file, separated by spaces; None where there are none."""
+    return " ".join(f"{value:.6g}" for value in values) or None
 
 
 def measured(table: "pandas.DataFrame", name: str) -> None:

@@ -10,7 +10,7 @@ from harness.bench.store import IMAGES, write
 from harness.errors import UserError
 from harness.frames import SETTINGS, aggregate, frame, groups, measured, mixed, named
 from harness.records import Store
-from harness.statistics import rate, statistic
+from harness.statistics import statistic
 
 RUNS = 8
 
@@ -73,20 +73,21 @@ def images(**columns: list[object]) -> pandas.DataFrame:
 
 def test_statistics_are_those_of_the_groups_of_targets() -> None:
     table = images(
-        attack=["ig", "dlg", "ig", "ig", "ig"],
-        target=[1, 1, 1, 2, 3],
-        psnr_unit=[10.0, 5.0, 12.0, 20.0, None],
-        success=[True, False, False, True, True],
+        attack=["ig", "dlg", *["ig"] * 7],
+        target=[1, 1, 1, 2, 3, 4, 5, 6, 7],
+        psnr_unit=[10.0, 5.0, 12.0, 20.0, 14.0, 15.0, 13.0, 11.0, None],
+        success=[True, False, False, True, True, False, True, True, True],
     )
     found = aggregate(table, ["attack"], ["psnr_unit", "success"]).set_index(["attack", "metric"])
-    expected = statistic([10.0, 12.0, 20.0], [1, 1, 2])
+    expected = statistic([10.0, 12.0, 20.0, 14.0, 15.0, 13.0, 11.0], [1, 1, 2, 3, 4, 5, 6])
     assert expected is not None
     line = found.loc[("ig", "psnr_unit")]
-    assert (line["n"], line["targets"], line["mean"]) == (3, 2, expected.mean)
+    assert (line["n"], line["targets"], line["mean"]) == (7, 6, expected.mean)
     assert (line["ci_low"], line["ci_high"]) == (expected.low, expected.high)
     assert found.loc[("dlg", "psnr_unit")][["mean", "n"]].tolist() == [5.0, 1]
     assert found.loc[("dlg", "psnr_unit")].isna()["ci_low"]
-    wilson = rate([True, False, True, True], [1, 1, 2, 3])
+    assert found.loc[("dlg", "psnr_unit")]["values"] == "5"
+    wilson = statistic([True, False, True, True, False, True, True, True], [1, 1, 2, 3, 4, 5, 6, 7])
     assert wilson is not None
     assert found.loc[("ig", "success")]["ci_high"] == wilson.high <= 1
 

@@ -15,9 +15,10 @@ from harness import numbers
 from harness.component import Component
 from harness.config import Experiment, Scale, compose
 from harness.core import UserError
-from harness.tables.spec import Claim, Delta, MetricColumn, Table
+from harness.tables.spec import Delta, MetricColumn, Table
 
 GROUPS = (
+    "tables.claims",
     "attacks",
     "datasets",
     "defenses",
@@ -38,7 +39,7 @@ def components() -> Iterator[type]:
         package = importlib.import_module(f"harness.{group}")
         for module in pkgutil.walk_packages(package.__path__, f"harness.{group}."):
             importlib.import_module(module.name)
-    waiting: list[type] = [Component, Experiment, Scale, Table, Delta, Claim, MetricColumn]
+    waiting: list[type] = [Component, Experiment, Scale, Table, Delta, MetricColumn]
     while waiting:
         kind = waiting.pop()
         waiting += kind.__subclasses__()

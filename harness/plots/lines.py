@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @component
 class Lines(Plot):
-    """Means with 95 % intervals over a numeric setting: a panel per metric, a line per group."""
+    """Means over a numeric setting, with 95 % intervals or the values of fewer than five images: a panel per metric,
+    a line per group."""
 
     x: str = Field(description="a numeric column, such as fl.batch_size")
     y: Annotated[list[str], Field(min_length=1)] = Field(description="the metrics: a panel each")
@@ -68,11 +69,19 @@ class Lines(Plot):
                 elinewidth=1,
                 capsize=3,
             )
+            self._values(axes, line, move, look.colour)
         if self.log:
             axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         return names
+
+    def _values(self, axes: "Axes", line: "pandas.DataFrame", move: float, colour: str) -> None:
+        """The values themselves, small, where they are too few for an interval."""
+        for x, told in zip(line[self.x], line["values"], strict=True):
+            values = [float(value) for value in told.split()] if isinstance(told, str) else []
+            place = x * move if self.log else x + move
+            axes.plot([place] * len(values), values, linestyle="", marker=".", color=colour, alpha=0.5)
 
     def _moves(self, ticks: Sequence[float], count: int) -> list[float]:
         """How far each line stands beside its x, so that intervals do not cover each other: a factor where x is in

@@ -45,6 +45,8 @@ class Numbers:
     std: float | None
     low: float | None
     high: float | None
+    values: tuple[str, ...]
+    """Of the images, where they are too few for an interval."""
     published: float | None
     runs: tuple[str, ...]
 
@@ -170,4 +172,5 @@ def _numbers(path: Path) -> tuple[dict[Key, Numbers], dict[str, dict[str, str]]]
 def _line(line: Mapping[str, str]) -> Numbers:
     names = ("mean", "std", "ci_low", "ci_high", "published")
     mean, std, low, high, published = (float(text) if (text := line.get(name)) else None for name in names)
-    return Numbers(int(line["n"]), mean, std, low, high, published, tuple(line["run_ids"].split()))
+    values = tuple((line.get("values") or "").split())
+    return Numbers(int(line["n"]), mean, std, low, high, values, published, tuple(line["run_ids"].split()))

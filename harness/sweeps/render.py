@@ -74,7 +74,7 @@ def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[st
 
 
 def wide(cells: "pandas.DataFrame", axes: Sequence[str]) -> "pandas.DataFrame":
-    """A line for each point, a column of means with half widths of their intervals for each metric."""
+    """A line for each point, a column of means with their intervals for each metric."""
     import pandas
 
     lines = []
@@ -87,16 +87,18 @@ def wide(cells: "pandas.DataFrame", axes: Sequence[str]) -> "pandas.DataFrame":
 def _number(line: Mapping[Any, Any]) -> str:
     if not line["n"]:
         return "-"
-    several = (
-        line["ci_low"] is not None and line["ci_low"] == line["ci_low"]
-    )  # of one image there is none, or NaN
-    return f"{line['mean']:.3g}" + (f" [{line['ci_low']:.3g}, {line['ci_high']:.3g}]" if several else "")
+    if line["ci_low"] == line["ci_low"]:  # else it is no number
+        return f"{line['mean']:.3g} [{line['ci_low']:.3g}, {line['ci_high']:.3g}]"
+    return f"{line['mean']:.3g} ({', '.join(f'{float(value):.3g}' for value in line['values'].split())})"
+
+
+_KINDS = "Wilson's of a rate, else a bootstrap's (BCa); below five images their values"
 
 
 def _images(cells: "pandas.DataFrame") -> str:
     counts = sorted({int(n) for n in cells["n"] if n})
     told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
-    return f"{told} images a point; means with 95 % intervals"
+    return f"{told} images a point; means with 95 % intervals over images with their seeds, {_KINDS}"
 
 
 def _markdown(

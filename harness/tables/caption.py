@@ -9,6 +9,7 @@ from harness.cells.plan import key
 from harness.statistics import statistic
 from harness.tables.measurement import Measurements, Outcome, finished, images
 from harness.tables.spec import Table
+from harness.tables.view import INSIDE, OUTSIDE
 
 THREAT = f"Threat model (letters of {threat.SOURCE}) and what the attacker has"
 ORDINARY = ("converged", "stalled", "budget")
@@ -25,6 +26,10 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     theirs = table.reference and table.reference.dataset(dataset)
     shown = f" (published: {table.reference.name}, {theirs})" if table.reference and theirs else ""
     best = "; best mean in bold" if table.comparable else ""
+    if shown:
+        best += (
+            f"; {INSIDE} or {OUTSIDE}: inside or outside our 95 % interval; 2x: ours is twice the published"
+        )
     lines.append(f"Cells: measured mean ± standard deviation over {one}s{shown}{best}.")
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
@@ -42,13 +47,26 @@ def notes(
 ) -> list[str]:
     """What a reader must know after the last number; `names` are the dataset's and the scale's."""
     lines = [table.notes[name] for name in ("all", *names) if name in table.notes]
-    lines.append(f"The 95 % intervals in cells.csv are Student's t over {unit(outcomes)}s.")
+    lines += [_intervals(table, unit(outcomes))]
     lines += [
         text for metric in table.metrics if (text := _absent(table, metric, measurements, unit(outcomes)))
     ]
     lines += [text for r in table.rows for c in table.columns if (text := _trouble(outcomes, r, c))]
     failed = [outcome for outcome in outcomes if outcome.failure]
     return lines + [f"{o.cell.name}, seed {o.cell.seed}: no result ({o.failure})." for o in failed]
+
+
+def _intervals(table: Table, one: str) -> str:
+    """Over what the intervals are, and of which kind."""
+    drawn = {
+        "image": f"{one}s, each with its seeds",
+        "client": "clients, each with all its images, which are not independent",
+        "block": f"blocks of {table.block} successive {one}s, for an attack learns from earlier ones",
+    }[table.independent]
+    return (
+        f"The 95 % intervals in cells.csv are over {drawn}: Wilson's of a rate, else a bootstrap's (BCa). Below five "
+        "of them there is no interval and no test, and cells.csv has their values."
+    )
 
 
 def unit(outcomes: Sequence[Outcome]) -> str:

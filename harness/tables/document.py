@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import pydantic
 
 from harness.files import to_json
+from harness.tables.budget import Budgets, note, poor
 from harness.tables.caption import caption, notes, unit
-from harness.tables.claims import Verdict, judge_all
+from harness.tables.claims.verdict import Verdict, judge_all
 from harness.tables.measurement import Measurements, Outcome
 from harness.tables.spec import Table
 from harness.tables.view import Section, sections
@@ -31,16 +33,21 @@ class Document:
 
 
 def compose(
-    table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome], measurements: Measurements
+    table: Table,
+    dataset: str,
+    scale: str,
+    outcomes: Sequence[Outcome],
+    measurements: Measurements,
+    budgets: Budgets = MappingProxyType({}),
 ) -> Document:
-    """Put a table into words."""
+    """Put a table into words; `budgets` are the parts of the paper's budget that its rows had."""
     return Document(
         title=table.title,
         source=table.source,
-        caption=tuple(caption(table, dataset, scale, outcomes)),
+        caption=(*caption(table, dataset, scale, outcomes), *note(budgets)),
         columns=tuple(table.columns),
         sections=tuple(sections(table, measurements)),
-        verdicts=tuple(judge_all(table, dataset, measurements)),
+        verdicts=tuple(judge_all(table, dataset, scale, measurements, poor(budgets))),
         notes=tuple(notes(table, (dataset, scale), outcomes, measurements)),
         unit=unit(outcomes),
     )

@@ -48,7 +48,7 @@ def _body(section: Section, width: int) -> str:
 def _cell(shown: Shown) -> str:
     mean = f"<b>{shown.mean}</b>" if shown.best else shown.mean
     std = f' <span class="std">± {shown.std}</span>' if shown.std else ""
-    published = f' <span class="published">({shown.published})</span>' if shown.published else ""
+    published = f' <span class="published">({shown.paper})</span>' if shown.published else ""
     return f"<td>{mean}{std}{published}</td>"
 
 
@@ -56,7 +56,7 @@ def _claims(document: Document) -> str:
     if not document.verdicts:
         return ""
     rows = [
-        f'<tr><td>{escape(v.text)}</td><td class="{v.status.split()[0]}">{v.status}</td>'
+        f'<tr><td>{escape(v.text)}</td><td class="{v.status.split()[0]}">{escape(v.said)}</td>'
         f"<td>{'<br>'.join(map(escape, v.figures))}</td></tr>"
         for v in document.verdicts
     ]

@@ -7,7 +7,8 @@ _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}",
     "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "±": r"$\pm$", "\n": " ",
+    "±": r"$\pm$", "∈": r"$\in$", "∉": r"$\notin$", "≥": r"$\geq$", "≤": r"$\leq$",
+    "→": r"$\to$", "\n": " ",
 }  # fmt: skip
 
 
@@ -37,11 +38,11 @@ def _block(section: Section, width: int) -> list[str]:
 def _cell(shown: Shown) -> str:
     mean = rf"\textbf{{{shown.mean}}}" if shown.best else shown.mean
     std = rf" $\pm$ {shown.std}" if shown.std else ""
-    return mean + std + (f" ({shown.published})" if shown.published else "")
+    return mean + std + (f" ({escape(shown.paper)})" if shown.published else "")
 
 
 def _comments(document: Document) -> list[str]:
-    claims = [f"{v.status}: {v.text} [{'; '.join(v.figures)}]" for v in document.verdicts]
+    claims = [f"{v.said}: {v.text} [{'; '.join(v.figures)}]" for v in document.verdicts]
     return [f"% {line}".replace("\n", " ") for line in [*document.notes, *claims]]
 
 

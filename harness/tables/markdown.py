@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from harness.tables.claims.verdict import Verdict
 from harness.tables.document import Document, direction
 from harness.tables.view import Section, Shown
 
@@ -13,7 +14,7 @@ def markdown(document: Document) -> str:
         blocks += [f"### {_plain(direction(section))}", _table(document.columns, section)]
     if document.verdicts:
         rows = [
-            f"| {_plain(v.text)} | *{v.status}* | {'<br>'.join(map(_plain, v.figures))} |"
+            f"| {_plain(v.text)} | {_verdict(v)} | {'<br>'.join(map(_plain, v.figures))} |"
             for v in document.verdicts
         ]
         head = ["| the paper's claim | here | figures |", "|---|---|---|"]
@@ -40,9 +41,11 @@ def _table(columns: tuple[str, ...], section: Section) -> str:
 
 def _cell(shown: Shown) -> str:
     mean = f"**{shown.mean}**" if shown.best else shown.mean
-    return (
-        mean + (f" ± {shown.std}" if shown.std else "") + (f" ({shown.published})" if shown.published else "")
-    )
+    return mean + (f" ± {shown.std}" if shown.std else "") + (f" ({shown.paper})" if shown.published else "")
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f"*{verdict.status}*" + (f", {_plain(verdict.note)}" if verdict.note else "")
 
 
 def _bullets(lines: tuple[str, ...]) -> str:

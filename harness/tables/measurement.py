@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config import Experiment
 from harness.core import Record
 from harness.files import csv_cell
+from harness.frames import listed
 from harness.statistics import Statistic, statistic
 from harness.tables.reference import Published
 from harness.tables.spec import Cell, Table
@@ -39,10 +40,30 @@ class Measurement:
     statistic: Statistic | None
     published: float | None
     run_ids: tuple[str, ...]
+    units: Mapping[Image, Hashable] = field(default_factory=dict)
+    """The independent unit that an image belongs to; by default each is one by itself."""
+
+    def unit(self, image: Image) -> Hashable:
+        return self.units.get(image, image)
 
     @property
     def mean(self) -> float | None:
         return None if self.statistic is None else self.statistic.mean
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the published number is inside the measured interval; None where there is no such pair."""
+        s = self.statistic
+        if s is None or s.low is None or s.high is None or self.published is None:
+            return None
+        return s.low <= self.published <= s.high
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured / published, where both are above zero: else it would say nothing."""
+        if self.mean is None or self.published is None or self.mean <= 0 or self.published <= 0:
+            return None
+        return self.mean / self.published
 
 
 Measurements = Mapping[Key, Measurement]
@@ -56,7 +77,7 @@ def measure(table: Table, outcomes: Sequence[Outcome], published: Published) -> 
             done = finished(outcomes, row, column)
             for metric in table.metrics:
                 key = (row, column, metric)
-                found[key] = _measurement(metric, done, published.get(key))
+                found[key] = _measurement(table, metric, done, published.get(key))
     return found
 
 
@@ -66,11 +87,27 @@ def finished(outcomes: Sequence[Outcome], row: str, column: str) -> dict[str, Ou
     return {outcome.id: outcome for outcome in chosen}
 
 
-def _measurement(metric: str, done: Mapping[str, Outcome], published: float | None) -> Measurement:
+def _measurement(
+    table: Table, metric: str, done: Mapping[str, Outcome], published: float | None
+) -> Measurement:
     rows = images(done)
     values = {image: row.get(metric) for image, row in rows.items()}
-    targets = [row.get("target", image) for image, row in rows.items()]
-    return Measurement(values, statistic(list(values.values()), targets), published, tuple(done))
+    units = {image: _unit(table, image, row) for image, row in rows.items()}
+    found = statistic(list(values.values()), list(units.values()))
+    return Measurement(values, found, published, tuple(done), units)
+
+
+def _unit(table: Table, image: Image, row: Mapping[str, Any]) -> Hashable:
+    """What an image is drawn with: its other seeds, the other images of its client, or those attacked next to it."""
+    seed, problem, _ = image
+    match table.independent:
+        case "image":
+            target: Hashable = row.get("target", image)
+            return target
+        case "client":
+            return seed, problem
+        case "block":
+            return seed, problem // table.block
 
 
 def images(done: Mapping[str, Outcome]) -> dict[Image, dict[str, Any]]:
@@ -83,16 +120,24 @@ def images(done: Mapping[str, Outcome]) -> dict[Image, dict[str, Any]]:
     }
 
 
-COLUMNS = ("row", "column", "metric", "n", "mean", "std", "ci_low", "ci_high", "published", "run_ids")
+COLUMNS = (
+    *("row", "column", "metric", "n", "mean", "std", "ci_low", "ci_high", "values"),
+    *("published", "inside", "ratio", "run_ids"),
+)
 
 
 def to_csv(measurements: Measurements) -> str:
-    """cells.csv: one line per measurement, empty where there is no number, run ids separated by spaces."""
+    """cells.csv: one line per measurement, empty where there is no number, run ids separated by spaces.
+
+    `values` has those of the independent units where they are too few for an interval; `inside` says whether the
+    published number is in the interval, `ratio` is measured / published.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for key, measurement in measurements.items():
         s = measurement.statistic
-        numbers = [0, *[None] * 4] if s is None else [s.n, s.mean, s.std, s.low, s.high]
-        writer.writerow([*map(csv_cell, key), *numbers, measurement.published, " ".join(measurement.run_ids)])
+        numbers = [0, *[None] * 5] if s is None else [s.n, s.mean, s.std, s.low, s.high, listed(s.values)]
+        beside = [measurement.published, measurement.inside, measurement.ratio]
+        writer.writerow([*map(csv_cell, key), *numbers, *beside, " ".join(measurement.run_ids)])
     return text.getvalue()

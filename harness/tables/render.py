@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness import pictures
@@ -11,6 +12,7 @@ from harness.frames import named
 from harness.plots.plot import write_all
 from harness.provenance import combined
 from harness.records import Store
+from harness.tables.budget import Budgets
 from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery
 from harness.tables.html import html
@@ -25,13 +27,19 @@ if TYPE_CHECKING:
 
 
 def render(
-    table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome], store: Store, directory: Path
+    table: Table,
+    dataset: str,
+    scale: str,
+    outcomes: Sequence[Outcome],
+    store: Store,
+    directory: Path,
+    budgets: Budgets = MappingProxyType({}),
 ) -> Document:
     """Write all forms of a table, finished or not, into a directory."""
     measurements = measure(table, outcomes, published(table, dataset))
     directory.mkdir(parents=True, exist_ok=True)
     drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
-    document = compose(table, dataset, scale, outcomes, measurements)
+    document = compose(table, dataset, scale, outcomes, measurements, budgets)
     document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
     picture = gallery(table, outcomes, measurements, store.images) if table.comparable else None
     if picture is not None:

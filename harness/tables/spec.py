@@ -1,8 +1,8 @@
 """What a table is: rows x columns x seeds, its metrics, its claims and its published numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -11,13 +11,17 @@ from harness.cells.plan import latest
 from harness.components import build
 from harness.core import UserError, component
 from harness.errors import explain_validation, shortened
-from harness.numbers import Natural, Real, Seed
+from harness.numbers import Count, Natural, Real, Seed
 from harness.plots.plot import Plot
+from harness.tables.claims.claim import Claim
 from harness.tables.supplement import Supplement
 
 """Where the tables and the published numbers are."""
 
 Overrides = list[str]
+
+BLOCK = 50
+"""Successive images that are drawn together where an attack learns from earlier ones, which makes them dependent."""
 
 
 @component
@@ -29,6 +33,8 @@ class MetricColumn:
     digits: Annotated[Natural, Field(le=17)] = 4
     missing: str = ""
     """Why there may be no value, said once below the table."""
+    limits: tuple[Real, Real] | None = None
+    """Between what numbers every value lies; null: nothing bounds a difference."""
 
 
 @component
@@ -45,28 +51,6 @@ class Reference:
 
     def dataset(self, ours: str) -> str | None:
         return self.datasets.get(ours, self.default)
-
-
-@component
-class Claim:
-    """A sentence of the paper as a comparison of means: `row` is better than each of `over` in every
-    metric and column named, or beyond `bound`."""
-
-    text: str
-    row: str
-    metrics: list[str]
-    columns: list[str] | None = None
-    """Null: all columns."""
-    over: list[str] | None = None
-    """Null: all other rows."""
-    bound: Real | None = None
-    """If given, the mean is compared with this number instead of with other rows."""
-    published: str | None = None
-    """If given, the claim is about this dataset of the paper: it is judged only beside its numbers."""
-
-    def rivals(self, rows: Iterable[str]) -> list[str]:
-        """Of the table's rows, those that the claimed one is compared with where there is no bound."""
-        return [row for row in self.over or rows if row != self.row]
 
 
 @component
@@ -119,6 +103,11 @@ class Table:
     """A line below the table for a dataset or a scale, by its name; `all` is for every table."""
     comparable: bool = True
     """Whether the rows attack the same images: only then is the best of a column set in bold, and one gallery made."""
+    independent: Literal["image", "client", "block"] = "image"
+    """What is drawn by itself, and so is a unit of every interval and test: an image with its seeds, a client with all
+    its images, or a block of successive images, where an attack learns from earlier ones."""
+    block: Count = BLOCK
+    """How many successive images are a block."""
     picture: str | None = None
     """The metric whose mean stands under the pictures of the gallery."""
     supplements: list[Supplement] = field(default_factory=list)
@@ -153,8 +142,9 @@ def parse(node: Mapping[str, Any]) -> Table:
     values = {key: value for key, value in node.items() if not key.startswith("_")}
     supplements = [build("supplements", each) for each in values.pop("supplements", [])]
     plots = [build("plots", each) for each in values.pop("plots", [])]
+    claims = [build("claims", each) for each in values.pop("claims", [])]
     try:
-        table = Table(**values, supplements=supplements, plots=plots)
+        table = Table(**values, supplements=supplements, plots=plots, claims=claims)
     except pydantic.ValidationError as error:
         mistakes = explain_validation(error, Table, "")
         raise UserError(f"table {shortened(node.get('name'))}: {mistakes}") from error
@@ -162,10 +152,8 @@ def parse(node: Mapping[str, Any]) -> Table:
         if name not in known:
             raise UserError(f"table {table.name}: {kind} {name!r} is none of {', '.join(known)}")
     for claim in table.claims:
-        if claim.bound is None and not claim.rivals(table.rows):
-            raise UserError(
-                f"table {table.name}: claim {claim.text!r} compares {claim.row!r} with no other row"
-            )
+        if mistake := claim.mistake(list(table.rows)):
+            raise UserError(f"table {table.name}: claim {claim.text!r} {mistake}")
     return table
 
 
@@ -178,7 +166,6 @@ def _references(table: Table) -> list[tuple[str, str, list[str]]]:
     named += [("row", row, rows) for delta in deltas for row in delta.rows]
     named += [("column", column, columns) for delta in deltas for column in delta.columns]
     for claim in table.claims:
-        named += [("claimed row", row, rows) for row in [claim.row, *(claim.over or [])]]
-        named += [("claimed column", column, columns) for column in claim.columns or []]
+        named += claim.names(rows, columns)
         named += [("claimed metric", metric, metrics) for metric in claim.metrics]
     return [(kind, name, known) for kind, name, known in named if name is not None]

@@ -18,6 +18,7 @@ from harness.files import check_writable
 from harness.log import warn_unlogged
 from harness.records import Store
 from harness.tables import spec
+from harness.tables.budget import budgets, papers
 from harness.tables.measurement import Outcome
 from harness.tables.plan import user
 from harness.tables.render import render
@@ -49,7 +50,9 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     outcomes = [_outcome(store, cell, plan, broken) for cell in plan]
     warn_unlogged((o.record, o.experiment.logger) for o in outcomes if o.record and o.experiment)
     directory = paths.results / table.name / f"{dataset}-{scale}"
-    show(render(table, dataset, scale, outcomes, store, directory))
+    paper = compose(context, config, papers(table, dataset, scale))
+    budget = budgets(outcomes, {cell.row: experiment.attack for cell, experiment in paper.items()})
+    show(render(table, dataset, scale, outcomes, store, directory, budget))
     print(f"{directory}/", flush=True)
     if failed := [store.root / outcome.id for outcome in outcomes if outcome.failure]:
         raise shortfall("\n".join(_complaint(store, outcomes)), failed)

@@ -7,6 +7,8 @@ from harness.tables.measurement import Measurement, Measurements
 from harness.tables.spec import MetricColumn, Table
 
 NOTHING = "-"
+INSIDE, OUTSIDE = "∈", "∉"
+"""What stands by a published number that is in the measured interval, and by one that is not."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,13 @@ class Shown:
     std: str
     published: str
     best: bool
+    against: str = ""
+    """The published number against the measured interval, inside or outside, and how many times it was measured."""
+
+    @property
+    def paper(self) -> str:
+        """The published number with what it is beside the measured one."""
+        return f"{self.published} {self.against}" if self.against else self.published
 
 
 @dataclass(frozen=True)
@@ -69,4 +78,13 @@ def _shown(cell: Measurement, metric: MetricColumn, best: float | None) -> Shown
         std="" if s is None or s.std is None else number(s.std, metric.digits),
         published="" if cell.published is None else number(cell.published, metric.digits),
         best=s is not None and s.mean == best,
+        against=" ".join(filter(None, [_SIGNS[cell.inside], _ratio(cell.ratio)])),
     )
+
+
+_SIGNS = {True: INSIDE, False: OUTSIDE, None: ""}
+
+
+def _ratio(value: float | None) -> str:
+    """Two digits: what matters is how far it is from one."""
+    return "" if value is None else f"{value:.2g}x" if value < 100 else f"{value:.0f}x"

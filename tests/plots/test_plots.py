@@ -33,11 +33,13 @@ def table() -> pandas.DataFrame:
 
 def test_lines_have_means_and_intervals_of_every_group(table: pandas.DataFrame) -> None:
     plot = Lines(x="fl.batch_size", y=["psnr_unit", "success"], by=["attack", "fl.local_epochs"], log=True)
-    drawing = plot.draw(table)
+    more = pandas.concat([table, table.assign(target=table["target"] + 100)], ignore_index=True)
+    more.attrs = table.attrs
+    drawing = plot.draw(more)
     assert not drawing.notes
     first = drawing.numbers.iloc[0]
     assert (first["attack"], first["fl.local_epochs"], first["fl.batch_size"]) == ("dlg", 1, 1)
-    assert (first["mean"], first["n"], first["targets"]) == (18.625, 4, 4)
+    assert (first["mean"], first["n"], first["targets"]) == (18.625, 8, 8)
     assert first["ci_low"] < first["mean"] < first["ci_high"]
     axes = drawing.figure.axes
     assert [one.get_ylabel() for one in axes] == ["PSNR, dB", "recovered, rate"]
@@ -51,6 +53,15 @@ def test_lines_have_means_and_intervals_of_every_group(table: pandas.DataFrame) 
     assert png(drawing.figure).startswith(b"\x89PNG")
     below = legend.get_window_extent().y1
     assert all(one.get_window_extent().y0 >= below for one in axes), "the legend covers a panel"
+
+
+def test_fewer_than_five_images_are_shown_themselves(table: pandas.DataFrame) -> None:
+    drawing = Lines(x="fl.batch_size", y=["psnr_unit"], by=["attack", "fl.local_epochs"]).draw(table)
+    first = drawing.numbers.iloc[0]
+    assert numpy.isnan(first["ci_low"])
+    assert first["values"] == "18 18.25 19 19.25"
+    dots = [list(line.get_ydata()) for line in drawing.figure.axes[0].lines if line.get_marker() == "."]
+    assert [18.0, 18.25, 19.0, 19.25] in dots
 
 
 def test_what_is_averaged_over_is_told(table: pandas.DataFrame) -> None:

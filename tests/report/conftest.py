@@ -26,6 +26,7 @@ def table(name: str, rows: dict[str, list[str]], columns: dict[str, list[str]]) 
         "mse": {"title": "MSE", "higher_is_better": False, "digits": 3},
     }
     claim = {
+        "_target_": "harness.tables.claims.bound.Bound",
         "text": f"{next(iter(rows))} is best",
         "row": next(iter(rows)),
         "metrics": ["psnr_unit"],

@@ -45,7 +45,7 @@ def test_a_sweeps_points_have_their_values_numbers_and_runs(sweep: Path) -> None
     point = "attack ig, fl.batch_size 2"
     assert found.title == "Epochs"
     assert found.axes[point] == {"attack": "ig", "fl.batch_size": "2"}
-    assert found.numbers[point, "", "psnr_unit"] == Numbers(8, 12.5, 1.0, 11.0, 14.0, None, ("r1", "r2"))
+    assert found.numbers[point, "", "psnr_unit"] == Numbers(8, 12.5, 1.0, 11.0, 14.0, (), None, ("r1", "r2"))
     assert found.numbers[point, "", "lpips_vgg"].mean is None
     assert found.cells[0] == Cell(point, "", "0", "r1", True, ("a=1",))
     assert [(cell.row, cell.seed) for cell in found.cells[1:]] == [

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from PIL import Image
 
 from harness.records import Store
 from harness.schema import EXPERIMENTS
+from harness.statistics import statistic
 from harness.tables import terminal
+from harness.tables.claims.better import Better
 from harness.tables.document import Document, compose, dump, load
 from harness.tables.html import html
 from harness.tables.latex import escape, latex
 from harness.tables.markdown import markdown
-from harness.tables.measurement import Outcome, measure
+from harness.tables.measurement import Measurement, Outcome, measure
 from harness.tables.render import render
 from harness.tables.spec import Table, parse
 from harness.tables.view import number
@@ -46,10 +49,10 @@ def test_markdown_shows_mean_spread_published_and_the_best_in_bold(table: Table,
     text = markdown(document(table, measured(FULL), A_X_mse=0.123, B_X_mse=0.5))
     rows = [line for line in text.splitlines() if line.startswith("| A ")]
     assert rows == [
-        "| A | **0.150** ± 0.071 (0.123) | **0.150** ± 0.071 |",
+        "| A | **0.150** ± 0.071 (0.123 1.2x) | **0.150** ± 0.071 |",
         "| A | **-1.5** ± 0.7 | **-1.5** ± 0.7 |",
     ]
-    assert "| B | 0.300 ± 0.141 (0.500) | 0.300 ± 0.141 |" in text
+    assert "| B | 0.300 ± 0.141 (0.500 0.6x) | 0.300 ± 0.141 |" in text
     assert text.count("**") == 2 * 4, "one best cell for each metric and column"
     assert "### MSE ↓" in text
     assert "### PSNR ↑" in text
@@ -129,7 +132,9 @@ def evil(node: dict[str, Any]) -> Table:
     node["title"] = node["source"] = EVIL
     node["metrics"]["mse"]["title"] = EVIL
     node["scales"] = {}
-    node["claims"] = [{"text": EVIL, "row": EVIL, "metrics": ["mse"]}]
+    node["claims"] = [
+        {"_target_": "harness.tables.claims.better.Better", "text": EVIL, "row": EVIL, "metrics": ["mse"]}
+    ]
     return parse(node)
 
 
@@ -187,21 +192,68 @@ def test_names_are_text_in_markdown(evil: Table, measured: Measured) -> None:
 def test_the_terminal_shows_the_same(
     table: Table, measured: Measured, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    claimed = Table(**{**table.__dict__, "claims": parse_claims(table)})
-    terminal.show(document(claimed, measured(FULL), A_X_mse=0.123))
+    claim = Better(text="A is best [really]", row="A", metrics=["mse"])
+    terminal.show(document(replace(table, claims=[claim]), measured(FULL), A_X_mse=0.123))
     out, err = capsys.readouterr()
-    assert "0.150* ± 0.071 (0.123)" in out
-    assert "holds: A is best [really]" in out
-    assert "MSE, X: A 0.150 v B 0.300 (2 of 2 images)" in out
+    assert "0.150* ± 0.071" in out
+    assert re.search(r"^ +paper +0\.123 1\.2x *$", out, re.MULTILINE)
+    assert "undecided, about 5 images would decide it: A is best [really]" in out
+    assert "MSE, X: A 0.150 v B 0.300, difference -0.150 (-0.100, -0.200), better in 2 of 2" in out
     assert "Threat model" in out
     assert "\x1b" not in out, "no colours in a file"
     assert err == ""
 
 
-def parse_claims(table: Table) -> list[Any]:
-    from harness.tables.spec import Claim
+def test_table_3_fits_into_a_hundred_columns_of_a_terminal(
+    table3: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cell(published: float) -> Measurement:
+        values = {(0, place, 0): value for place, value in enumerate([0.26227, 0.8, 0.5, 0.4, 0.3])}
+        return Measurement(values, statistic(list(values.values())), published, ())
 
-    return [Claim(text="A is best [really]", row="A", metrics=["mse"])]
+    keys = [
+        (row, column, metric) for row in table3.rows for column in table3.columns for metric in table3.metrics
+    ]
+    shown = compose(
+        replace(table3, claims=[], notes={}), "faces", "small", [], {key: cell(0.0326) for key in keys}
+    )
+    terminal.show(replace(shown, caption=(), notes=()))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.count("± 0.21518") == len(table3.columns) for line in lines) == len(table3.rows), (
+        "nothing is cut off"
+    )
+
+
+def test_the_published_number_has_a_sign_and_a_ratio(table: Table, measured: Measured) -> None:
+    outcomes = measured({("A", "X"): [0.1, 0.3, 0.2, 0.25, 0.15]})
+    shown = document(table, outcomes, A_X_mse=0.5, A_X_psnr=-2.0)
+    assert "(0.500 ∉ 0.4x)" in markdown(shown)
+    assert "(-2.0 ∈)" in markdown(shown)
+    assert r"(0.500 $\notin$ 0.4x)" in latex(shown)
+
+
+def test_a_verdict_stands_in_every_form(
+    table: Table, measured: Measured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = [0.10, 0.12, 0.09, 0.15, 0.11]
+    rows = {("A", "X"): values, ("B", "X"): [value + 0.2 + value / 9 for value in values]}
+    claim = Better(text="A beats B", row="A", over=["B"], metrics=["mse"], columns=["X"])
+    outcomes = measured(rows)
+    claimed = replace(table, claims=[claim])
+    shown = compose(
+        claimed, "faces", "small", outcomes, measure(claimed, outcomes, {}), {"B": 0.01, "A": 0.7}
+    )
+    terminal.show(shown)
+    assert "holds, at this budget: A beats B" in capsys.readouterr().out
+    assert "| A beats B | *holds*, at this budget |" in markdown(shown)
+    assert '<td class="holds">holds, at this budget</td>' in html(shown, None)
+    assert "% holds, at this budget: A beats B" in latex(shown)
+    assert load(dump(shown)).verdicts[0].said == "holds, at this budget"
+    assert (
+        shown.caption[-1]
+        == "Less than half of the paper's budget (steps x attempts for an image): B 1% of it."
+    )
 
 
 def test_the_gallery_has_the_originals_on_top_and_grey_for_what_is_missing(

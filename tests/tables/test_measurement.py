@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -36,12 +37,13 @@ def test_missing_values_are_left_out_of_the_mean_and_the_count(table: Table, mea
 def test_seeds_add_images_but_do_not_narrow_the_interval_of_the_same_ones(
     table: Table, measured: Measured
 ) -> None:
-    one = measured({("A", "X"): [0.1, 0.3]})
-    two = measured({("A", "X"): [0.1, 0.3]}, seed=1)
+    values = [0.1, 0.3, 0.2, 0.25, 0.15]
+    one = measured({("A", "X"): values})
+    two = measured({("A", "X"): values}, seed=1)
     single, both = (measure(table, outcomes, {})["A", "X", "mse"].statistic for outcomes in (one, one + two))
     assert single is not None
     assert both is not None
-    assert (both.n, both.mean) == (4, single.mean)
+    assert [both.n, both.mean] == pytest.approx([10, single.mean])
     assert both.low == pytest.approx(single.low)
 
 
@@ -57,19 +59,43 @@ def test_the_csv_is_tidy(table: Table, measured: Measured) -> None:
     text = to_csv(measure(table, outcomes, {("A", "X", "mse"): 0.5, ("B", "X", "mse"): 0.6}))
     lines = list(csv.DictReader(io.StringIO(text)))
     assert list(lines[0]) == [
-        "row", "column", "metric", "n", "mean", "std", "ci_low", "ci_high", "published", "run_ids",
+        "row", "column", "metric", "n", "mean", "std", "ci_low", "ci_high", "values", "published", "inside", "ratio",
+        "run_ids",
     ]  # fmt: skip
     assert len(lines) == 12
     expected = statistic([0.1, 0.3, 0.2, 0.4], [0, 1, 0, 1])
     assert expected is not None
     first = lines[0]
     assert (first["row"], first["column"], first["metric"]) == ("A", "X", "mse")
-    assert [float(first[name]) for name in ("mean", "std", "ci_low", "ci_high")] == [
-        expected.mean, expected.std, expected.low, expected.high,
+    assert [float(first[name]) for name in ("mean", "std", "ratio")] == [
+        expected.mean, expected.std, expected.mean / 0.5,
     ]  # fmt: skip
+    assert (first["ci_low"], first["ci_high"], first["values"], first["inside"]) == ("", "", "0.15 0.35", "")
     assert first["run_ids"] == "AX0 AX1"
     (failed,) = [line for line in lines if (line["row"], line["column"], line["metric"]) == ("B", "X", "mse")]
     assert failed == {
         "row": "B", "column": "X", "metric": "mse", "n": "0", "mean": "", "std": "", "ci_low": "", "ci_high": "",
-        "published": "0.6", "run_ids": "",
+        "values": "", "published": "0.6", "inside": "", "ratio": "", "run_ids": "",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("published", "inside"), [(0.2, True), (0.5, False)])
+def test_a_published_number_is_inside_the_interval_or_outside(
+    table: Table, measured: Measured, published: float, inside: bool
+) -> None:
+    outcomes = measured({("A", "X"): [0.1, 0.3, 0.2, 0.25, 0.15]})
+    found = measure(table, outcomes, {("A", "X", "mse"): published, ("A", "X", "psnr"): 5.0})
+    cell = found["A", "X", "mse"]
+    assert cell.inside == inside
+    assert cell.ratio == pytest.approx(0.2 / published)
+    assert found["A", "X", "psnr"].ratio is None, "a negative number has no ratio to a positive one"
+
+
+@pytest.mark.parametrize(("independent", "units"), [("image", 5), ("client", 10), ("block", 6)])
+def test_what_is_drawn_together_is_one_unit(
+    table: Table, measured: Measured, independent: str, units: int
+) -> None:
+    rows = {("A", "X"): [0.1, 0.3, 0.2, 0.25, 0.15]}
+    outcomes = [*measured(rows), *measured(rows, seed=1)]
+    own = replace(table, independent=independent, block=2)  # type: ignore[arg-type]
+    assert len(set(measure(own, outcomes, {})["A", "X", "mse"].units.values())) == units

@@ -50,6 +50,16 @@ def test_the_last_override_of_a_key_is_the_one_that_stays(table: Table, user: li
         assert last in found
 
 
+def claim(**changes: object) -> dict[str, Any]:
+    given = {
+        "_target_": "harness.tables.claims.better.Better",
+        "text": "Best",
+        "row": "A",
+        "metrics": ["mse"],
+    }
+    return {**given, **changes}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -64,18 +74,18 @@ def test_the_last_override_of_a_key_is_the_one_that_stays(table: Table, user: li
             {"scales": {"small": {"datasets": {"faces": {"columns": {"Z": []}}}}}},
             "column 'Z' is none of X, Y",
         ),
-        ({"claims": [{"text": "", "row": "D", "metrics": ["mse"]}]}, "claimed row 'D'"),
-        ({"claims": [{"text": "", "row": "A", "over": ["E"], "metrics": ["mse"]}]}, "claimed row 'E'"),
-        ({"claims": [{"text": "", "row": "A", "metrics": ["lpips"]}]}, "claimed metric 'lpips'"),
-        ({"claims": [{"text": "", "row": "A", "metrics": ["mse"], "columns": ["Q"]}]}, "claimed column 'Q'"),
+        ({"claims": [claim(row="D")]}, "claimed row 'D'"),
+        ({"claims": [claim(over=["E"])]}, "claimed row 'E'"),
+        ({"claims": [claim(metrics=["lpips"])]}, "claimed metric 'lpips'"),
+        ({"claims": [claim(columns=["Q"])]}, "claimed column 'Q'"),
+        ({"claims": [claim(over=["A"])]}, "claim 'Best' compares 'A' with no other row"),
         (
-            {"claims": [{"text": "Best", "row": "A", "over": ["A"], "metrics": ["mse"]}]},
-            "'A' with no other row",
-        ),
-        (
-            {"rows": {"A": []}, "scales": {}, "claims": [{"text": "Best", "row": "A", "metrics": ["mse"]}]},
+            {"rows": {"A": []}, "scales": {}, "claims": [claim()]},
             "claim 'Best' compares 'A' with no other row",
         ),
+        ({"claims": [{"text": "Best", "row": "A", "metrics": ["mse"]}]}, "claims: nothing is chosen"),
+        ({"claims": [claim(rwo="A")]}, "rwo"),
+        ({"independent": "picture"}, "independent"),
     ],
 )
 def test_a_mistake_in_a_table_is_one_line(node: dict[str, Any], change: dict[str, Any], message: str) -> None:

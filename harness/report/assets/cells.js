@@ -6,7 +6,8 @@
   const cells = JSON.parse(document.getElementById("cells").textContent);
   const dialog = document.getElementById("cell");
 
-  const interval = ({ low, high, digits }) => (low === null || low === undefined ? "-" : `${number(low, digits)} to ${number(high, digits)}`);
+  const interval = ({ low, high, values, digits }) =>
+    low != null ? `${number(low, digits)} to ${number(high, digits)}` : values?.length ? values.map((value) => number(Number(value), digits)).join(", ") : "-";
   const difference = ({ mean, published, digits }) =>
     mean == null || published == null ? "-" : `${mean >= published ? "+" : ""}${number(mean - published, digits)}`;
 
@@ -15,7 +16,7 @@
   const numbers = (cell) => {
     const compared = cell.metrics.some(({ published }) => published != null);
     return table(
-      ["metric", "measured", "std", "95 % interval", "images", ...(compared ? ["paper", "difference"] : [])],
+      ["metric", "measured", "std", "95 % interval, or values", "images", ...(compared ? ["paper", "difference"] : [])],
       cell.metrics.map((metric) => [
         metric.title + arrow(metric),
         [number(metric.mean, metric.digits), metric.mean],

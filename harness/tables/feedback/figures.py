@@ -44,7 +44,7 @@ def curves_csv(methods: Sequence[Method]) -> str:
 
 
 def iterations_csv(methods: Sequence[Method]) -> str:
-    """figure4.csv: for every method the mean iterations to success with a 95 % interval (Student's t)."""
+    """figure4.csv: for every method the mean iterations to success with a 95 % interval over blocks of images."""
     rows: list[list[object]] = [["method", "recovered", "mean", "ci_low", "ci_high"]]
     for method in methods:
         s = method.iterations

@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.statistics import Statistic, mcnemar, statistic, wilson
+from harness.statistics import Statistic, statistic
+from harness.statistics.intervals import wilson
 from harness.tables.measurement import Image, Outcome, images
+from harness.tables.spec import BLOCK
+
+
+def block(image: Image) -> tuple[int, int]:
+    """The sequence of an image, and its block in it."""
+    seed, problem, _ = image
+    return seed, problem // BLOCK
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,15 @@ class Method:
 
     @property
     def rate(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval of the rate of recovery."""
+        """Wilson's 95 % interval of the rate of recovery, as if the images were independent."""
         return wilson(self.recovered, len(self)) if self.rows else None
 
     @property
     def iterations(self) -> Statistic | None:
-        """Iterations to success, over the recovered images."""
-        return statistic([row["iterations_to_converge"] for row in self.rows.values()])
+        """Iterations to success, over the recovered images, by blocks."""
+        return statistic(
+            [row["iterations_to_converge"] for row in self.rows.values()], [*map(block, self.rows)]
+        )
 
     def below(self, name: str, threshold: float) -> int:
         """Images of which a number (`loss`, `mse`) is below a threshold."""
@@ -59,21 +69,24 @@ class Pair:
     other: Method
 
     @property
-    def common(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        return [
-            (row, self.other.rows[image]) for image, row in self.one.rows.items() if image in self.other.rows
-        ]
+    def common(self) -> dict[Image, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        return {
+            image: (row, self.other.rows[image])
+            for image, row in self.one.rows.items()
+            if image in self.other.rows
+        }
 
     @property
     def discordant(self) -> tuple[int, int]:
         """Images that only the one recovered, and images that only the other did."""
-        marks = [(one["converged"], other["converged"]) for one, other in self.common]
+        marks = [(one["converged"], other["converged"]) for one, other in self.common.values()]
         return marks.count((True, False)), marks.count((False, True))
 
     @property
-    def p(self) -> float:
-        """McNemar's exact two-sided p: how likely so uneven a split is, were both equally good."""
-        return mcnemar(*self.discordant)
+    def more(self) -> Statistic | None:
+        """By how much the one's rate of recovery is more: a mean of paired differences, over blocks."""
+        found = [float(one["converged"]) - float(other["converged"]) for one, other in self.common.values()]
+        return statistic(found, [*map(block, self.common)])
 
     @property
     def gain(self) -> float | None:
@@ -89,8 +102,9 @@ class Pair:
     @property
     def fewer(self) -> Statistic | None:
         """How many iterations fewer the one needed, over the images that both recovered."""
-        both = [(one, other) for one, other in self.common if one["converged"] and other["converged"]]
-        return statistic([b["iterations_to_converge"] - a["iterations_to_converge"] for a, b in both])
+        both = {i: (a, b) for i, (a, b) in self.common.items() if a["converged"] and b["converged"]}
+        found = [b["iterations_to_converge"] - a["iterations_to_converge"] for a, b in both.values()]
+        return statistic(found, [*map(block, both)])
 
 
 def gather(outcomes: Sequence[Outcome], names: Sequence[str]) -> dict[str, Method]:

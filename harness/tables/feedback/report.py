@@ -10,6 +10,7 @@ from harness.files import write_atomically
 from harness.numbers import Count, Steps
 from harness.records import Store
 from harness.schema import EXPERIMENTS
+from harness.statistics import FEWEST
 from harness.tables.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
 from harness.tables.feedback.methods import Method, Pair, gather
 from harness.tables.feedback.settings import (
@@ -21,11 +22,11 @@ from harness.tables.feedback.settings import (
     settings_csv,
 )
 from harness.tables.feedback.strip import draw_strips, strips, strips_csv
-from harness.tables.feedback.text import mean, p, percent
+from harness.tables.feedback.text import mean, percent, points
 from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
-from harness.tables.spec import Reference
+from harness.tables.spec import BLOCK, Reference
 from harness.tables.supplement import Supplement
 
 Numbers = Mapping[tuple[str, str], float]
@@ -162,7 +163,7 @@ class FeedbackReport(Supplement):
             "rate",
             "gain over base",
             "only it / only base",
-            "p",
+            "more recovered",
             "iterations",
             "saved",
         ]
@@ -171,7 +172,7 @@ class FeedbackReport(Supplement):
             for name in family.names:
                 method, pair = methods[name], Pair(methods[name], base)
                 own = [name, f"{method.recovered} of {len(method)}", _rate(method)]
-                versus = [percent(pair.gain), "{} / {}".format(*pair.discordant), p(pair.p)]
+                versus = [percent(pair.gain), "{} / {}".format(*pair.discordant), points(pair.more)]
                 yield [
                     *own,
                     *(versus if method is not base else [""] * 3),
@@ -217,7 +218,7 @@ class FeedbackReport(Supplement):
             "pair",
             "recovered",
             "only the first / only the second",
-            "p",
+            "more recovered",
             "iterations fewer, both recovered",
         ]
         for family in self.families:
@@ -227,7 +228,7 @@ class FeedbackReport(Supplement):
                     f"{family.feedback} v {name}",
                     f"{pair.one.recovered} v {pair.other.recovered}",
                     "{} / {}".format(*pair.discordant),
-                    p(pair.p),
+                    points(pair.more),
                     mean(pair.fewer, sign="+"),
                 ]
 
@@ -244,8 +245,12 @@ class FeedbackReport(Supplement):
 
 _READING = (
     "Recovered: the matching loss, which the attacker sees, fell below the tolerance within the budget. Rates with "
-    "Wilson's 95 % interval; p is McNemar's exact two-sided one, uncorrected, against the base on the same images; "
-    "iterations are means over the recovered images with Student's 95 % interval."
+    "Wilson's 95 % interval, as if images were independent; more recovered is the mean of paired differences from the "
+    "base on the same images, in points; iterations are means over the recovered images. A search that begins where "
+    f"earlier ones ended is not independent of them, so that intervals of differences and iterations are over blocks "
+    f"of {BLOCK} successive images (a bootstrap, BCa, over all sequences); below {FEWEST} blocks there is none, and "
+    "the means of the blocks stand in its place. They say how far other images would change a number; one order of the "
+    "images and one seed say nothing of other orders."
 )
 _CONTROLS = (
     "The blend is a start within the range of images, while N(0, 1) is far outside it. The controls have such a start "

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.tables.feedback.figures import Family, grid, png, styles, to_text
 from harness.tables.feedback.methods import Method, Pair
-from harness.tables.feedback.text import mean, p, percent
+from harness.tables.feedback.text import mean, percent, points
 from harness.tables.markdown import pipes
 
 Settings = Mapping[str, Mapping[str, Method]]
@@ -82,7 +82,14 @@ def gains(settings: Settings, families: Sequence[Family]) -> str:
     """A table of what feedback gains over the base attack, column by column."""
 
     def lines() -> Iterator[list[str]]:
-        yield ["pair", "column", "recovered", "only the first / only the second", "p", "iterations saved"]
+        yield [
+            "pair",
+            "column",
+            "recovered",
+            "only the first / only the second",
+            "more recovered",
+            "iterations saved",
+        ]
         for family in families:
             for column, methods in settings.items():
                 pair = Pair(methods[family.feedback], methods[family.base])
@@ -91,7 +98,7 @@ def gains(settings: Settings, families: Sequence[Family]) -> str:
                     column,
                     f"{pair.one.recovered} v {pair.other.recovered}",
                     "{} / {}".format(*pair.discordant),
-                    p(pair.p),
+                    points(pair.more),
                     percent(pair.saved),
                 ]
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,24 @@ from harness.models.imprint import Imprint
 from harness.numbers import Count
 from harness.records import Store
 from harness.schema import EXPERIMENTS
+from harness.statistics.agreement import agreement
 from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.outcomes.rule import CLEAR, RULE, VAGUE, Published, Verdict, decide, read
 from harness.tables.supplement import Supplement
 
-COLUMNS = ("row", "published", "measured", "agrees", "images", "psnr_unit", "clear", "vague", "run")
+COLUMNS = (
+    "row",
+    "published",
+    "measured",
+    "agrees",
+    "clients",
+    "images",
+    "psnr_unit",
+    "clear",
+    "vague",
+    "run",
+)
 SIDE = 32
 """Pixels of a picture in the overview."""
 EXACT = 30.0
@@ -35,13 +48,17 @@ class OutcomeReport(Supplement):
 
     reference: str
     """The published outcomes; relative to experiments/."""
+    apart: list[str] = field(default_factory=list)
+    """Attacks that succeed by construction: the agreement is counted without them too."""
     images: Count = 10
     """Images of each row, from the best by PSNR to the worst in equal steps."""
 
     def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
         published = read(EXPERIMENTS / self.reference)
         done = {outcome.cell.row: outcome for outcome in outcomes if outcome.record}
-        text = markdown(dataset, [outcome.cell.row for outcome in outcomes], done, published, store)
+        text = markdown(
+            dataset, [outcome.cell.row for outcome in outcomes], done, published, store, self.apart
+        )
         write_atomically(directory / "outcomes.csv", outcomes_csv(done, published).encode())
         write_atomically(directory / "report.md", text.encode())
         strips = {row: strip(outcome, store, self.images) for row, outcome in done.items()}
@@ -85,6 +102,11 @@ def rows_of(outcome: Outcome) -> list[dict[str, Any]]:
     return outcome.record.rows
 
 
+def clients(outcome: Outcome) -> int:
+    """How many updates were attacked: the images of one are not independent."""
+    return len({row["problem"] for row in rows_of(outcome)})
+
+
 def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
     """outcomes.csv: one line per finished row."""
     text = io.StringIO()
@@ -97,7 +119,7 @@ def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]
             if theirs
             else ["", verdict.label, ""]
         )
-        found = [verdict.images, verdict.psnr, verdict.clear, verdict.vague]
+        found = [clients(outcome), verdict.images, verdict.psnr, verdict.clear, verdict.vague]
         writer.writerow([*map(csv_cell, [row, *words]), *found, outcome.id])
     return text.getvalue()
 
@@ -108,13 +130,20 @@ def markdown(
     done: Mapping[str, Outcome],
     published: Mapping[str, Published],
     store: Store,
+    apart: Sequence[str] = (),
 ) -> str:
     """report.md."""
     compared = [row for row in done if row in published]
-    agreeing = sum(published[row].label == decide(rows_of(done[row])).label for row in compared)
+    others = [row for row in compared if published[row].attack not in apart]
     blocks = [
         f"# Published outcomes beside ours, {dataset}",
-        f"{agreeing} of {len(compared)} outcomes agree. The paper gives no measure; ours is {RULE}.",
+        f"{_agreement(compared, done, published)}. The paper gives no measure; ours is {RULE}.",
+        *(
+            [f"Without {', '.join(apart)}: {_agreement(others, done, published)}."]
+            if others != compared
+            else []
+        ),
+        _INDEPENDENCE,
         pipes(_outcomes(rows, done, published)),
     ]
     guarantee = list(_guarantee(done, store))
@@ -128,24 +157,51 @@ def markdown(
     return "\n\n".join(blocks) + "\n"
 
 
+def _agreement(rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
+    """How many outcomes agree, and how far beyond chance."""
+    found = agreement(
+        [published[row].label for row in rows], [decide(rows_of(done[row])).label for row in rows]
+    )
+    kappa = "not defined" if found.kappa is None else f"{found.kappa:.2f}"
+    return f"{found.same} of {found.n} outcomes agree, {found.chance:.1f} would by chance: Cohen's kappa is {kappa}"
+
+
 def _outcomes(
     rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Published]
 ) -> Iterator[list[str]]:
     yield [
-        *("figure", "the paper's setting", "published", "measured", "agrees", "images", "PSNR, dB"),
+        *(
+            "figure",
+            "the paper's setting",
+            "published",
+            "measured",
+            "agrees",
+            "clients",
+            "images",
+            "PSNR, dB",
+        ),
         *(f"SSIM ≥ {CLEAR}", f"SSIM ≥ {VAGUE}"),
     ]
     for row in rows:
         theirs = published.get(row)
         said = [theirs.described, theirs.said] if theirs else ["", ""]
         if row not in done:
-            yield [row, *said, "no result", *[""] * 5]
+            yield [row, *said, "no result", *[""] * 6]
             continue
         verdict = decide(rows_of(done[row]))
         agrees = "" if theirs is None else ("yes" if theirs.label == verdict.label else "no")
         psnr = "-" if verdict.psnr is None else f"{verdict.psnr:.1f}"
         shares = [f"{verdict.clear:.0%}", f"{verdict.vague:.0%}"]
-        yield [row, *said, f"**{verdict.label}**", agrees, str(verdict.images), psnr, *shares]
+        yield [
+            row,
+            *said,
+            f"**{verdict.label}**",
+            agrees,
+            str(clients(done[row])),
+            str(verdict.images),
+            psnr,
+            *shares,
+        ]
 
 
 def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]:
@@ -176,6 +232,10 @@ def _numbers(verdict: Verdict) -> str:
     return f"{verdict.label}; {psnr} on average over {verdict.images} images, {verdict.clear:.0%} with SSIM ≥ {CLEAR}"
 
 
+_INDEPENDENCE = (
+    "Images of one client come from one update and are not independent: what an outcome rests on is its number of "
+    "clients, and no interval is given where these are so few. Kappa is of figures, of which several share a setting."
+)
 _GUARANTEE = (
     "Of n images in one step, n (1 - 1/K)^(n - 1) are expected alone in one of K equally likely bins, and one that is "
     "alone is recovered exactly. With many local steps the rows drift, and there is no guarantee. Numbers are means "

@@ -107,14 +107,17 @@ def test_the_report_says_what_the_records_say(tmp_path: Path) -> None:
         outcome(store, "RTF, one gradient", [(9.0, 0.0)], "fl=fedsgd", "fl.batch_size=64", "trials=1"),
         Outcome(Cell("Fig. 20 IG", "Measured", 0, ()), "none", {}, None, "it broke"),
     ]
-    OutcomeReport(reference=REFERENCE, images=2).write("digits32", outcomes, store, tmp_path)
+    OutcomeReport(reference=REFERENCE, images=2, apart=["RTF"]).write("digits32", outcomes, store, tmp_path)
     report = (tmp_path / "report.md").read_text()
-    assert "1 of 2 outcomes agree" in report  # the third is not the paper's
+    # The third is not the paper's. We say success twice, the paper once: one of two would agree by chance.
+    assert "1 of 2 outcomes agree, 1.0 would by chance: Cohen's kappa is 0.00." in report
+    assert "Without RTF: 0 of 1 outcomes agree" in report
+    assert "not independent" in report
     assert (
-        "| Fig. 26 RTF | FL: 100 clients, batch 10, 1 epoch, Imprint+ResNet18 | success | **success** | yes | 3 |"
+        "| Fig. 26 RTF | FL: 100 clients, batch 10, 1 epoch, Imprint+ResNet18 | success | **success** | yes | 1 | 3 |"
         in report
     )
-    assert "| fail | **success** | no | 1 | 22.0 | 0% | 0% |" in report
+    assert "| fail | **success** | no | 1 | 1 | 22.0 | 0% | 0% |" in report
     assert "| Fig. 20 IG | FL: 100 clients, batch 10, 1 epoch, CNN | partial | no result |" in report
     # 400 images in 100 bins: 7.3 alone if all were in one step, 9.1 of a batch of 10; two above 30 dB.
     assert "| Fig. 26 RTF | 100 | 400 | 7.3 | 10 | 9.1 | 7.0 | 2.0 |" in report

@@ -27,6 +27,8 @@ class TableNode:
     claims: Any = field(default_factory=list)
     notes: Any = field(default_factory=dict)
     comparable: bool = True
+    independent: str = "image"
+    block: int = 50
     picture: str | None = None
     supplements: Any = field(default_factory=list)
     plots: Any = field(default_factory=list)

@@ -1,0 +1,43 @@
+"""What part of the paper's budget a row had."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.config import Experiment, compose
+from harness.tables.budget import budgets, effort, note, papers, poor
+from harness.tables.measurement import Outcome
+from harness.tables.spec import Cell, Table
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    return compose("attack=ig", "attack.steps=300", "attack.restarts=1")
+
+
+def outcome(row: str, experiment: Experiment) -> Outcome:
+    return Outcome(Cell(row, "X", 0, ()), row, experiment.config, None, None, experiment)
+
+
+def test_steps_of_all_attempts_count(experiment: Experiment) -> None:
+    paper = replace(experiment.attack, steps=400, restarts=4)
+    half = replace(experiment, attack=replace(experiment.attack, steps=800))
+    found = budgets([outcome("IG", experiment), outcome("Half", half)], {"IG": paper, "Half": paper})
+    assert found == {"IG": 300 / 1600, "Half": 0.5}
+    assert poor(found) == ["IG"]
+    assert note(found) == [
+        "Less than half of the paper's budget (steps x attempts for an image): IG 19% of it."
+    ]
+    assert note({"Half": 0.5}) == []
+
+
+def test_a_round_of_evaluations_is_as_many() -> None:
+    attack = compose("attack=ggl", "attack.steps=16", "prior=wgan_gp_small").attack
+    assert effort(attack) == 16 * 50
+
+
+def test_the_papers_budgets_are_those_of_its_own_scale(table3: Table) -> None:
+    cells = papers(table3, "celeba32", "medium")
+    assert [cell.row for cell in cells] == list(table3.rows)
+    assert "attack.steps=8000" in next(cell for cell in cells if cell.row == "IG").overrides
+    assert papers(table3, "celeba32", "paper") == []
