@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.components import find, nodes
 
-SOURCE = "Carletti et al., USENIX Security 2025"
+TITLE = "Threat model (letters of Carletti et al., USENIX Security 2025) and what the attacker has"
 
 
 class Need(StrEnum):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness import threat
 from harness.cells.plan import Plan
 from harness.files import to_json_lines, write_atomically
 from harness.frames import aggregate, groups, named
@@ -33,7 +34,7 @@ def render(
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
     drawn, troubles = write_all(sweep.plots, table, directory) if done else ({}, [])
-    notes = [sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes]
+    notes = [_threat(plan), *(sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes)]
     notes += [*troubles, *(f"{point.name}: no result ({why})." for point, why in failures.items())]
     records = [record for identity in dict.fromkeys(done.values()) if (record := store.load(identity))]
     provenance = {
@@ -59,6 +60,15 @@ def render(
         write_atomically(directory / name, content.encode())
     shown = wide(cells, axes).to_string(index=False)
     return "\n".join([sweep.title or str(sweep.name), "", shown, "", caption, *notes])
+
+
+def _threat(plan: Plan[Point]) -> str:
+    """What the attackers have, naming together the attacks of which the same is said."""
+    said: dict[str, dict[str, None]] = {}
+    for experiment in plan.values():
+        said.setdefault(threat.told(experiment.config), {})[experiment.choices["attack"]] = None
+    told = [f"{', '.join(names)}: {text}" for text, names in said.items()]
+    return f"{threat.TITLE}: {'; '.join(told)}."
 
 
 def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":

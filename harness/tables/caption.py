@@ -11,7 +11,6 @@ from harness.tables.measurement import Measurements, Outcome, finished, images
 from harness.tables.spec import Table
 from harness.tables.view import INSIDE, OUTSIDE
 
-THREAT = f"Threat model (letters of {threat.SOURCE}) and what the attacker has"
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""
 
@@ -36,7 +35,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
     if any(_start(outcome.config) for outcome in outcomes):
         lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
-    lines += by_row(table, outcomes, THREAT, lambda done: threat.told(done[0].config))
+    lines += by_row(table, outcomes, threat.TITLE, lambda done: threat.told(done[0].config))
     lines += by_row(table, outcomes, "Attacks", lambda done: settings(done[0].config, "attack"))
     lines += by_row(table, outcomes, f"Mean effort for an {one}", _cost)
     return lines

@@ -125,6 +125,7 @@ def test_a_failing_run_stops_no_other(
     out, err = capsys.readouterr()
     assert len(stamps(tmp_path)) == 2
     assert "attack=dlg, attack.steps=1, seed=0: no result (ZeroDivisionError: a bug)." in out
+    assert "the attacker has: dlg: A (the model, the update); ig: B (the model, the update)." in out
     assert "2 of 4 runs have no result; the same command tries them again" in err
     assert "attack=dlg, attack.steps=1, seed=0 and 1 more: ZeroDivisionError: a bug (runs/" in err
     assert main("sweep=toy", "scale=smoke", "seed=0") == 0
