@@ -13,19 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from harness.core import Component, UserError
+from harness.core import UserError
 from harness.files import write_atomically
-
-
-def description(component: Component) -> dict[str, str]:
-    """Class, version and every setting that differs from its default: what can change the result."""
-    settings = {
-        field.name: repr(getattr(component, field.name))
-        for field in dataclasses.fields(component)
-        if getattr(component, field.name) != field.default
-    }
-    kind = type(component)
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "version": str(kind.version), **settings}
 
 
 def digest(images: Tensor) -> str:

@@ -11,6 +11,7 @@ import pydantic
 from omegaconf import MISSING
 from pydantic.dataclasses import is_pydantic_dataclass
 
+from harness.aliases import current
 from harness.errors import UserError, explain_validation, nearest
 
 PLUGINS = "HARNESS_PLUGINS"
@@ -71,7 +72,7 @@ def find(name: str, target: object) -> type:
 
     Raises UserError for anything else, before it is imported unless its package is the harness's or a declared one.
     """
-    module, _, word = str(target).rpartition(".")
+    module, _, word = current(str(target)).rpartition(".")
     if not _declared(module):
         raise UserError(
             f"{name}: {target} is not a component of the harness; {PLUGINS}=PACKAGE declares your own"

@@ -1,33 +1,38 @@
 """From a composed configuration to validated components, and to the id of the run that they make."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args
 
 import hydra
 import pydantic
 from omegaconf import DictConfig, OmegaConf
+from pydantic import AfterValidator, Field
 
 from harness import secrecy
 from harness.checks import check
+from harness.component import absolute
 from harness.components import build
 from harness.core import (
+    AbsolutePath,
     Attack,
     Dataset,
     Defense,
     Model,
     Prior,
     Protocol,
+    Split,
     UserError,
     component,
 )
 from harness.errors import explain_validation
-from harness.identity import canonical, plain
+from harness.identity import absences, canonical, class_path, components, is_native, plain, stored
 from harness.lease import EXPIRY
-from harness.log import Logger, warn
+from harness.log import Logger, NoLogger, warn
 from harness.metrics.scores import Scores
 from harness.models.training import Training
 from harness.numbers import Count, Natural, Positive, Processes, Seed, Steps
@@ -58,19 +63,24 @@ class Granted:
     """Labelled images like the clients'."""
 
 
+def from_root(path: str) -> str:
+    """A path from the root on, with ~ expanded."""
+    return str(absolute(Path(path)))
+
+
 @component
 class Data:
     """Where real data sets are."""
 
-    root: str | None = None
+    root: Annotated[str, AfterValidator(from_root)] | None = None
 
 
 @component
 class Paths:
     """Where runs and tables go."""
 
-    runs: Path = Path("runs")
-    results: Path = Path("results")
+    runs: AbsolutePath = Field(default=Path("runs"), validate_default=True)
+    results: AbsolutePath = Field(default=Path("results"), validate_default=True)
 
 
 @component
@@ -97,6 +107,13 @@ class Label:
 class Experiment:
     """One run, ready to be carried out: every part is validated, and the scale is applied."""
 
+    execution: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("logger", "scale", "data", "paths", "label", "lease", "device", "threads", "ranks", "nodes"),
+            *("choices", "trials", "metric"),
+        )
+    )
+    """Where and how a run is carried out, how far, and what of it is measured: no image depends on it."""
     dataset: Dataset
     model: Model
     fl: Protocol
@@ -134,25 +151,37 @@ class Experiment:
         named = " x ".join(self.choices[group] for group in ("attack", "defense", "dataset") if self.choices)
         return self.label.name or named or self.id
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits of the hash of all that the numbers depend on."""
+        """Twelve hexadecimal digits of the hash of the identity. Derived once: workers are handed it."""
         text = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that the numbers depend on, less what has its default value: new options keep old results valid."""
-        later = [name for name, once in LATER.items() if getattr(self, name) != once]
-        files = self.dataset.fingerprint(self.data.root)
-        parts = {name: canonical(getattr(self, name)) for name in (*IDENTIFYING, *later)}
-        return parts | ({"files": files} if files else {})
+        """All that the reconstructions depend on: settings, the content of files, and the code of others.
+
+        Less what is as it was before the setting was there, so that new options keep old results valid.
+        """
+        settings: dict[str, Any] = canonical(self)
+        files = self.dataset.fingerprint(self.data.root, self.splits)
+        return settings | ({"files": files} if files else {})
+
+    @property
+    def splits(self) -> list[Split]:
+        """The splits of the data set that the run reads. Components from elsewhere may read any."""
+        fields = (f.name for f in dataclasses.fields(self) if f.name not in self.execution)
+        parts = [part for name in fields for part in components(getattr(self, name))]
+        read = {"attack", *(split for part in parts for split in part.reads)}
+        read |= {"public"} if self.knowledge.public else set()
+        foreign = any(not is_native(type(part)) for part in parts)
+        return [split for split in get_args(Split) if foreign or split in read]
 
     @property
     def kinship(self) -> str:
         """What runs have in common that one call of an attack can carry out: all but the seed and the start."""
         same = {name: value for name, value in self.identity.items() if name not in ("seed", "start")}
-        same |= {name: plain(getattr(self, name)) for name in EXECUTION}
+        same |= {name: plain(getattr(self, name)) for name in SHARED}
         return json.dumps(same, sort_keys=True)
 
     @property
@@ -165,14 +194,8 @@ class Experiment:
         }
 
 
-IDENTIFYING = (
-    *("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge"),
-    *("seed", "trials", "targets"),
-)
-EXECUTION = ("data", "paths", "device", "threads", "ranks", "nodes")
-"""Where and how a run is carried out: of no consequence for its numbers."""
-LATER: dict[str, Any] = {"start": Random(), "order": "random", "training": Training()}
-"""Settings that runs did not have once, and their values in those runs, whose ids stay valid."""
+SHARED = ("data", "paths", "device", "threads", "ranks", "nodes", "trials", "metric")
+"""What identifies no run, but must be the same for runs side by side."""
 NO_PART = ("hydra", "table")
 """What a composed configuration holds beside the experiment."""
 GROUPS = (
@@ -207,16 +230,16 @@ def restore(config: Mapping[str, Any], root: str | None, paths: Paths) -> Experi
 
     `root` is where the data are. Raises UserError where the configuration is not one, or no longer one.
     """
-    values = {name: plain(once) for name, once in LATER.items()}
-    values |= {name: value for name, value in config.items() if name != "choices"}
+    values = {name: plain(once) for name, once in absences(Experiment).items() if name != "choices"}
+    values |= {name: stored(name, value) for name, value in config.items() if name != "choices"}
     values |= {
-        "logger": {"_target_": "harness.log.NoLogger"},
+        "logger": {"_target_": class_path(NoLogger)},
         "data": {"root": root},
         "paths": paths,
         "label": {},
     }
     if isinstance(scale := config.get("scale"), Mapping):
-        values["scale"] = {"_target_": "harness.config.Scale", **scale}
+        values["scale"] = {"_target_": class_path(Scale), **scale}
     return assemble(values, config.get("choices", {}))
 
 

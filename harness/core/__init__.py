@@ -1,7 +1,9 @@
 """The nouns of the harness and the abstract classes that a new component implements."""
 
+from harness.component import AbsolutePath as AbsolutePath
 from harness.component import Component as Component
 from harness.component import component as component
+from harness.component import setting as setting
 from harness.core.attack import Attack as Attack
 from harness.core.attack import Attempt as Attempt
 from harness.core.attack import Iterate as Iterate

@@ -1,6 +1,7 @@
 """Images and their classes: what clients hold."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -60,8 +61,9 @@ class Dataset(Component, ABC):
         """The data set with what its files decide in the place of settings that are null. Raises UserError."""
         return self
 
-    def fingerprint(self, root: str | None) -> str:
-        """What tells one user's files from another's under the same settings; empty for a data set with one content."""
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        """A digest of the content that some splits are read from; empty for a data set that can have but one content,
+        and where there is nothing to read, which `load` will say."""
         return ""
 
     @abstractmethod

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from harness.component import Component, component
+from harness.component import Component, Split, component
 from harness.core.dataset import Dataset
 from harness.numbers import Steps
 
@@ -24,6 +24,10 @@ class Prior(Component, ABC):
     """A generative prior: how a generator is trained on, or loaded for, a data set."""
 
     steps: Steps = 1
+
+    @property
+    def reads(self) -> frozenset[Split]:
+        return frozenset({"public"})
 
     def check(self, dataset: Dataset, root: str | None) -> None:
         """Raises UserError now, rather than when the first attack asks for it, where there can't be a generator."""

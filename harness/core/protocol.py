@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from harness.component import Component, component
+from harness.component import Component, Split, component
 from harness.core.dataset import Batch
 from harness.core.types import Params
 from harness.numbers import Count
@@ -19,6 +19,10 @@ class Protocol(Component, ABC):
     batch_size: Count = 1
     dummies: Count | None = None
     """How many images an attack looks for; null: as many as the client holds."""
+
+    @property
+    def reads(self) -> frozenset[Split]:
+        return frozenset({"train"} if self.in_rounds else ())
 
     @property
     def in_rounds(self) -> bool:

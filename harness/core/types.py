@@ -4,7 +4,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from harness.component import Split as Split
+
 Params = dict[str, Tensor]
-Split = Literal["attack", "public", "train"]
 Shape = tuple[int, int, int]
 Status = Literal["converged", "stalled", "budget", "diverged", "failed"]

@@ -1,13 +1,15 @@
 """CelebA through torchvision, prepared as in paper 003."""
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 from harness import vision
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import FileImages, damaged, locate
+from harness.datasets.files import FileImages, damaged, listed, locate
 from harness.datasets.splits import Part, Pool, cut, part_of
+from harness.digests import combined
 from harness.numbers import Fraction, Side
 
 FOLDER = "celeba"
@@ -52,6 +54,14 @@ class CelebA(Dataset):
         """Of the official training part at full size, as published; resizing lowers std a little."""
         return (0.5068, 0.4262, 0.3835), (0.3103, 0.2903, 0.2896)
 
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        """A digest of the images of the parts that the splits are from; the lists are held to their checksums."""
+        try:
+            base = locate(root, FILES)
+        except UserError:  # `load` says what is missing
+            return ""
+        return combined(_digest(base, part) for part in sorted({part_of(split) for split in splits}))
+
     def load(self, split: Split, root: str | None) -> Images:
         base = locate(root, FILES, download="celeba32")
         pool = _pool(base, part_of(split), self.size, self.attribute)
@@ -62,6 +72,14 @@ class CelebA(Dataset):
         from torchvision import datasets
 
         datasets.CelebA(root, download=True)
+
+
+@cache
+def _digest(base: Path, part: Part) -> str:
+    number = {"train": "0", "test": "2"}[part]
+    lines = (base / FOLDER / "list_eval_partition.txt").read_text().splitlines()
+    folder = base / FOLDER / "img_align_celeba"
+    return listed(folder, ((str(folder / name),) for name, of in map(str.split, lines) if of == number))
 
 
 @cache

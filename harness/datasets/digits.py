@@ -1,5 +1,6 @@
 """Handwritten digits that come with scikit-learn."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ import torch
 
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.splits import Pool, cut
+from harness.digests import packaged
 from harness.numbers import Fraction
 
 
@@ -33,6 +35,9 @@ class Digits32(Dataset):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Of all 1797 upsampled images."""
         return (0.3053,), (0.3236,)
+
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        return packaged("sklearn", "datasets/data/digits.csv.gz")
 
     def load(self, split: Split, root: str | None) -> Images:
         return cut(_pool(), split, self.public_fraction)

@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from harness import vision
 from harness.core import UserError
+from harness.digests import combined, digests
 from harness.errors import note
 
 if TYPE_CHECKING:
@@ -49,11 +49,18 @@ def locate(root: str | None, expected: Sequence[str], download: str = "") -> Pat
     return base
 
 
-@cache
-def listing(folder: Path) -> str:
-    """A hash of the names and sizes of all files below a folder: what tells one user's files from another's."""
-    files = sorted((str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file())
-    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+def listed(folder: Path, images: Iterable[tuple[str, *tuple[object, ...]]]) -> str:
+    """A digest of images in their order: the content of each one's file, and what else is said of it, as its class.
+
+    Raises UserError for a file that can't be read.
+    """
+    known = [*images]
+    files = [*dict.fromkeys(path for path, *_ in known)]
+    try:
+        contents = dict(zip(files, digests(folder, files), strict=True))
+    except OSError as error:
+        raise damaged(error.filename, error.strerror) from error
+    return combined((contents[path], *said) for path, *said in known)
 
 
 def damaged(path: Path | str, problem: object) -> UserError:

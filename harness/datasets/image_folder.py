@@ -1,7 +1,7 @@
 """Any tree of images with one folder per class."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
@@ -10,11 +10,12 @@ import torch
 from pydantic import BeforeValidator, model_validator
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import FileImages, image_size, listing, locate
+from harness.datasets.files import FileImages, image_size, listed, locate
 from harness.datasets.folders import scan
 from harness.datasets.names import quoted
 from harness.datasets.splits import Part, Pool, cut, part_of, split_indices
 from harness.datasets.statistics import Deviation, Mean, measure, thinned
+from harness.digests import combined
 from harness.errors import note, warn
 from harness.numbers import Count, Fraction, Side
 
@@ -90,13 +91,20 @@ class ImageFolder(Dataset):
     def _complete(self) -> bool:
         return None not in (self.size, self.class_names, self.mean, self.std)
 
-    def fingerprint(self, root: str | None) -> str:
-        """A hash of the names and sizes of the files that are attacked; empty where there are none to read."""
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        """A digest of the images of the parts that the splits are from, and of their classes."""
         try:
-            folder = self._part(root, self.test)
+            parts = sorted({self._of(split) for split in splits})
+            return combined(_listed(self, self._part(root, self._folders[part])) for part in parts)
         except UserError:  # `load` says what is missing
             return ""
-        return listing(folder)
+
+    def _of(self, split: Split) -> Part:
+        return "all" if self.train is None else part_of(split)
+
+    @property
+    def _folders(self) -> dict[Part, str | None]:
+        return {"all": None, "train": self.train, "test": self.test}
 
     def _part(self, root: str | None, part: str | None) -> Path:
         """The folder of the classes of a part. Raises UserError when it is not there."""
@@ -108,9 +116,8 @@ class ImageFolder(Dataset):
     def load(self, split: Split, root: str | None) -> Images:
         if not self._complete:
             return self.resolved(root).load(split, root)
-        part: Part = "all" if self.train is None else part_of(split)
-        folders: dict[Part, str | None] = {"all": None, "train": self.train, "test": self.test}
-        return cut(_pool(self, self._part(root, folders[part]), part), split, self.public_fraction)
+        part = self._of(split)
+        return cut(_pool(self, self._part(root, self._folders[part]), part), split, self.public_fraction)
 
     def numbers(self, folder: Path, found: list[str]) -> dict[str, int]:
         """The class number of each class folder found (sorted). Raises UserError when they are others."""
@@ -136,6 +143,11 @@ def _pool(dataset: ImageFolder, folder: Path, part: Part) -> Pool:
     size = dataset.shape[1]
     images = FileImages([path for path, _ in samples], size, dataset.resize or size)
     return Pool(images, torch.tensor([label for _, label in samples]), part)
+
+
+@cache
+def _listed(dataset: ImageFolder, folder: Path) -> str:
+    return listed(folder, dataset.samples(folder))
 
 
 @cache

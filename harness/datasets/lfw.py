@@ -1,5 +1,6 @@
 """Faces and other patches that come with scikit-image."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.splits import Pool, cut
+from harness.digests import packaged
 from harness.numbers import Fraction, Side
 
 
@@ -33,6 +35,9 @@ class LFWFaces(Dataset):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Of all 200 images at their original size."""
         return (0.3771,), (0.2728,)
+
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        return packaged("skimage", "data/lfw_subset.npy")
 
     def load(self, split: Split, root: str | None) -> Images:
         return cut(_pool(self.size), split, self.public_fraction)

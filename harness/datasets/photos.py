@@ -1,5 +1,6 @@
 """Tiles of the colour photographs that come with scikit-image and scikit-learn."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.splits import Pool, split_indices, subset
+from harness.digests import packaged
 from harness.numbers import Fraction
 
 if TYPE_CHECKING:
@@ -34,6 +36,19 @@ CLASSES = (
 )
 
 
+OF_SKLEARN = ("datasets/images/china.jpg", "datasets/images/flower.jpg")
+OF_SKIMAGE = (
+    *(
+        "data/astronaut.png",
+        "data/chelsea.png",
+        "data/coffee.png",
+        "data/hubble_deep_field.jpg",
+        "data/ihc.png",
+    ),
+    *("data/motorcycle_left.png", "data/retina.jpg", "data/rocket.jpg"),
+)
+
+
 @component
 class Photos32(Dataset):
     """Non-overlapping 32x32 RGB tiles of ten photographs; the class is the photograph.
@@ -57,6 +72,9 @@ class Photos32(Dataset):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Of all tiles."""
         return (0.4435, 0.2990, 0.2518), (0.3450, 0.2398, 0.2291)
+
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        return packaged("skimage", *OF_SKIMAGE) + packaged("sklearn", *OF_SKLEARN)
 
     def load(self, split: Split, root: str | None) -> Images:
         pool, rows = _pool()

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -12,10 +13,11 @@ from pydantic import BeforeValidator
 from torch import Tensor
 
 from harness.core import Dataset, Images, Shape, Split, UserError, component
-from harness.datasets.files import damaged, image_size, listing, locate, read_image
+from harness.datasets.files import damaged, image_size, listed, locate, read_image
 from harness.datasets.names import quoted
 from harness.datasets.splits import Part, Pool, cut, part_of
 from harness.datasets.statistics import Deviation, Mean
+from harness.digests import combined
 from harness.numbers import Fraction, Side
 
 TABLE = "labels.csv"
@@ -66,23 +68,30 @@ class TileSheets(Dataset):
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return self.mean, self.std
 
-    def fingerprint(self, root: str | None) -> str:
-        """A hash of the names and sizes of the sheets and their table; empty where there are none to read."""
+    def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
+        """A digest of the sheets of the parts that the splits are from, and of the place and class of every tile."""
         try:
-            return listing(locate(root, [self.folder]) / self.folder)
+            folder = self._folder(root)
+            parts = sorted({self._of(split) for split in splits})
+            return combined(_digest(folder, self.tile, self.label, part) for part in parts)
         except UserError:  # `load` says what is missing
             return ""
 
     def load(self, split: Split, root: str | None) -> Images:
-        base = locate(root, [f"{self.folder}/{TABLE}" if self.label else self.folder])
-        part: Part = part_of(split) if self.official else "all"
-        pool = _pool(base / self.folder, self.tile, self.label, self.class_names, part)
+        part = self._of(split)
+        pool = _pool(self._folder(root), self.tile, self.label, self.class_names, part)
         return cut(pool, split, self.public_fraction)
+
+    def _folder(self, root: str | None) -> Path:
+        return locate(root, [f"{self.folder}/{TABLE}" if self.label else self.folder]) / self.folder
+
+    def _of(self, split: Split) -> Part:
+        return part_of(split) if self.official else "all"
 
 
 @cache
 def _pool(folder: Path, size: int, label: str | None, names: tuple[str, ...], part: Part) -> Pool:
-    tiles = _listed(folder, size, label, part) if label else _one_class_a_sheet(folder, size)
+    tiles = _tiles(folder, size, label, part)
     known = {str(number): number for number in range(len(names))}
     known |= {name: number for number, name in enumerate(names)}
     strange = next((tile for tile in tiles if tile.value not in known), None)
@@ -92,6 +101,16 @@ def _pool(folder: Path, size: int, label: str | None, names: tuple[str, ...], pa
         )
     labels = torch.tensor([known[tile.value] for tile in tiles], dtype=torch.int64)
     return Pool(_pixels(folder, size, tiles), labels, part)
+
+
+@cache
+def _digest(folder: Path, size: int, label: str | None, part: Part) -> str:
+    tiles = _tiles(folder, size, label, part)
+    return listed(folder, ((str(folder / tile.sheet), tile.number, tile.value) for tile in tiles))
+
+
+def _tiles(folder: Path, size: int, label: str | None, part: Part) -> list[Tile]:
+    return _listed(folder, size, label, part) if label else _one_class_a_sheet(folder, size)
 
 
 def _listed(folder: Path, size: int, label: str, part: Part) -> list[Tile]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness import vision as vision  # before lpips
-from harness.core import Batch, Classifier, Metric, Params, UserError, component
+from harness.core import AbsolutePath, Batch, Classifier, Metric, Params, UserError, component
 from harness.log import warn
 from harness.models.weights import read_weights
 
@@ -37,7 +37,7 @@ class LPIPS(Metric):
     needs_model = False
 
     net: Net = "vgg"
-    weights: str | None = None
+    weights: AbsolutePath | None = None
     """The folder that holds torchvision's file of weights; null: $TORCH_HOME/hub/checkpoints."""
 
     def prepare(self) -> None:
@@ -58,10 +58,9 @@ class LPIPS(Metric):
     def _network(self) -> nn.Module | None:
         if self.weights is None:
             return _load(self.net, Path(torch.hub.get_dir()) / "checkpoints")
-        folder = Path(self.weights).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"LPIPS: no folder of weights at {folder}")
-        return _load(self.net, folder)
+        if not self.weights.is_dir():
+            raise UserError(f"LPIPS: no folder of weights at {self.weights}")
+        return _load(self.net, self.weights)
 
 
 def _displayed(x: Tensor) -> Tensor:

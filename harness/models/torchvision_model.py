@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from harness import vision as vision  # before torchvision
-from harness.core import Model, Shape, UserError, component
+from harness.core import AbsolutePath, Model, Shape, UserError, component
 from harness.models.weights import load_weights
 
 
@@ -18,7 +18,7 @@ class TorchvisionModel(Model, ABC):
     smallest: ClassVar[int] = 1
     """The least height and width that the network can take."""
 
-    weights: str | None = None
+    weights: AbsolutePath | None = None
     """A checkpoint file of torchvision's; null: random weights."""
 
     @abstractmethod

@@ -4,8 +4,9 @@ import sys
 
 import torch
 
-from harness.cache import Entry, description, finite
-from harness.core import Classifier, Component, Dataset, Model, UserError, component
+from harness.cache import Entry, finite
+from harness.core import Classifier, Component, Dataset, Model, Split, UserError, component
+from harness.identity import canonical
 from harness.numbers import Count, Natural, Positive
 
 
@@ -21,6 +22,10 @@ class Training(Component):
     batch_size: Count = 64
     lr: Positive = 1e-3
     """Of Adam."""
+
+    @property
+    def reads(self) -> frozenset[Split]:
+        return frozenset({"train"} if self.steps else ())
 
     def model(
         self, model: Model, dataset: Dataset, root: str | None, cache: str, seed: int, device: torch.device
@@ -43,10 +48,10 @@ class Training(Component):
 
     def _identity(self, model: Model, dataset: Dataset, root: str | None, seed: int) -> dict[str, object]:
         return {
-            "training": description(self),
-            "model": description(model),
-            "dataset": description(dataset),
-            "files": dataset.fingerprint(root),
+            "training": canonical(self),
+            "model": canonical(model),
+            "dataset": canonical(dataset),
+            "files": dataset.fingerprint(root, sorted(self.reads | model.reads)),
             "seed": seed,
         }
 

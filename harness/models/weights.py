@@ -44,9 +44,9 @@ def reason(error: Exception) -> str:
     return str(error).partition("\n")[0] or "it is empty"
 
 
-def load_weights(network: nn.Module, path: str) -> None:
+def load_weights(network: nn.Module, path: Path) -> None:
     """Fill a network from a file. Raises UserError unless every name and shape agrees."""
-    state = read_weights(Path(path).expanduser())
+    state = read_weights(path)
     own = network.state_dict()
     wrong = [name for name in own.keys() | state.keys() if name not in own or name not in state]
     wrong += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]

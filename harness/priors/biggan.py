@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.core import Dataset, Generator, Prior, Shape, UserError, component
+from harness.core import AbsolutePath, Dataset, Generator, Prior, Shape, Split, UserError, component
 from harness.models.weights import reason
 from harness.numbers import Natural, Positive
 from harness.threat import Need
@@ -25,12 +25,16 @@ class BigGAN(Prior):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.GENERATOR})
-    checkpoint: str | None = None
+    checkpoint: AbsolutePath | None = None
     """Folder with the port's config.json and pytorch_model.bin; the paper's is biggan-deep-256."""
     truncation: Annotated[Positive, Field(le=1)] = 1.0
     """Which of the stored statistics batch normalisation uses."""
     classes: tuple[Natural, ...] | None = None
     """BigGAN's number of each of the data set's classes; null: the data set has them all, in BigGAN's order."""
+
+    @property
+    def reads(self) -> frozenset[Split]:
+        return frozenset()
 
     def check(self, dataset: Dataset, root: str | None) -> None:
         self._folder()
@@ -45,7 +49,7 @@ class BigGAN(Prior):
     def _folder(self) -> Path:
         if self.checkpoint is None:
             raise UserError(f"prior=biggan needs prior.checkpoint=FOLDER with {CONFIG} and {WEIGHTS}")
-        folder = Path(self.checkpoint).expanduser()
+        folder = self.checkpoint
         missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
         if missing:
             raise UserError(f"prior.checkpoint: not found in {folder}: {', '.join(missing)}")

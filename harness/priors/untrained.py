@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from harness.core import Dataset, Prior, component, derive_seed, generator
+from harness.core import Dataset, Prior, Split, component, derive_seed, generator
 from harness.numbers import Width
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 
@@ -19,6 +19,10 @@ class Untrained(Prior):
     latent: Width = 128
     base: Width = 512
     kernel: Literal[2, 4] = 2
+
+    @property
+    def reads(self) -> frozenset[Split]:
+        return frozenset()
 
     def check(self, dataset: Dataset, root: str | None) -> None:
         initial_generator(dataset, self.latent, self.base, self.kernel, seed=0)

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from harness import vision
-from harness.cache import Entry, description, digest, finite
+from harness.cache import Entry, digest, finite
 from harness.core import Dataset, Images, Prior, UserError, component, generator
+from harness.identity import canonical
 from harness.numbers import Count, NonNegative, Positive, ProperFraction, Steps, Width
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
@@ -68,8 +69,8 @@ class WGANGP(Prior):
 
     def _entry(self, dataset: Dataset, images: Tensor, cache: str, seed: int) -> Entry:
         identity = {
-            "prior": description(self),
-            "dataset": description(dataset),
+            "prior": canonical(self),
+            "dataset": canonical(dataset),
             "public images": digest(images),
             "seed": seed,
         }
