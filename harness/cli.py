@@ -1,5 +1,6 @@
 """The Hydra command line: one run, a multirun or a table; errors in one line; exit status 0, 1 or 2."""
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from harness.errors import (
     nearest,
     out_of_memory,
 )
+from harness.files import shown
 from harness.internals import command_line
 from harness.schema import CONF, EXPERIMENTS, prepare_hydra
 from harness.sealing import check_searchpath
@@ -42,12 +44,15 @@ def task(cfg: DictConfig) -> str:
     if hydra_config.mode is RunMode.MULTIRUN:
         take_turn(hydra_config.job.num)
     try:
-        experiment = parse(cfg, hydra_config.runtime.choices)
+        with contextlib.chdir(
+            hydra_config.runtime.cwd
+        ):  # what paths were meant from, wherever the job stands
+            experiment = parse(cfg, hydra_config.runtime.choices)
         record = run(experiment)
     except UserError as error:
         # Hydra has its own words for an Exception that leaves a job, but none for an exit.
         sys.exit(complain(str(error), USER_ERROR))
-    print(f"{experiment.paths.runs / record.id}/", flush=True)
+    print(f"{shown(experiment.paths.runs / record.id)}/", flush=True)
     return record.id
 
 

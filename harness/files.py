@@ -67,6 +67,12 @@ def csv_cell(value: object) -> object:
     return value
 
 
+def shown(path: Path) -> Path:
+    """The path as a command in this folder needs it: relative where it lies in the folder, else whole."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def to_json(value: object, indent: int | None = None) -> str:
     """Strict JSON: a number that JSON can't hold (NaN, infinity) becomes null."""
     try:

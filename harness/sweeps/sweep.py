@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 from hydra.types import HydraContext
@@ -13,7 +12,7 @@ from harness.cells.plan import Plan, cell_config, compose
 from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
 from harness.core import Record
-from harness.files import check_writable
+from harness.files import check_writable, shown
 from harness.records import Store
 from harness.sweeps.plan import user
 from harness.sweeps.render import render
@@ -47,10 +46,10 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     if described.name:
         directory = paths.results / described.name / f"{dataset}-{scale}"
         print(render(described, dataset, scale, plan, failures, store, directory))
-        print(f"{directory}/", flush=True)
+        print(f"{shown(directory)}/", flush=True)
     else:
         for identity in dict.fromkeys(plan[point].id for point in plan if point not in failures):
-            print(f"{store.root / identity}/", flush=True)
+            print(f"{shown(store.root / identity)}/", flush=True)
     _complain(store, plan, failures)
 
 
@@ -93,6 +92,6 @@ def _lines(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) -> It
         reasons.setdefault(why, []).append(point)
     yield f"{len(failures)} of {len(plan)} runs have no result; the same command tries them again"
     for why, points in reasons.items():
-        log: Path = store.root / plan[points[0]].id / LOG
+        log = shown(store.root / plan[points[0]].id / LOG)
         others = f" and {len(points) - 1} more" if len(points) > 1 else ""
         yield f"  {points[0].name}{others}: {why}{f' ({log})' if log.exists() else ''}"

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 from hydra.types import HydraContext
@@ -14,7 +13,7 @@ from harness.cells.plan import Plan, cell_config, compose
 from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
 from harness.core import Record
-from harness.files import check_writable
+from harness.files import check_writable, shown
 from harness.log import warn_unlogged
 from harness.records import Store
 from harness.tables import spec
@@ -53,7 +52,7 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     paper = compose(context, config, papers(table, dataset, scale))
     budget = budgets(outcomes, {cell.row: experiment.attack for cell, experiment in paper.items()})
     show(render(table, dataset, scale, outcomes, store, directory, budget))
-    print(f"{directory}/", flush=True)
+    print(f"{shown(directory)}/", flush=True)
     if failed := [store.root / outcome.id for outcome in outcomes if outcome.failure]:
         raise shortfall("\n".join(_complaint(store, outcomes)), failed)
 
@@ -91,6 +90,6 @@ def _complaint(store: Store, outcomes: Sequence[Outcome]) -> Iterator[str]:
     failed = [outcome for outcome in outcomes if outcome.failure]
     yield f"{len(failed)} of {len(outcomes)} cells have no result; the same command tries them again"
     for outcome in failed:
-        log: Path = store.root / outcome.id / LOG
+        log = shown(store.root / outcome.id / LOG)
         where = f" ({log})" if log.exists() else ""
         yield f"  {outcome.cell.name}, seed {outcome.cell.seed}: {outcome.failure}{where}"

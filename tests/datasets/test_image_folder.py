@@ -42,7 +42,8 @@ def test_other_files_have_another_fingerprint(tmp_path):
     for folder in ("one", "same", "other"):
         plant(tmp_path / folder / "zoo", each=4 if folder == "other" else 10)
     found = {
-        folder: tree().fingerprint(str(tmp_path / folder)) for folder in ("one", "same", "other", "none")
+        folder: tree().fingerprint(str(tmp_path / folder), ["attack"])
+        for folder in ("one", "same", "other", "none")
     }
     assert found["one"] == found["same"] != found["other"]
     assert found["none"] == ""

@@ -287,9 +287,9 @@ def test_identity_can_be_read_by_people(tmp_path: Path) -> None:
     (file,) = tmp_path.glob("*/identity.json")
     identity = json.loads(file.read_text())
     assert identity["seed"] == 7
-    assert identity["prior"]["steps"] == "3"
-    assert identity["dataset"]["shift"] == "1"
-    assert "lr" not in identity["prior"], "a setting at its default is no part of the identity"
+    assert identity["prior"]["settings"]["steps"] == 3
+    assert identity["dataset"]["settings"]["shift"] == 1
+    assert "lr" not in identity["prior"]["settings"], "a setting at its default is no part of the identity"
     assert file.with_name("samples.png").stat().st_size > 0
 
 
