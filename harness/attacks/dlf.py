@@ -16,7 +16,6 @@ from harness.attacks.solvers.variables import Variables
 from harness.core import Batch, Observation, Params, component, generator
 from harness.federated.fedsgd import FedSGD
 from harness.federated.scaling import mean_gradient
-from harness.metrics.matching import match
 from harness.numbers import NonNegative, Positive, Steps, Width
 from harness.threat import Need
 
@@ -27,22 +26,31 @@ class DLF(ImageSearch):
 
     The client's order within an epoch is secret. So each epoch has dummies of its own, and a prior that does not see
     their order asks that all epochs hold the same images; in the end the epochs are matched to the first and averaged.
-    Settings are those of the authors' code for CIFAR-100; the regularisers see images in the network's units.
+    Settings are those of the authors' code for CIFAR-100, whose images are normalised by the data set's statistics
+    (`model.normalize=dataset`); the regularisers see images in the network's units.
     """
 
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.TRAINING})
+
     epochs: Literal["separate", "shared", "none"] = "separate"
     """separate: dummies for every epoch; shared: the same ones, in the same order, in all; none: nothing is simulated,
     the update is taken for as many times the gradient as there were steps. The authors' full_many, full and none."""
     weight: tuple[Positive, Positive] = (4.0, 2.0)
-    """Of the matching loss, at first and from `fading` on; geometric in between."""
+    """Of the matching loss, before the first step and from step `fading` on; geometric in between."""
     fading: Steps = 200
     """Steps over which the weight changes."""
+    batches: Literal["all", "epoch"] = "all"
+    """What the matching loss is divided by: the batches of all dummies (the authors'), or those of one epoch, which
+    weighs it as many times more as there are epochs of their own."""
     total_variation: NonNegative = 2e-4
     clip: NonNegative = 10.0
     """Weight of the squared distance of the images from [0, 1]."""
     order_prior: NonNegative = 6.075
     """Weight of the epoch order-invariant prior."""
+    pairs: Literal["all", "distinct"] = "all"
+    """What the prior is the mean over: all E^2 ordered pairs of epochs, each with itself too (the authors'), or the
+    pairs of different ones."""
     channels: Width = 96
     """Of the random convolution through which the prior looks at the images."""
 
@@ -72,14 +80,14 @@ class DLF(ImageSearch):
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images, (first, last) = variables["images"], self.weight
-        done = (variables["step"].detach().squeeze() / self.fading).clamp(max=1)
+        done = ((variables["step"].detach().squeeze() + 1) / self.fading).clamp(max=1)
         weight = first * (last / first) ** done
         sets = images.unflatten(0, (-1, observation.n))
         return (
             weight * self.mismatch(images, observation, known)
             + self.total_variation * squared_variation(images)
             + self.clip * excess(observation.model.normalize.invert(images))
-            + self.order_prior * order_distance(sets, known["filters"])
+            + self.order_prior * order_distance(sets, known["filters"], self.pairs == "distinct")
         )
 
     def mismatch(self, images: Tensor, observation: Observation, known: Params) -> Tensor:
@@ -94,8 +102,10 @@ class DLF(ImageSearch):
         trial = trial_update(batch, simulated, known, self._order(observation))
         trial = mean_gradient(replace(simulated, update=trial, held=observation.n))
         epochs = observation.protocol.epochs(observation.n)
-        steps = sum(map(len, epochs))
-        return steps**2 / len(epochs[0]) * layered_distance(trial, mean_gradient(observation))
+        steps, batches = sum(map(len, epochs)), len(epochs[0])
+        if self.batches == "all":
+            batches *= self._sets(observation)
+        return steps**2 / batches * layered_distance(trial, mean_gradient(observation))
 
     def score(self, variables: Variables, observation: Observation, known: Params, loss: float) -> float:
         with torch.no_grad():
@@ -104,7 +114,7 @@ class DLF(ImageSearch):
     def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
         images = observation.model.normalize.invert(variables["images"])
         first, *others = images.unflatten(0, (-1, observation.n))
-        aligned = [first, *(other[match(other, first)[1]] for other in others)]
+        aligned = [first, *(other[alike(other, first)] for other in others)]
         return Batch(torch.stack(aligned).mean(0), known["labels"])
 
     def _sets(self, observation: Observation) -> int:
@@ -141,13 +151,26 @@ def excess(images: Tensor) -> Tensor:
     return (images - images.clamp(0, 1)).square().mean(0).sum()
 
 
-def order_distance(sets: Tensor, filters: Tensor) -> Tensor:
+def order_distance(sets: Tensor, filters: Tensor, distinct: bool = False) -> Tensor:
     """How far sets [sets, n, c, h, w] differ, whatever the order in each (the authors' l2_max_conv).
 
-    Mean over pairs of sets of the squared distance of their largest responses to the filters; of one set, zero.
+    Mean over all ordered pairs of sets, or those of distinct ones, of the squared distance of their largest responses
+    to the filters; of one set, zero.
     """
     if len(sets) == 1:
         return sets.new_zeros(())
     responses = F.conv2d(sets.flatten(0, 1), filters, padding=1).unflatten(0, sets.shape[:2]).amax(1)
-    distance: Tensor = 2 * responses.var(dim=0).mean()  # which is the mean squared difference of pairs
+    # Twice the variance is the mean squared difference of pairs: of distinct ones where it is corrected for bias.
+    distance: Tensor = 2 * responses.var(dim=0, unbiased=distinct).mean()
     return distance
+
+
+def alike(images: Tensor, first: Tensor) -> Tensor:
+    """The order of images [n, c, h, w] in which their PSNR to the first ones has the highest mean: [n] int64."""
+    from scipy.optimize import linear_sum_assignment
+
+    distance = torch.cdist(
+        first.double().flatten(1), images.double().flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    cost = distance.clamp(min=torch.finfo(torch.float64).tiny).log()  # the PSNR falls with it
+    return torch.from_numpy(linear_sum_assignment(cost.cpu().numpy())[1]).to(images.device)

@@ -9,7 +9,7 @@ from harness.attacks.images import initial_images
 from harness.attacks.matching import squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import squared_matching, vectorizable
-from harness.attacks.solvers.variables import Variables
+from harness.attacks.solvers.variables import LOGITS, Variables
 from harness.core import Batch, Observation, Params, component
 from harness.threat import Need
 
@@ -25,6 +25,11 @@ class DLG(OptimizationAttack):
     accepts_start: ClassVar[bool] = True
 
     @property
+    def version(self) -> int:  # type: ignore[override]
+        """2: of soft labels the gradient is not signed."""
+        return 2 if getattr(self.optimizer, "signed", False) else 1
+
+    @property
     def evaluations_per_step(self) -> int:
         """L-BFGS makes 20 inner iterations in each of the papers' steps."""
         return 20
@@ -32,15 +37,15 @@ class DLG(OptimizationAttack):
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
         images = initial_images(observation, rng)
         logits = torch.randn(observation.n, observation.classes, generator=rng)
-        return {"images": images, "logits": logits}
+        return {"images": images, LOGITS: logits}
 
     @squared_matching
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images = observation.model.normalize.invert(variables["images"])
-        trial = trial_update(Batch(images, variables["logits"].softmax(dim=-1)), observation, known)
+        trial = trial_update(Batch(images, variables[LOGITS].softmax(dim=-1)), observation, known)
         return squared_distance(trial, observation.update)
 
     def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
         images = observation.model.normalize.invert(variables["images"])
-        return Batch(images, variables["logits"].argmax(dim=-1))
+        return Batch(images, variables[LOGITS].argmax(dim=-1))

@@ -36,7 +36,9 @@ class GGL(OptimizationAttack):
     labels: LabelInference
     per_round: Steps = 1
     distance: Literal["l2", "cosine"] = "l2"
-    """l2: D1, divided by the number of tensors as in the code; cosine: D2."""
+    """l2: D1; cosine: D2."""
+    per_tensor: bool = True
+    """Divide D1 by the number of tensors, as the authors' code does for CMA-ES and not for Adam."""
     kl: NonNegative = 0.1
     """Weight of R1, the KL divergence of the latent vector's entries from N(0, 1)."""
     norm: NonNegative = 0.0
@@ -75,7 +77,7 @@ class GGL(OptimizationAttack):
         batch = Batch(self.generate(variables, observation, known), known["labels"])
         trial = trial_update(batch, observation, known)
         if self.distance == "l2":
-            mismatch = squared_distance(trial, observation.update) / len(trial)
+            mismatch = squared_distance(trial, observation.update) / (len(trial) if self.per_tensor else 1)
         else:
             mismatch = cosine_distance(trial, observation.update)
         return mismatch + self.regularizer(variables["latent"])

@@ -15,7 +15,7 @@ from harness.attacks.matching import (
     trial_update,
 )
 from harness.attacks.solvers.evaluator import vectorizable
-from harness.attacks.solvers.variables import Variables
+from harness.attacks.solvers.variables import LOGITS, Variables
 from harness.core import Batch, Observation, Params, component
 from harness.numbers import NonNegative
 
@@ -42,6 +42,11 @@ class InvertingGradients(ImageSearch):
     soft_labels: bool = False
     """Search for soft labels too, instead of reading them off the update (paper 002's code, for several images)."""
 
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """2: of soft labels the gradient is not signed."""
+        return 2 if self.soft_labels and getattr(self.optimizer, "signed", False) else 1
+
     def prepare(self, observation: Observation) -> Params:
         known = estimate_defenses(observation) if self.soft_labels else super().prepare(observation)
         return known | {"squared_length": squared_length(observation.update)}
@@ -49,7 +54,7 @@ class InvertingGradients(ImageSearch):
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
         start = super().initial(observation, rng)
         if self.soft_labels:
-            start["logits"] = torch.randn(observation.n, observation.classes, generator=rng)
+            start[LOGITS] = torch.randn(observation.n, observation.classes, generator=rng)
         return start
 
     def project(self, variables: Variables, observation: Observation) -> Variables:
@@ -58,7 +63,7 @@ class InvertingGradients(ImageSearch):
     def mismatch(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         """Distance between the update of the images and the one received."""
         images = variables["images"]
-        labels = variables["logits"].softmax(dim=-1) if self.soft_labels else known["labels"]
+        labels = variables[LOGITS].softmax(dim=-1) if self.soft_labels else known["labels"]
         batch = Batch(observation.model.normalize.invert(images), labels)
         order = [torch.arange(len(images)) for _ in observation.protocol.epochs(len(images))]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
@@ -77,5 +82,5 @@ class InvertingGradients(ImageSearch):
             return float(self.mismatch(variables, observation, known))
 
     def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
-        labels = variables["logits"].argmax(dim=-1) if self.soft_labels else known["labels"]
+        labels = variables[LOGITS].argmax(dim=-1) if self.soft_labels else known["labels"]
         return Batch(observation.model.normalize.invert(variables["images"]), labels)

@@ -8,6 +8,7 @@ from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.nevergrad import NevergradCMA
 from harness.attacks.solvers.optimizer import Optimizer
+from harness.attacks.solvers.variables import Layout
 from harness.bench.report import Measurement
 from harness.bench.timing import interleaved
 from harness.core import generator
@@ -53,7 +54,7 @@ class _Batched:
     def __init__(self, curvature: Tensor) -> None:
         self.curvature = curvature
         rule = LBFGS(lr=0.05, tolerance_grad=0, tolerance_change=0)
-        self.state = rule.start(SLOTS, len(curvature), curvature.device, curvature.dtype)
+        self.state = rule.start(SLOTS, Layout.of(len(curvature)), curvature.device, curvature.dtype)
         self.x = torch.full((SLOTS, len(curvature)), 100.0)
         for slot in range(SLOTS):
             self.state.reset(slot, self.x[slot], 10**9, generator("lbfgs"))
@@ -89,7 +90,7 @@ class _Sphere:
     def __init__(self, rule: Optimizer, slots: int) -> None:
         self.slots = slots
         self.x = torch.ones(slots, 128)
-        self.state = rule.start(slots, 128, self.x.device, self.x.dtype)
+        self.state = rule.start(slots, Layout.of(128), self.x.device, self.x.dtype)
         for slot in range(slots):
             self.x[slot] = self.state.reset(slot, self.x[slot], 10**9, generator("sphere", slot))
 

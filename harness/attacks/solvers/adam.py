@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
+from harness.attacks.solvers.variables import LOGITS, Layout
 from harness.core import component
 from harness.numbers import NonNegative, Positive, ProperFraction
 
-Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet", "dlf"]
+Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet", "exponential"]
 WARMUP = 50
 """Steps over which GradInversion's learning rate rises."""
 
@@ -40,9 +41,9 @@ def ggl_imagenet(step: int, steps: int) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * min(1, (1 - done) / 0.25))) * min(1, done / 0.05)
 
 
-def dlf(step: int, _: int) -> float:
-    """Times 0.997 after every 20 steps (DLF's code for CIFAR-100)."""
-    return float(0.997 ** (step // 20))
+def exponential(step: int, _: int) -> float:
+    """0.997^(t / 20) at step t = 0, 1, ..., in no stairs (DLF's code for CIFAR-100)."""
+    return float(0.997 ** (step / 20))
 
 
 SCHEDULES: dict[Schedule, Callable[[int, int], float]] = {
@@ -50,7 +51,7 @@ SCHEDULES: dict[Schedule, Callable[[int, int], float]] = {
     "step": step_decay,
     "cosine_warmup": cosine_warmup,
     "ggl_imagenet": ggl_imagenet,
-    "dlf": dlf,
+    "exponential": exponential,
 }
 
 
@@ -62,22 +63,25 @@ class Adam(Optimizer):
     betas: tuple[ProperFraction, ProperFraction] = (0.9, 0.999)
     eps: Positive = 1e-8
     signed: bool = False
-    """Replace the gradient by its sign before the update (Geiping et al. 2020)."""
+    """Replace the gradient by its sign before the update; not that of label logits (Geiping et al. 2020, code)."""
     schedule: Schedule = "constant"
     """What the learning rate is multiplied by at every step: see the functions of these names."""
     noise: NonNegative = 0.0
     """Add this times the learning rate times N(0, 1) after every step (Yin et al. 2021: 0.2)."""
 
-    def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "AdamState":
-        return AdamState(self, slots, size, device, dtype)
+    def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> "AdamState":
+        return AdamState(self, slots, layout, device, dtype)
 
 
 class AdamState(State):
     """Moments [S, D] on the device; the count of steps and the generator of each slot on the host."""
 
-    def __init__(self, rule: Adam, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, rule: Adam, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.rule = rule
-        self.mean = torch.zeros(slots, size, device=device, dtype=dtype)
+        self.labels = layout.mask(LOGITS).to(device)
+        self.mean = torch.zeros(slots, layout.size, device=device, dtype=dtype)
         self.square = torch.zeros_like(self.mean)
         self.steps = [0] * slots
         self.count = [0] * slots
@@ -97,7 +101,7 @@ class AdamState(State):
         rates = [self._rate(slot) if move else 0.0 for slot, move in enumerate(moves)]
         self.count = [count + move for count, move in zip(self.count, moves, strict=True)]
         moving = self._column(moves).bool()
-        grad = grad.sign() if self.rule.signed else grad
+        grad = torch.where(self.labels, grad, grad.sign()) if self.rule.signed else grad
         self._remember(grad, moving)
         point = torch.where(moving, x - self._update(rates) + self._noise(rates), x)
         return point, active & ~moving[:, 0]

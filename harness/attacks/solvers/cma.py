@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State
+from harness.attacks.solvers.variables import Layout
 from harness.core import component
 from harness.numbers import Count, Positive
 
@@ -33,8 +34,8 @@ class CMA(Optimizer):
     tolerance: Positive = 1e-11
     """Done when a population's largest standard deviation is below this."""
 
-    def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "CMAState":
-        return CMAState(self, slots, size, device, dtype)
+    def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> "CMAState":
+        return CMAState(self, slots, layout.size, device, dtype)
 
 
 @dataclass(frozen=True)

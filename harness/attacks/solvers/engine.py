@@ -169,7 +169,7 @@ class Engine:
         self.best = torch.zeros_like(self.x)
         """The points with the lowest losses so far [S, size]."""
         self.best_loss = x.new_zeros(self.slots)
-        self.state = self.attack.optimizer.start(self.slots, self.layout.size, x.device, x.dtype)
+        self.state = self.attack.optimizer.start(self.slots, self.layout, x.device, x.dtype)
 
     def _free(self) -> int:
         """An empty slot; where there is none, twice as many slots as before."""

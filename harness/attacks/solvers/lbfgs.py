@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
+from harness.attacks.solvers.variables import Layout
 from harness.core import component
 from harness.numbers import Count, NonNegative, Positive, Steps
 
@@ -34,8 +35,8 @@ class LBFGS(Optimizer):
     tolerance_grad: NonNegative = 1e-7
     tolerance_change: NonNegative = 1e-9
 
-    def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "LBFGSState":
-        return LBFGSState(self, slots, size, device, dtype)
+    def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> "LBFGSState":
+        return LBFGSState(self, slots, layout.size, device, dtype)
 
 
 class LBFGSState(State):

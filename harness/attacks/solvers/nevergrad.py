@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State
+from harness.attacks.solvers.variables import Layout
 from harness.core import component
 from harness.numbers import Count, Positive, Processes
 
@@ -18,6 +19,10 @@ class NevergradCMA(Optimizer):
     It is what nevergrad called `CMA` in GGL's day. Since then `CMA` chooses by the budget that it is told, and would
     start with a standard deviation of 0.4699. It begins again from x0, with a new covariance, whenever pycma's own
     criteria stop it. A loss that is not finite counts as 5e20.
+
+    With `ask_ahead` above 1 it is nevergrad as it was in GGL's day (0.4.3), whose code asks for 50 and then tells 50:
+    what CMA-ES refuses, for it has gone on since, is kept and told with the next candidates (today's nevergrad loses
+    nearly two thirds of 50), and CMA-ES never begins again.
     """
 
     uses_gradient: ClassVar[bool] = False
@@ -26,10 +31,14 @@ class NevergradCMA(Optimizer):
     population: Count | None = None
     """Candidates per generation; null: 4 + 3 ln D, as nevergrad."""
     ask_ahead: Processes = 1
-    """Candidates that are asked for before the first of them is told. GGL's code asks for 50 and then tells 50, so
-    that some were drawn one to three generations ago; 1 tells each candidate before the next is asked for."""
+    """Candidates that are asked for before the first of them is told: 1 tells each before the next is asked for."""
 
-    def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> "NevergradState":
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """2: what is refused is kept. Nothing is where each candidate is told before the next is asked for."""
+        return 2 if self.ask_ahead > 1 else 1
+
+    def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> "NevergradState":
         return NevergradState(self, slots)
 
 
@@ -87,7 +96,11 @@ class NevergradState(State):
         start = nevergrad.p.Array(init=x0.detach().cpu().double().numpy())
         start.random_state = numpy.random.RandomState(int(torch.randint(2**32, (1,), generator=rng)))
         family = nevergrad.optimizers.ParametrizedCMA(scale=self.rule.sigma, popsize=self.rule.population)
-        return family(start)
+        if self.rule.ask_ahead == 1:
+            return family(start)
+        from harness.attacks.solvers.keeping import Keeping
+
+        return Keeping(start, config=family)
 
 
 def _tensor(candidate: Any, like: Tensor) -> Tensor:

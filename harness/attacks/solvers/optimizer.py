@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness.attacks.solvers.variables import Layout
 from harness.core import Component, component
 
 
@@ -54,5 +55,5 @@ class Optimizer(Component, ABC):
     uses_gradient: ClassVar[bool] = True
 
     @abstractmethod
-    def start(self, slots: int, size: int, device: torch.device, dtype: torch.dtype) -> State:
-        """A state of empty slots for problems of `size` numbers each: `reset` a slot before it is used."""
+    def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> State:
+        """A state of empty slots for problems whose points lie so: `reset` a slot before it is used."""

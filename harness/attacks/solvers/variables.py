@@ -7,6 +7,8 @@ from torch import Tensor
 
 Variables = dict[str, Tensor]
 """What is searched for, by name: images, label logits, latent vectors."""
+LOGITS = "logits"
+"""The name of soft labels that are searched for beside images."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,16 @@ class Layout:
     @property
     def size(self) -> int:
         return sum(shape.numel() for shape in self.shapes.values())
+
+    @classmethod
+    def of(cls, size: int) -> "Layout":
+        """Of points that are so many numbers, and nothing more is known of them."""
+        return cls({"x": torch.Size([size])})
+
+    def mask(self, name: str) -> Tensor:
+        """Which numbers of a flat vector are those of a variable [size] bool: of none, where there is none."""
+        parts = [torch.full((shape.numel(),), each == name) for each, shape in self.shapes.items()]
+        return torch.cat(parts)
 
     def flatten(self, variables: Variables) -> Tensor:
         """Variables, with or without a leading axis of slots, to [..., size]."""

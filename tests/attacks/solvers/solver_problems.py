@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer
+from harness.attacks.solvers.variables import Layout
 
 Problem = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A point [D] to the loss and its gradient there."""
@@ -35,7 +36,7 @@ def minimise(
 ) -> list[Run]:
     """All problems side by side, one per slot, until every one is done."""
     slots = len(problems)
-    state = optimizer.start(slots, starts[0].numel(), starts[0].device, starts[0].dtype)
+    state = optimizer.start(slots, Layout.of(starts[0].numel()), starts[0].device, starts[0].dtype)
     rngs = [torch.Generator().manual_seed(seed) for seed in seeds or range(slots)]
     x = torch.stack([state.reset(slot, starts[slot], steps, rngs[slot]) for slot in range(slots)])
     runs = [Run() for _ in problems]

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from harness.attacks.solvers.adam import Adam
+from harness.attacks.solvers.variables import Layout
 from tests.attacks.solvers.solver_problems import deep_leakage, evaluate, minimise, of, quadratic, rosenbrock
 
 START = torch.linspace(-1, 1, 7, dtype=torch.float64)
@@ -75,7 +76,7 @@ def test_noise_is_the_slots_own_and_grows_with_the_rate() -> None:
 
 
 def test_noise_waits_with_an_inactive_slot() -> None:
-    state = Adam(noise=0.2).start(1, 5, torch.device("cpu"), torch.float32)
+    state = Adam(noise=0.2).start(1, Layout.of(5), torch.device("cpu"), torch.float32)
     x = state.reset(0, torch.zeros(5), 10, torch.Generator().manual_seed(0))[None]
     zero, expected = torch.zeros(1, 5), 0.02 * torch.randn(5, generator=torch.Generator().manual_seed(0))
     for on in (False, False, True):
@@ -86,7 +87,7 @@ def test_noise_waits_with_an_inactive_slot() -> None:
 def test_slots_of_different_ages_do_what_they_would_do_alone() -> None:
     adam = Adam(schedule="step", signed=True)
     problems, starts = zip(*(deep_leakage(seed) for seed in range(2)), strict=True)
-    state = adam.start(2, 261, torch.device("cpu"), torch.float64)
+    state = adam.start(2, Layout.of(261), torch.device("cpu"), torch.float64)
     x = torch.zeros(2, 261, dtype=torch.float64)
     x[0] = state.reset(0, starts[0], 20, torch.Generator())
     x[1] = state.reset(1, starts[0], 100, torch.Generator())

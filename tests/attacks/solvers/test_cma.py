@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.nevergrad import NevergradCMA
+from harness.attacks.solvers.variables import Layout
 from tests.attacks.solvers.solver_problems import Problem, evaluate, minimise, of, quadratic, rosenbrock
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def test_reset_and_pause(optimizer: "Optimizer") -> None:
     """A slot that is loaded later, after a broken problem, and that is paused for a while."""
     problem: list[Problem] = [quadratic(6, 5.0)] * 2
     (expected,) = minimise(optimizer, problem[:1], [ZEROS], 50, seeds=[8])
-    state = optimizer.start(2, 6, torch.device("cpu"), torch.float64)
+    state = optimizer.start(2, Layout.of(6), torch.device("cpu"), torch.float64)
     x = torch.stack([state.reset(slot, ZEROS, 500, torch.Generator().manual_seed(slot)) for slot in (0, 1)])
     found: list[object] = []
     for step in range(100):
@@ -119,26 +120,6 @@ def test_sigma_and_population_are_obeyed(family: type[CMA] | type[NevergradCMA])
     assert points[:40].mean(0).norm() < points[40:80].mean(0).norm()
 
 
-def test_asking_ahead_is_the_loop_of_the_authors() -> None:
-    """GGL's code: ask for a round, evaluate it, tell it, with the nevergrad `CMA` of its day."""
-    import nevergrad
-    import numpy
-
-    rng = torch.Generator().manual_seed(2)
-    start = nevergrad.p.Array(init=numpy.zeros(6))
-    start.random_state = numpy.random.RandomState(int(torch.randint(2**32, (1,), generator=rng)))
-    reference = nevergrad.optimizers.registry["OldCMA"](start, budget=4)
-    problem, losses = quadratic(6, 5.0), []
-    for _ in range(4):
-        candidates = [reference.ask() for _ in range(25)]
-        round_ = [float(problem(torch.as_tensor(candidate.value))[0]) for candidate in candidates]
-        for candidate, loss in zip(candidates, round_, strict=True):
-            reference.tell(candidate, loss)
-        losses += round_
-    (run,) = minimise(NevergradCMA(ask_ahead=25), [problem], [ZEROS], 100, seeds=[2])
-    assert run.losses == losses
-
-
 def test_done_when_the_population_has_shrunk() -> None:
     (run,) = minimise(CMA(tolerance=1e-3), [quadratic(6, 2.0)], [ZEROS], 10**5)
     assert len(run.losses) < 2000
@@ -159,7 +140,7 @@ def test_a_broken_candidate_ranks_last(bad: float) -> None:
 
 
 def test_no_slot_at_work() -> None:
-    state = CMA().start(2, 3, torch.device("cpu"), torch.float32)
+    state = CMA().start(2, Layout.of(3), torch.device("cpu"), torch.float32)
     x = torch.ones(2, 3)
     points, done = state.step(x, None, torch.zeros(2), torch.tensor([False, False]))
     assert torch.equal(points, x)

@@ -19,6 +19,7 @@ from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectoriz
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.lowrank import LowRank
 from harness.attacks.solvers.optimizer import Optimizer
+from harness.attacks.solvers.variables import Layout
 from harness.bench import problems
 from harness.core import Batch, Model, Observation, Problem, Reconstruction, Shape, generator
 from harness.labels.analytic import Analytic
@@ -148,7 +149,7 @@ def test_optimisers(optimizer: Optimizer, slots: list[int], size: int) -> None:
 
 def course(optimizer: Optimizer, size: int, problems: dict[int, int]) -> dict[int, Tensor]:
     """Where 60 steps lead on a bowl of each problem's own, by problem; `problems` are by slot."""
-    state = optimizer.start(len(problems), size, torch.device("cpu"), torch.float32)
+    state = optimizer.start(len(problems), Layout.of(size), torch.device("cpu"), torch.float32)
     x, bowls = torch.zeros(len(problems), size), torch.zeros(len(problems), size)
     for slot, k in problems.items():
         rng = generator("bowl", k)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness.attacks.solvers.lbfgs import LBFGS, LBFGSState
+from harness.attacks.solvers.variables import Layout
 from tests.attacks.solvers.solver_problems import (
     Problem,
     deep_leakage,
@@ -46,7 +47,7 @@ def authors(
 
 
 def state(optimizer: LBFGS, starts: Sequence[Tensor], steps: int = 10**6) -> tuple[LBFGSState, Tensor]:
-    state = optimizer.start(len(starts), len(starts[0]), CPU, starts[0].dtype)
+    state = optimizer.start(len(starts), Layout.of(len(starts[0])), CPU, starts[0].dtype)
     points = [state.reset(slot, x, steps, torch.Generator()) for slot, x in enumerate(starts)]
     return state, torch.stack(points)
 
