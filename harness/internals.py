@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
+import hydra._internal.hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.utils import get_args_parser
@@ -10,6 +11,9 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
+
+Loader = ConfigLoaderImpl
+"""What composes configurations."""
 
 
 def command_line() -> tuple[ArgumentParser, list[str]]:
@@ -20,7 +24,12 @@ def command_line() -> tuple[ArgumentParser, list[str]]:
 
 def apply(settings: Sequence[Override], config: DictConfig) -> None:
     """Change a composed configuration in place, as Hydra does once the files are merged."""
-    ConfigLoaderImpl._apply_overrides_to_config(list(settings), config)
+    Loader._apply_overrides_to_config(list(settings), config)
+
+
+def load_by(loader: type[Loader]) -> None:
+    """Have Hydra compose every configuration by a loader of one's own."""
+    hydra._internal.hydra.ConfigLoaderImpl = loader  # type: ignore[attr-defined]
 
 
 def is_basic(launcher: Launcher) -> bool:

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import hydra._internal.hydra
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
+from harness import internals
 from harness.errors import UserError, shortened
 
 SWEEPERS = ("hydra_plugins.harness_grid.GridSweeper", "hydra_plugins.harness_table.TableSweeper")
@@ -21,7 +20,7 @@ STEERING = frozenset({"_target_", "_args_", "_partial_", "_recursive_", "_conver
 CHOICE = re.compile(r"[\w@+ -][\w.@+ -]*(/[\w@+ -][\w.@+ -]*)*")
 
 
-class SealedLoader(ConfigLoaderImpl):
+class SealedLoader(internals.Loader):
     """Hydra's loader, whose configurations are looked at before anything is done with them."""
 
     def load_configuration(self, *arguments: Any, **settings: Any) -> DictConfig:
@@ -35,7 +34,7 @@ class SealedLoader(ConfigLoaderImpl):
 
 def install() -> None:
     """Have every configuration sealed: Hydra makes loggers and sweepers of it before the first of its hooks."""
-    hydra._internal.hydra.ConfigLoaderImpl = SealedLoader  # type: ignore[attr-defined]
+    internals.load_by(SealedLoader)
 
 
 def check_searchpath(overrides: list[str]) -> None:

@@ -15,6 +15,7 @@ PARTS = {
         "(overrides: List[hydra.core.override_parser.types.Override], cfg: omegaconf.dictconfig.DictConfig) -> None",
         "cells/composer.py applies settings with it",
     ),
+    "hydra.ConfigLoaderImpl": (None, "sealing.py puts its own loader in its place"),
     "core_plugins.basic_launcher.BasicLauncher": (None, "cells/launch.py gives it one worker"),
 }
 
