@@ -1,20 +1,21 @@
 """The Hydra command line: one run, a multirun or a table; errors in one line; exit status 0, 1 or 2."""
 
 import contextlib
+import re
 import sys
-import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from harness import interruption
-from harness.command import USER_ERROR, complain
+from harness.command import FAILURE, USER_ERROR, complain, our_fault, unread
 from harness.errors import (
     CellsFailed,
     UserError,
@@ -27,9 +28,8 @@ from harness.files import shown
 from harness.internals import command_line
 from harness.schema import CONF, EXPERIMENTS, prepare_hydra
 from harness.sealing import check_searchpath
-from harness.secrecy import redact
 
-FAILURE, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
 
@@ -60,7 +60,7 @@ def main() -> None:
     """Entry point of `python -m harness`."""
     prepare_hydra()
     run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
-    sys.exit(guarded(check_arguments) or guarded(run))
+    sys.exit(guarded(check_arguments) or guarded(spread_axes) or guarded(run))
 
 
 def check_arguments() -> None:
@@ -84,6 +84,30 @@ def check_arguments() -> None:
             raise UserError(f"{override}: there is {', '.join(names)}")
 
 
+def spread_axes() -> None:
+    """Hand a single value of a sweep's axis to the sweep alone: `fl.local_epochs=2` as `fl.local_epochs=choice(2)`.
+
+    Hydra would set it before the sweep's cells have chosen the files that have such a setting.
+    """
+    given, _ = command_line()[0].parse_known_args()
+    named = [each.partition("=")[2] for each in given.overrides if each.startswith("sweep=")]
+    axes = {axis for name in named for axis in _axes(name, given.config_dir)}
+    for place, argument in enumerate(sys.argv):
+        key, _, value = argument.partition("=")
+        if key in axes and "." in key and re.fullmatch(r"[\w.+-]+", value):
+            sys.argv[place] = f"{key}=choice({value})"
+
+
+def _axes(name: str, own: str | None) -> set[str]:
+    """The axes of a sweep, at every scale; none where there is no such file, which Hydra says better."""
+    folders = [*([Path(own)] if own else []), EXPERIMENTS]
+    files = [path for folder in folders if (path := folder / "sweep" / f"{name}.yaml").is_file()]
+    if not files:
+        return set()
+    sweep = OmegaConf.select(OmegaConf.load(files[0]), "hydra.sweeper") or {}
+    return {str(axis) for node in (sweep, *sweep.get("scales", {}).values()) for axis in node.get("grid", {})}
+
+
 def choices(group: str) -> list[str]:
     """The names of a group's files; of a setting there are none."""
     folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS))
@@ -96,6 +120,7 @@ def guarded(command: Callable[[], object]) -> int:
         with interruption.listening():
             command()
             interruption.check()
+            sys.stdout.flush()
     except UserError as error:
         return complain(str(error), USER_ERROR)
     except CellsFailed as error:
@@ -106,11 +131,12 @@ def guarded(command: Callable[[], object]) -> int:
         cause = error.__cause__
         text = str(cause) if isinstance(cause, UserError) else explain_composition(error)
         return complain(text, USER_ERROR)
+    except BrokenPipeError:
+        return unread()
     except (KeyboardInterrupt, interruption.Interrupted):
         return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last resort of the command line
         if out_of_memory(error):
             return complain(explain_failure(error), FAILURE)
-        print(redact(traceback.format_exc()), end="", file=sys.stderr)
-        return FAILURE
+        return our_fault(error)
     return 0

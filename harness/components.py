@@ -12,13 +12,20 @@ from omegaconf import MISSING
 from pydantic.dataclasses import is_pydantic_dataclass
 
 from harness.aliases import current
-from harness.errors import UserError, explain_validation, nearest
+from harness.errors import UserError, explain_validation, nearest, shortened
 
 PLUGINS = "HARNESS_PLUGINS"
 """The variable that declares packages whose components may be named, beside those of the harness."""
 ENTRY_POINTS = "harness.plugins"
 """The group of entry points by which an installed package declares itself."""
 RESERVED = ("_args_", "_partial_", "_recursive_", "_convert_")
+
+
+def listed(name: str, node: Any) -> list[Any]:
+    """A list of components, before they are built. Raises UserError where it is none."""
+    if not isinstance(node, list):
+        raise UserError(f"{name}: a list is wanted, not {shortened(node)}")
+    return node
 
 
 def build(name: str, node: Any) -> Any:

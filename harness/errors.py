@@ -63,6 +63,11 @@ def explain_failure(error: BaseException) -> str:
     return f"out of {MEMORY}{asked}"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, cut to one line of moderate length."""
+    return next(iter(str(error).splitlines()), "")[: 2 * LONGEST]
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: torch has an exception of its own for GPUs only."""
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -122,8 +127,11 @@ def explain_composition(error: Exception) -> str:
     if match := re.search(r"Could not override '([\w/@.]+)'", text):
         keys = [f.name for f in dataclasses.fields(Schema)]
         return f"{match[1]}: there is no such setting{nearest(match[1], keys)}"
-    if re.search(r"LexerNoViableAlt|(mismatched|extraneous|missing) .* at |no viable alternative", text):
-        return f"the command line can't be read: {text.split(' See https')[0][:200]}"
+    if re.search(
+        r"LexerNoViableAlt|(mismatched|extraneous|missing) .* (at|expecting) |no viable alternative", text
+    ):
+        quoted = "; a value with = , ( ) [ ] { } or spaces stands in quotes: 'data.root=\"a=b\"'"
+        return f"the command line can't be read: {text.split(' See https')[0][:200]}{quoted}"
     return text.split(" See https")[0][:300]
 
 

@@ -46,6 +46,8 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     `durable`: when the power fails too, which takes milliseconds that what can be made again is not worth. Raises
     UserError where it can't be written.
     """
+    if not path.name or path.is_dir():
+        raise UserError(f"{path} is a folder: name the file to write")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
         try:

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.frames import known
 
 if TYPE_CHECKING:
@@ -44,10 +44,13 @@ def select(table: "pandas.DataFrame", condition: str | None) -> "pandas.DataFram
     try:
         tree = ast.parse(condition.strip(), mode="eval")
         chosen = _Reader(table).truth(tree.body)
+    except UserError:
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"{condition[:80]!r} can't be read: {SYNTAX}") from error
-    except TypeError as error:
-        raise UserError(f"{condition[:80]!r} compares what can't be compared: {error}") from error
+    except Exception as error:  # whatever pandas and numpy say of values that don't go together
+        reason = first_line(error)
+        raise UserError(f"{condition[:80]!r} compares what can't be compared: {reason}") from error
     found: pandas.DataFrame = table[chosen]
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from harness.errors import UserError, nearest
+from harness.errors import UserError, nearest, shortened
 from harness.files import csv_cell
 from harness.journal import damaged
 from harness.statistics import statistic
@@ -131,8 +131,16 @@ def known(table: "pandas.DataFrame", names: Iterable[str]) -> list[str]:
     found = list(names)
     for name in found:
         if name not in table:
-            close = nearest(name, table.columns)
-            raise UserError(f"{name}: there is no such column{close if 'did you mean' in close else ''}")
+            longer = [repr(each) for each in map(str, table.columns) if each.startswith(f"{name}_")]
+            close = nearest(name, map(str, table.columns))
+            hint = (
+                f"; did you mean {' or '.join(longer)}?"
+                if longer
+                else close
+                if "did you mean" in close
+                else ""
+            )
+            raise UserError(f"{shortened(name)[1:-1]}: there is no such column{hint}")
     return found
 
 

@@ -27,18 +27,18 @@ ProperFraction = Annotated[float, Number, Field(ge=0, lt=1, allow_inf_nan=False)
 Percent = Annotated[float, Number, Field(ge=0, le=100, allow_inf_nan=False)]
 
 Seed = Annotated[int, Number, Field(ge=0, le=2**32 - 1)]
-Steps = Annotated[int, Number, Field(ge=1, le=100_000_000)]
+Steps = Annotated[int, Number, Field(gt=0, le=100_000_000)]
 """How often something is done, one after the other."""
 Natural = Annotated[int, Number, Field(ge=0, le=100_000_000)]
 """Zero is none; or the number of an image in its data set."""
-Count = Annotated[int, Number, Field(ge=1, le=1_000_000)]
+Count = Annotated[int, Number, Field(gt=0, le=1_000_000)]
 """Of things that are held side by side: images, clients, classes."""
-Side = Annotated[int, Number, Field(ge=1, le=4096)]
+Side = Annotated[int, Number, Field(gt=0, le=4096)]
 """Pixels."""
-Width = Annotated[int, Number, Field(ge=1, le=65_536)]
+Width = Annotated[int, Number, Field(gt=0, le=65_536)]
 """Channels, units or bins of one layer."""
-Depth = Annotated[int, Number, Field(ge=1, le=1000)]
+Depth = Annotated[int, Number, Field(gt=0, le=1000)]
 """Blocks on top of each other."""
-Restarts = Annotated[int, Number, Field(ge=1, le=10_000)]
-Processes = Annotated[int, Number, Field(ge=1, le=1024)]
+Restarts = Annotated[int, Number, Field(gt=0, le=10_000)]
+Processes = Annotated[int, Number, Field(gt=0, le=1024)]
 """Processes, threads or machines."""

@@ -28,6 +28,10 @@ class SealedLoader(internals.Loader):
             config = super().load_configuration(*arguments, **settings)
         except KeyError as error:  # a variable to copy that is not there
             raise UserError(_refusal("job.env_copy")) from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"a configuration can't be read: it is not UTF-8 ({error.reason})") from error
+        except RecursionError as error:
+            raise UserError("a configuration can't be read: something in it refers to itself") from error
         seal(config)
         return config
 

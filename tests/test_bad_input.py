@@ -115,6 +115,20 @@ MISTAKES: dict[str, Mistake] = {
     "a table without its prior": (["table=priorless"], ["Second x None", "prior.checkpoint"]),
     "a table with a misspelt key": (["table=misspelt"], ["rowz", "did you mean 'rows'"]),
     "a table that sets what it varies": (["table=good", "defense=noise"], ["columns of good", "defense"]),
+    "a metric that nobody measures": (["table=unmeasured"], ["psnr", "did you mean 'psnr_"]),
+    "plots that are no list": (["table=plotless"], ["plots", "a list is wanted, not 0"]),
+    "a sign in a value": (["data.root=/tmp/a=b"], ["quotes", '"a=b"']),
+    "an open brace": (["seed=${"], ["seed=${"]),
+    "not UTF-8": (["attack=latin"], ["UTF-8"]),
+    "a file that names itself": (["attack=circle"], ["refers to itself"]),
+    "true for a number": (["attack.steps=true"], ["attack.steps", "a number is wanted"]),
+    "no number at all": (["attack=ig", "attack.optimizer.lr=nan"], ["attack.optimizer.lr", "finite"]),
+    "a number for a text": (["dataset=utkface", "dataset.folder=12"], ["dataset.folder", "in quotes"]),
+    "a value without end": (["attack.steps=[" + "1," * 300 + "1]"], ["attack.steps", "..."]),
+    "a folder without classes": (
+        ["dataset=image_folder", "data.root=data/faces/female"],
+        ["10 images but no class folders"],
+    ),
     "an unknown option": (["--config-dri=x"], ["--config-dri"]),
 }
 
@@ -131,6 +145,10 @@ def mistaken(tmp_path: Path, main: Main) -> Main:
     write_table(tmp_path, "typo", rows={"First": [], "Second": ["attack=dlgg"]})
     write_table(tmp_path, "greedy", rows={"First": [], "Second": ["trials=5000"]})
     write_table(tmp_path, "priorless", rows={"First": [], "Second": ["attack=ggl", "prior=biggan"]})
+    (attacks / "latin.yaml").write_bytes(b"title: \xe9\n")
+    (attacks / "circle.yaml").write_text("defaults: [circle]\n")
+    write_table(tmp_path, "unmeasured", metrics={"psnr": {"title": "PSNR", "higher_is_better": True}})
+    write_table(tmp_path, "plotless", plots=0)
     write_table(tmp_path, "misspelt", rowz={})
     for folder in ("faces/female", "torn/a", "torn/b"):
         (tmp_path / "data" / folder).mkdir(parents=True)

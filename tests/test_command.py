@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from harness.cli import guarded
 from harness.command import answered
 from harness.errors import UserError
 
@@ -38,3 +41,29 @@ def test_a_reader_may_stop() -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 0
+
+
+def test_what_nobody_foresaw_is_two_lines_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("MY_TOKEN", "secret-secret")
+
+    def broken() -> None:
+        raise KeyError("of secret-secret\n" + "x" * 1000)
+
+    for boundary in (answered, guarded):
+        assert boundary(broken) == 1
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith("harness: an error of the harness's own, KeyError: ")
+        assert len(first) < 250
+        path = Path(second.partition(", with ")[2].partition(";")[0])
+        assert "in broken" in path.read_text()
+        assert "secret-secret" not in path.read_text() + first
+
+
+def test_a_reader_of_the_help_may_stop() -> None:
+    command = f"{sys.executable} -m harness --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Gradient")
+    assert done.stderr == ""

@@ -114,3 +114,19 @@ def test_a_comparison_is_pythons(sign: str, bound: int, values: list[int]) -> No
     expected = [compare.get(sign, operator.ne)(value, bound) for value in values]
     found = select(pandas.DataFrame({"x": values}), f"x {sign} {bound}")
     assert list(found.index) == [place for place, holds in enumerate(expected) if holds]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "1 / 0 > 1",
+        "seed / 0 > 'x'",
+        "seed * 99999999999999999999999999999 > 1",
+        "'a' < seed",
+        "seed in [seed]",
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_in_one_line(condition: str) -> None:
+    with pytest.raises(UserError) as error:
+        select(pandas.DataFrame({"seed": pandas.Series([1, 2], dtype="int64")}), condition)
+    assert "\n" not in str(error.value)

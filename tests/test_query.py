@@ -63,3 +63,12 @@ def test_a_mistake_is_one_line_and_status_2(
     assert out == ""
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+def test_a_metric_by_half_its_name_and_a_file_without_one(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["psnr > 3", "--runs", str(root)]) == 2
+    assert "did you mean 'psnr_unit'" in capsys.readouterr().err
+    assert main(["--runs", str(root), "--csv", ""]) == 2
+    assert "is a folder: name the file" in capsys.readouterr().err

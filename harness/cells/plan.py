@@ -13,7 +13,7 @@ from harness.cells.composer import Composer
 from harness.choice import choose
 from harness.config import Experiment
 from harness.core import UserError
-from harness.errors import explain_composition
+from harness.errors import explain_composition, nearest, shortened
 
 
 class Cell(Protocol):
@@ -25,6 +25,12 @@ class Cell(Protocol):
     @property
     def overrides(self) -> tuple[str, ...]: ...
 
+
+COURSE = "loss iterations evaluations seconds converged iterations_to_converge status update_norm"
+LABELS = "label label_inferred label_correct exact success class_accuracy count_accuracy label_accuracy"
+TARGETS = "target targets examples round client held test_accuracy"
+COLUMNS = frozenset([*COURSE.split(), *LABELS.split(), *TARGETS.split()])
+"""What rows may hold beside the scores of the metrics."""
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
 Plan = Mapping[AnyCell, Experiment]
@@ -84,3 +90,11 @@ def check_data(plan: Plan[AnyCell]) -> None:
                 checked.add(repr((prior, dataset)))
         except UserError as error:
             raise UserError(f"{cell.name}: {error}") from error
+
+
+def check_metrics(names: Iterable[str], plan: Plan[AnyCell]) -> None:
+    """Raises UserError for a column that no run of a plan will have, before anything is computed."""
+    known = COLUMNS.union(*(experiment.metric.metrics for experiment in plan.values()))
+    for name in names:
+        if name not in known:
+            raise UserError(f"metrics: no run measures {shortened(name)}{nearest(str(name), known)}")

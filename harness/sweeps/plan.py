@@ -11,7 +11,7 @@ from harness.errors import UserError
 from harness.sweeps.spec import Grid, Overrides, Sweep, Value
 
 
-def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str]) -> tuple[Grid, Overrides]:
+def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str], scale: str) -> tuple[Grid, Overrides]:
     """The axes that the user names (lists of values, and a value of an axis), and the user's other overrides.
 
     Raises UserError for a range without steps, and for a list of data sets or scales under a sweep's name.
@@ -29,7 +29,7 @@ def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str]) -> tuple
                 raise UserError(f"{line}: {sweep.name} is made of one {name} at a time")
         elif override.is_sweep_override():
             axes[name] = _values(override)
-        elif name in sweep.grid:
+        elif name in sweep.axes(scale, {}):
             axes[name] = [_scalar(override.get_value_element_as_str())]
         else:
             fixed.append(line)

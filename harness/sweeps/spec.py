@@ -9,7 +9,7 @@ import pydantic
 
 from harness.cells.plan import latest
 from harness.component import component
-from harness.components import build
+from harness.components import build, listed
 from harness.errors import UserError, explain_validation, shortened
 from harness.plots.plot import Plot
 
@@ -92,7 +92,7 @@ _WORDS = {None: "null", True: "true", False: "false"}
 def parse(node: Mapping[str, Any]) -> Sweep:
     """A sweep from plain data. Raises UserError with one line that names the mistake."""
     values = {key: value for key, value in node.items() if not key.startswith("_")}
-    plots = [build("plots", each) for each in values.pop("plots", [])]
+    plots = [build("plots", each) for each in listed("plots", values.pop("plots", []))]
     try:
         sweep = Sweep(**values, plots=plots)
     except pydantic.ValidationError as error:

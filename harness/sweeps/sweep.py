@@ -8,7 +8,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from harness.cells.launch import launch
-from harness.cells.plan import Plan, cell_config, compose
+from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
 from harness.core import Record
@@ -30,13 +30,14 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     """
     described = parse(cast(dict[str, Any], OmegaConf.to_container(config.hydra.sweeper, resolve=True)))
     dataset, scale = (str(config.hydra.runtime.choices[group]) for group in ("dataset", "scale"))
-    axes, fixed = user(context, described, arguments)
+    axes, fixed = user(context, described, arguments, scale)
     given = [f"dataset={dataset}", f"scale={scale}"] if described.name else []
     points = described.points(scale, given, axes, fixed)
     plan = {
         point: _labelled(described, point, experiment)
         for point, experiment in compose(context, cell_config(config), points).items()
     }
+    check_metrics(described.metrics, plan)
     paths = next(iter(plan.values())).paths
     if described.name:
         check_writable(paths.results)

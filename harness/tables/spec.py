@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from harness.cells.plan import latest
-from harness.components import build
+from harness.components import build, listed
 from harness.core import UserError, component
 from harness.errors import explain_validation, shortened
 from harness.numbers import Count, Natural, Real, Seed
@@ -140,11 +140,12 @@ def _added(deltas: Sequence[Delta], row: str, column: str) -> Overrides:
 def parse(node: Mapping[str, Any]) -> Table:
     """A table from plain data. Raises UserError with one line that names the mistake."""
     values = {key: value for key, value in node.items() if not key.startswith("_")}
-    supplements = [build("supplements", each) for each in values.pop("supplements", [])]
-    plots = [build("plots", each) for each in values.pop("plots", [])]
-    claims = [build("claims", each) for each in values.pop("claims", [])]
+    parts = {
+        name: [build(name, each) for each in listed(name, values.pop(name, []))]
+        for name in ("supplements", "plots", "claims")
+    }
     try:
-        table = Table(**values, supplements=supplements, plots=plots, claims=claims)
+        table = Table(**values, **parts)
     except pydantic.ValidationError as error:
         mistakes = explain_validation(error, Table, "")
         raise UserError(f"table {shortened(node.get('name'))}: {mistakes}") from error

@@ -9,7 +9,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from harness.cells.launch import launch
-from harness.cells.plan import Plan, cell_config, compose
+from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
 from harness.core import Record
@@ -42,6 +42,7 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
         cell: _labelled(table, cell, experiment)
         for cell, experiment in compose(context, config, cells).items()
     }
+    check_metrics(table.metrics, plan)
     paths = next(iter(plan.values())).paths
     check_writable(paths.results)
     store = Store(paths.runs)

@@ -1,0 +1,25 @@
+"""An axis of a sweep may have a single value on the command line, also where the files of the default lack it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import spread_axes
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["sweep=batch_epochs", "fl.local_epochs=1"], ["sweep=batch_epochs", "fl.local_epochs=choice(1)"]),
+        (["fl.local_epochs=1"], ["fl.local_epochs=1"]),
+        (["sweep=batch_epochs", "fl.local_epochs=1,2", "attack=ig", "trials=1"],) * 2,
+        (["sweep=no_such", "fl.local_epochs=1"],) * 2,
+    ],
+)
+def test_only_single_values_of_axes_are_spread(
+    given: list[str], expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness", *given])
+    spread_axes()
+    assert sys.argv[1:] == expected
