@@ -5,6 +5,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from harness.errors import UserError, first_line
 from harness.secrecy import redact
@@ -27,6 +28,11 @@ def answered(command: Callable[[], object]) -> int:
     except Exception as error:  # noqa: BLE001 - the last boundary
         return our_fault(error)
     return 0
+
+
+def expanded(text: str) -> Path:
+    """A path among the arguments of a command; `~` is the home folder, also where the shell leaves it."""
+    return Path(text).expanduser()
 
 
 def unread() -> int:

@@ -40,8 +40,11 @@ class Session:
 
     As a context manager it closes the run as failed when the block raises. A run that is killed and resumed
     has one session for each process, with the same `RunInfo.id`: each logs the images that it finished, and
-    only `finish` sees them all.
+    only `finish` sees them all, unless it forgets.
     """
+
+    forgets: bool = False
+    """Whether what earlier sessions of the run logged is lost: then it is logged again."""
 
     def image(self, problem: int, rows: list[Row], trace: Trace) -> None:
         """Log one finished reconstruction: one row of scores per image, and the course of its loss."""

@@ -12,7 +12,7 @@ from typing import Any, get_origin, get_type_hints
 import pydantic
 
 from harness import plots
-from harness.command import answered
+from harness.command import answered, expanded
 from harness.errors import UserError, explain_validation
 from harness.plots.plot import Plot
 from harness.query import names, stored
@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         for field in dataclasses.fields(cls):
             if field.name != "name":
                 _add(one, field, hints[field.name])
-        one.add_argument("--runs", type=Path, default=Path("runs"), help="the store (runs)")
-        one.add_argument("--out", type=Path, required=True, help="the .png file; the .csv goes beside it")
+        one.add_argument("--runs", type=expanded, default=Path("runs"), help="the store (runs)")
+        one.add_argument("--out", type=expanded, required=True, help="the .png file; the .csv goes beside it")
     return parser
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from harness.command import answered
+from harness.command import answered, expanded
 from harness.errors import UserError
 from harness.files import to_json, to_json_lines, write_atomically
 
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("table", help="its name, like table3")
     parser.add_argument("--dataset", help="default: every one that is rendered")
     parser.add_argument("--scale", help="default: every one that is rendered")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--to", type=Path, default=Path("experiments/results"))
+    parser.add_argument("--results", type=expanded, default=Path("results"))
+    parser.add_argument("--to", type=expanded, default=Path("experiments/results"))
     options = parser.parse_args(arguments)
 
     def command() -> None:

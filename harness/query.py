@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.command import answered
+from harness.command import answered, expanded
 from harness.errors import UserError
 from harness.files import write_atomically
 from harness.filters import select
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("condition", nargs="?", help="default: every image")
     parser.add_argument("--by", type=names, default=[], help="columns: a line for each group and metric")
     parser.add_argument("--columns", type=names, default=[], help="what to show of each image or group")
-    parser.add_argument("--csv", type=Path, help="write all lines to this file")
+    parser.add_argument("--csv", type=expanded, help="write all lines to this file")
     parser.add_argument("--lines", type=int, default=50, help="how many to print (50)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="the store (runs)")
+    parser.add_argument("--runs", type=expanded, default=Path("runs"), help="the store (runs)")
     options = parser.parse_args(arguments)
 
     def command() -> None:

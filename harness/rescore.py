@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli import guarded
+from harness.command import expanded
 from harness.core import Batch, Classifier, Normalize, Record, UserError
 from harness.files import to_json, write_atomically
 from harness.journal import damaged, encode
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 0, 1 when a number that was measured would be another now, 2 for a user error."""
     parser = argparse.ArgumentParser(prog="harness rescore", description=(__doc__ or "").split(":")[0])
     parser.add_argument(
-        "runs", nargs="+", type=Path, help="directories of finished runs, like runs/0123456789ab"
+        "runs", nargs="+", type=expanded, help="directories of finished runs, like runs/0123456789ab"
     )
     options = parser.parse_args(arguments)
     agree: list[bool] = []

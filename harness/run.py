@@ -183,7 +183,17 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         session = experiment.logger.open(_information(experiment, stored))
         series.append(Series(experiment, own, stored, session, len(series)))
         stack.push(series[-1].closing)
+        if session.forgets:
+            _log_again(session, stored)
     return series
+
+
+def _log_again(session: Session, stored: Run) -> None:
+    """Log the images that were finished before the run was interrupted."""
+    for problem in sorted(stored.finished):
+        session.image(
+            problem, [row for row in stored.rows if row["problem"] == problem], stored.trace(problem)
+        )
 
 
 def _clients(experiments: Sequence[Experiment]) -> list[Targets]:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from harness.cli import guarded
+from harness.command import expanded
 from harness.core import Record, UserError
 from harness.errors import nearest
 
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 0 when all agree, 1 when one does not, 2 for a user error."""
     parser = argparse.ArgumentParser(prog="harness verify", description=(__doc__ or "").split(":")[0])
     parser.add_argument(
-        "runs", nargs="+", type=Path, help="directories of finished runs, like runs/0123456789ab"
+        "runs", nargs="+", type=expanded, help="directories of finished runs, like runs/0123456789ab"
     )
     parser.add_argument("--data", help="where the data sets are; default: $HARNESS_DATA")
     options = parser.parse_args(arguments)

@@ -319,3 +319,71 @@ def test_a_killed_run_is_readable_and_goes_on_under_the_same_id(
 def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     log.warn("mind this")
     assert capsys.readouterr() == ("", "warning: mind this\n")
+
+
+def test_what_a_session_forgets_is_logged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was interrupted: a session that forgets is told of the images that were finished before."""
+    from harness.config import compose
+    from harness.run import run
+
+    told: list[list[int]] = []
+
+    class Forgetful(Session):
+        forgets = True
+
+        def __init__(self) -> None:
+            told.append([])
+
+        def image(self, problem: int, rows: object, trace: object) -> None:
+            told[-1].append(problem)
+            if len(told) == 1 and problem == 1:
+                raise KeyboardInterrupt
+
+    def opened(self: NoLogger, info: RunInfo) -> Session:
+        return Forgetful()
+
+    monkeypatch.setattr(NoLogger, "open", opened)
+    given = ("logger=none", "attack.steps=1", "attack.slots=1", "trials=3", f"paths.runs={tmp_path}")
+    with pytest.raises(KeyboardInterrupt):
+        run(compose(*given))
+    run(compose(*given))
+    assert told[0] == [0, 1]
+    assert told[1] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WANDB_MODE", "offlin"),
+        ("WANDB_BASE_URL", "localhost:8080"),
+        ("WANDB_RESUME", "yes"),
+        ("WANDB_RUN_ID", "a/b"),
+    ],
+)
+def test_what_wandb_refuses_is_one_line(name: str, value: str, tmp_path: Path) -> None:
+    """In a process of its own, for W&B reads its variables once."""
+    code = "from pathlib import Path\nfrom harness.core import UserError\nfrom harness.loggers.wandb import Wandb\n"
+    code += "from harness.log import RunInfo\n"
+    code += (
+        "try: Wandb().open(RunInfo(id='x', directory=Path('runs/x'), config={}, group=None, job_type=None, "
+    )
+    code += "name=None, tags=()))\nexcept UserError as error: print(len(str(error).splitlines()), error)\n"
+    environment = {**os.environ, name: value}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "" or done.stdout.startswith("1 logger=wandb: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_project_has_no_slash() -> None:
+    from harness.config import compose
+    from harness.core import UserError
+
+    with pytest.raises(UserError, match=r"logger\.project"):
+        compose("logger.project=org/proj")

@@ -50,7 +50,7 @@ def components() -> Iterator[type]:
 def numeric(schema: Any) -> Iterator[dict[str, Any]]:
     """Every number in a JSON schema."""
     if isinstance(schema, dict):
-        if schema.get("type") in ("integer", "number"):
+        if schema.get("type") in ("integer", "number") and not {"enum", "const"} & set(schema):
             yield schema
         for value in schema.values():
             yield from numeric(value)

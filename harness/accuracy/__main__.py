@@ -11,6 +11,7 @@ import torch
 
 from harness import interruption
 from harness.cli import guarded
+from harness.command import expanded
 
 if TYPE_CHECKING:
     from harness.config import Experiment
@@ -74,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, help="default: the scale's")
     parser.add_argument("--images", type=int, help="dealt out in all; default: the scale's")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--runs", type=expanded, default=Path("runs"))
+    parser.add_argument("--results", type=expanded, default=Path("results"))
     return parser
 
 

@@ -8,7 +8,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 from harness import interruption
 from harness.cells.plan import AnyCell, Plan, check_data
@@ -46,6 +46,9 @@ def launch(
         if store.holder(identity) is None:
             forget(store.root / identity)
     task = CellsTask(_jobs([plan[cell] for cell in pending.values()]))
+    if folder := config.hydra.launcher.get("submitit_folder"):
+        with read_write(config), open_dict(config):
+            config.hydra.launcher.submitit_folder = os.path.expanduser(folder)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=task, config=config
     )

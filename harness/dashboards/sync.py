@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.command import answered
+from harness.command import answered, expanded
 from harness.errors import UserError
 
 
@@ -65,7 +65,7 @@ def send(folders: Sequence[Path]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
     parser = argparse.ArgumentParser(prog="harness sync", description=__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--runs", type=expanded, default=Path("runs"))
     options = parser.parse_args(arguments)
     return answered(lambda: print(sync(options.runs)))
 

@@ -7,11 +7,12 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from harness.datasets.splits import Pixels
+from harness.numbers import Real
 
 MEASURED_ON = 500
 """Images at most: the fourth digit hardly moves with more, and each has to be decoded."""
 
-Channels = tuple[float, ...]
+Channels = tuple[Real, ...]
 
 
 def _checked(values: Channels) -> Channels:

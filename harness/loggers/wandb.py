@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from typing_extensions import override
 
-from harness.core import Record, component
+from harness.core import Record, UserError, component
 from harness.log import Logger, RunInfo, Session, curve, scores, warn
 from harness.numbers import Count, Natural
 from harness.records import Row, Trace
@@ -38,7 +38,8 @@ class Wandb(Logger):
     """
 
     mode: Mode = "offline"
-    project: str = "harness"
+    project: str = Field(default="harness", pattern=r"^[^/\\#?%:]{1,128}$")
+    """Without the signs that W&B refuses."""
     entity: str | None = None
     """The account or team; null: the key's own."""
     curves: Natural = 16
@@ -61,6 +62,17 @@ class Wandb(Logger):
             with suppress(*_dead_service()):
                 wandb.teardown()
             return self._start(run)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = "_".join(str(part) for part in first["loc"]).upper()
+            raise UserError(
+                f"logger=wandb: $WANDB_{where}: {first['msg']}, not {first['input']!r:.80}"
+            ) from error
+        except (wandb.Error, ValueError) as error:
+            remedy = "see the WANDB_ variables, or say logger=none"
+            raise UserError(
+                f"logger=wandb: W&B refuses its settings ({_first_line(error)}): {remedy}"
+            ) from error
 
     def _start(self, run: RunInfo) -> "WandbSession":
         _quiet(self.mode)
@@ -129,6 +141,7 @@ class WandbSession(Session):
         run.define_metric("image/*", step_metric="step/image", summary="none")
         self.families: set[str] = set()
         self.warned = False
+        self.forgets = server is None  # of two offline logs of one id the server keeps the last
 
     @override
     def image(self, problem: int, rows: list[Row], trace: Trace) -> None:

@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.command import answered
+from harness.command import answered, expanded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Exit status 2 for a user error."""
     parser = argparse.ArgumentParser(prog="harness report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what was made here")
-    parser.add_argument("--published", type=Path, default=Path("experiments/results"))
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--to", type=Path, help="default: site in the results")
+    parser.add_argument("--results", type=expanded, default=Path("results"), help="what was made here")
+    parser.add_argument("--published", type=expanded, default=Path("experiments/results"))
+    parser.add_argument("--runs", type=expanded, default=Path("runs"))
+    parser.add_argument("--to", type=expanded, help="default: site in the results")
     options = parser.parse_args(arguments)
     return answered(lambda: _build(options))
 
