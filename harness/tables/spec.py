@@ -145,7 +145,7 @@ def parse(node: Mapping[str, Any]) -> Table:
         for name in ("supplements", "plots", "claims")
     }
     try:
-        table = Table(**values, **parts)
+        table = Table(**values | parts)
     except pydantic.ValidationError as error:
         mistakes = explain_validation(error, Table, "")
         raise UserError(f"table {shortened(node.get('name'))}: {mistakes}") from error
