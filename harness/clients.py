@@ -38,7 +38,7 @@ class Clients(Targets):
     def looked_for(self, position: int) -> int:
         return self.experiment.fl.dummies or self.size
 
-    def _model(self, position: int) -> Classifier:
+    def network(self, position: int) -> Classifier:
         if not self.experiment.model.fresh:
             return self.fixed_model
         own = self.experiment.model.seed
@@ -50,7 +50,7 @@ class Clients(Targets):
         pairs = [self.images[row] for row in rows]
         images, labels = torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
         truth = Batch(images.to(self.device), labels.to(self.device))
-        model = self._model(position)
+        model = self.network(position)
         params = {name: value.detach() for name, value in model.named_parameters()}
         rng = generator("client", experiment.seed, position)
         batch = experiment.defense.on_batch(truth, rng)

@@ -31,6 +31,7 @@ from harness.core import (
 )
 from harness.errors import explain_validation
 from harness.identity import absences, canonical, class_path, components, is_native, plain, stored
+from harness.iterates import Report
 from harness.lease import EXPIRY
 from harness.log import Logger, NoLogger, warn
 from harness.metrics.scores import Scores
@@ -110,7 +111,7 @@ class Experiment:
     execution: ClassVar[frozenset[str]] = frozenset(
         (
             *("logger", "scale", "data", "paths", "label", "lease", "device", "threads", "ranks", "nodes"),
-            *("choices", "trials", "metric"),
+            *("choices", "trials", "metric", "report"),
         )
     )
     """Where and how a run is carried out, how far, and what of it is measured: no image depends on it."""
@@ -139,6 +140,8 @@ class Experiment:
     seed: Seed
     device: Literal["auto", "cpu", "cuda"]
     threads: Processes
+    report: Report = "best"
+    """Which iterate of a search is shown. A run keeps and scores both."""
     ranks: Processes = 1
     """Processes that share the targets, on each node: one per GPU, or per core."""
     nodes: Processes = 1
@@ -190,11 +193,11 @@ class Experiment:
         return {
             f.name: plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            if f.name not in ("logger", "paths", "data", "label", "lease")
+            if f.name not in ("logger", "paths", "data", "label", "lease", "report")
         }
 
 
-SHARED = ("data", "paths", "device", "threads", "ranks", "nodes", "trials", "metric")
+SHARED = ("data", "paths", "device", "threads", "ranks", "nodes", "trials", "metric", "report")
 """What identifies no run, but must be the same for runs side by side."""
 NO_PART = ("hydra", "table")
 """What a composed configuration holds beside the experiment."""

@@ -1,10 +1,11 @@
 """A run that is being written: what is finished survives a kill, and nothing is written twice."""
 
+import itertools
 import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,11 +18,12 @@ from torch import Tensor, cat
 from harness.core import Record
 from harness.errors import warn
 from harness.files import to_json, write_atomically, writing
+from harness.iterates import LAST
 from harness.journal import Row as Row
 from harness.journal import decode, encode
 from harness.lease import EXPIRY, Held, Lease
-
-Trace = list[dict[str, float]]
+from harness.reopening import BEFORE, RESULT, reopen, with_earlier, write_part
+from harness.reopening import Trace as Trace
 
 
 class Journal:
@@ -48,6 +50,10 @@ class Journal:
     def _part(self, problem: int) -> Path:
         return self._parts / f"{problem}.safetensors"
 
+    def images(self, problem: int) -> dict[str, Tensor]:
+        """The images of a stored problem by name."""
+        return load_file(str(self._part(problem)))
+
     def _stored(self, problem: int) -> set[int]:
         """The images that the stored part of a problem holds; none when it is missing or broken."""
         try:
@@ -72,25 +78,22 @@ class Journal:
         self,
         problem: int,
         rows: Sequence[Row],
-        truth: Tensor,
-        reconstruction: Tensor,
+        images: Mapping[str, Tensor],
         trace: Trace,
-        unclamped: Tensor | None = None,
     ) -> None:
-        """Store one finished problem durably: rows [n], truth and reconstruction [n, c, h, w] in [0, 1].
+        """Store one finished problem durably: rows [n], images `truth` and `reconstruction` [n, c, h, w] in [0, 1].
 
-        Of an attack on labels alone, truth and reconstruction are counts of the classes [n, classes].
-        `unclamped` [n, c, h, w] is for attacks that learn from earlier ones: if one problem has it, all must.
+        Of an attack on labels alone they are counts of the classes [n, classes]. Images of the last iterate are there
+        under names of their own (see `iterates`) where they are others. `unclamped` [n, c, h, w] is for attacks that
+        learn from earlier ones: if one problem has it, all must.
         """
         if problem in self.finished:
             raise ValueError(f"problem {problem} of {self.directory} is already stored")
-        if not len(rows) == len(truth) == len(reconstruction) or not rows:
-            raise ValueError(f"{len(rows)} rows, {len(truth)} truths, {len(reconstruction)} reconstructions")
-        tensors = {"truth": truth, "reconstruction": reconstruction}
-        tensors |= {} if unclamped is None else {"unclamped": unclamped}
-        plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in tensors.items()}
+        truth, reconstruction = len(images["truth"]), len(images["reconstruction"])
+        if not len(rows) == truth == reconstruction or not rows:
+            raise ValueError(f"{len(rows)} rows, {truth} truths, {reconstruction} reconstructions")
         self._renew()
-        write_atomically(self._part(problem), save(plain, metadata={"trace": to_json(trace)}))
+        write_part(self._part(problem), images, trace)
         self._renew()
         new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
         self._write([json.loads(to_json(row)) for row in new])
@@ -117,22 +120,40 @@ class Journal:
 class Run(Journal):
     """An open run: the lease of it, and what its ranks have stored."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any], expiry: float = EXPIRY) -> None:
-        """Raises Held when another process is writing it, or has just finished it."""
+    def __init__(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        expiry: float = EXPIRY,
+        answered: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """A finished run is opened again unless it is `answered`. Raises Held when another process is writing it, or
+        has just finished it."""
         super().__init__(directory, "rows.jsonl")
         with writing(directory):
             self._parts.mkdir(parents=True, exist_ok=True)
         self._lease = Lease(directory, expiry)
-        if (directory / "result.json").exists():  # since it was last looked at, before the lease was ours
-            self._lease.end()
-            shutil.rmtree(self._parts)
-            raise Held(f"{directory} was finished by another process")
-        for stale in directory.rglob(".*.tmp"):
-            stale.unlink()
-        self._config = dict(config)
+        try:
+            self._begin(answered)
+        except BaseException:
+            self._lease.release()
+            raise
+        self.config = dict(config)
         self._rows = self._recover()
         self._appended = self._journal.open("ab")
-        write_atomically(directory / "config.yaml", _yaml(self._config))
+        write_atomically(directory / "config.yaml", _yaml(self.config))
+
+    def _begin(self, answered: Callable[[], bool]) -> None:
+        if (
+            self.directory / RESULT
+        ).exists():  # perhaps since it was last looked at, before the lease was ours
+            if answered():
+                self._lease.end()
+                shutil.rmtree(self._parts)
+                raise Held(f"{self.directory} was finished by another process")
+            reopen(self.directory)
+        for stale in self.directory.rglob(".*.tmp"):
+            stale.unlink()
 
     def close(self) -> None:
         """Let another process go on with it."""
@@ -157,6 +178,19 @@ class Run(Journal):
             write_atomically(self._journal, encode(kept))
         self._remove_shards()
         return kept
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Have other rows for what is stored, or fewer problems."""
+        self._renew()
+        self._appended.close()
+        self._rows = [json.loads(to_json(row)) for row in rows]
+        write_atomically(self._journal, encode(self.rows))
+        self._appended = self._journal.open("ab")
+
+    def trim(self) -> None:
+        """Leave out what is stored beyond a gap: the problems of a finished run are 0, 1, 2, ..."""
+        whole = next(count for count in itertools.count() if count not in self.finished)
+        self._rows = [row for row in self._rows if row["problem"] < whole]
 
     def merge(self) -> list[int]:
         """Take in what other ranks have stored since; returns the problems that are new.
@@ -193,7 +227,8 @@ class Run(Journal):
         rows = sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
         problems = sorted(self.finished)
         parts = [load_file(str(self._part(problem))) for problem in problems]
-        images = {name: cat([part[name] for part in parts]) for name in parts[0]}
+        names = {name: None for part in parts for name in part}
+        images = {name: cat([_named(part, name) for part in parts]) for name in names}
         traces = "".join(to_json({"problem": p, "trace": self.trace(p)}) + "\n" for p in problems)
         self._renew()
         ordered = encode(rows)
@@ -207,14 +242,16 @@ class Run(Journal):
                 pictures.gallery(images["truth"], images["reconstruction"], scores),
                 self.directory / "gallery.png",
             )
+        write_atomically(self.directory / "config.yaml", _yaml(self.config))
         result = {
             "id": self.directory.name,
-            "config": self._config,
+            "config": self.config,
             "summary": summary,
-            "provenance": provenance,
+            "provenance": with_earlier(self.directory, provenance),
         }
         text = to_json(result, indent=1)
-        write_atomically(self.directory / "result.json", f"{text}\n".encode())
+        write_atomically(self.directory / RESULT, f"{text}\n".encode())
+        (self.directory / BEFORE).unlink(missing_ok=True)
         self._remove_shards()
         shutil.rmtree(self._parts)
         self._appended.close()
@@ -230,6 +267,11 @@ class Shard(Journal):
         journal = directory / "rows.jsonl"
         self._rows = decode(journal.read_bytes())[0] if journal.exists() else []
         self._appended = self._journal.open("ab")
+
+
+def _named(part: Mapping[str, Tensor], name: str) -> Tensor:
+    """Images of a part; where its search ended at its best iterate, that is the last too."""
+    return part[name] if name in part else part[name.removesuffix(LAST)]
 
 
 def _yaml(config: Mapping[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """The store of runs: one folder each, written once (harness/recording.py) and read by all else."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.core import Record
 from harness.frames import finished, frame
+from harness.iterates import LAST
 from harness.journal import damaged, decode
 from harness.lease import EXPIRY, Holder, holder
 from harness.recording import Row as Row
@@ -32,7 +33,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     targets = [row.get("target", (row.get("problem"), row.get("image"))) for row in rows]
     summary: dict[str, Any] = {}
-    for name in {key: None for row in rows for key in row if key not in IDENTITY}:
+    for name in {key: None for row in rows for key in row if key.removesuffix(LAST) not in IDENTITY}:
         values = [row.get(name) for row in rows]
         if all(value is None or isinstance(value, int | float) for value in values):
             found = statistic(values, targets)
@@ -66,14 +67,21 @@ class Store:
         except (OSError, ValueError, TypeError) as error:
             raise damaged(directory, error) from error
 
-    def open(self, identity: str, config: Mapping[str, Any], expiry: float = EXPIRY) -> Run:
-        """Begin a run, or go on with one that was interrupted. `expiry`: seconds after which a lease expires.
+    def open(
+        self,
+        identity: str,
+        config: Mapping[str, Any],
+        expiry: float = EXPIRY,
+        answered: Callable[[], bool] = lambda: True,
+    ) -> Run:
+        """Begin a run, or go on with one that was interrupted, or that is finished but not yet `answered` by that.
 
-        Raises Held when another process is writing the same run, ValueError when it is finished.
+        `expiry`: seconds after which a lease expires. Raises Held when another process is writing the same run,
+        ValueError when there is nothing to do.
         """
-        if self.has(identity):
+        if self.has(identity) and answered():
             raise ValueError(f"run {identity} is finished: load it")
-        return Run(self.root / identity, config, expiry)
+        return Run(self.root / identity, config, expiry, answered)
 
     def has(self, identity: str) -> bool:
         """Whether a run is finished."""

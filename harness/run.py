@@ -7,22 +7,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from harness import interruption
+from harness.answers import answer, bring_up_to_date, config_of
 from harness.clients import open_targets
 from harness.config import Experiment
-from harness.core import Attack, Batch, Reconstruction, Record
+from harness.core import Attack, Reconstruction, Record
 from harness.device import device
+from harness.iterates import Report, shown
 from harness.lease import LOOK, Held
 from harness.log import RunInfo, Session, warn, warn_unlogged
 from harness.memory import check_memory
-from harness.metrics.labels import count, score_counts
 from harness.progress import Bar, meanwhile, task
 from harness.provenance import provenance
 from harness.ranks import Group, Share
 from harness.recording import Row, Run, Shard
 from harness.records import Store, summarise
+from harness.scoring import score
 from harness.series import Series, invert
 from harness.targets import Client, Targets
 from harness.threat import tag
@@ -61,7 +62,7 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     if len({experiment.kinship for experiment in experiments}) > 1:
         raise ValueError("runs side by side may differ in seed and start alone")
     store = Store(experiments[0].paths.runs)
-    found = {experiment.id: store.load(experiment.id) for experiment in experiments}
+    found = {experiment.id: answer(store, experiment) for experiment in experiments}
     pending = {e.id: e for e in experiments if found[e.id] is None}
     warn_unlogged((record, e.logger) for e in experiments if (record := found[e.id]))
     if pending:
@@ -135,7 +136,7 @@ def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Recor
             interruption.check()
             raise RuntimeError("the ranks have ended, and not all targets are attacked")
     if not group.leads:
-        yield from (record for e in experiments if (record := store.load(e.id)))
+        yield from (record for e in experiments if (record := answer(store, e)))
 
 
 def _share(experiments: Sequence[Experiment], fabric: "Fabric") -> list[float]:
@@ -160,14 +161,14 @@ def _collect(series: Sequence[Series], bar: Bar) -> None:
     for one in series:
         assert isinstance(one.stored, Run)
         for problem in one.stored.merge():
-            rows = [row for row in one.stored.rows if row["problem"] == problem]
+            rows = [shown(row, one.experiment.report) for row in one.stored.rows if row["problem"] == problem]
             one.session.image(problem, rows, one.stored.trace(problem))
             bar.advance(_postfix(rows))
 
 
 def _left(series: Sequence[Series]) -> int:
     """How many clients are still to be attacked."""
-    return sum(one.clients.trials - len(one.stored.finished) for one in series)
+    return sum(len(one.left) for one in series)
 
 
 def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
@@ -178,22 +179,28 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         experiments[0].metric.prepare()
     series: list[Series] = []
     for experiment, own in zip(experiments, clients, strict=True):
-        stored = store.open(experiment.id, experiment.config, experiment.lease.expiry)
+        stored = store.open(
+            experiment.id, experiment.config, experiment.lease.expiry, partial(_answered, store, experiment)
+        )
         stack.callback(stored.close)
+        bring_up_to_date(experiment, own, stored)
         session = experiment.logger.open(_information(experiment, stored))
         series.append(Series(experiment, own, stored, session, len(series)))
         stack.push(series[-1].closing)
         if session.forgets:
-            _log_again(session, stored)
+            _log_again(session, stored, experiment.report)
     return series
 
 
-def _log_again(session: Session, stored: Run) -> None:
+def _log_again(session: Session, stored: Run, report: Report) -> None:
     """Log the images that were finished before the run was interrupted."""
     for problem in sorted(stored.finished):
-        session.image(
-            problem, [row for row in stored.rows if row["problem"] == problem], stored.trace(problem)
-        )
+        rows = [shown(row, report) for row in stored.rows if row["problem"] == problem]
+        session.image(problem, rows, stored.trace(problem))
+
+
+def _answered(store: Store, experiment: Experiment) -> bool:
+    return answer(store, experiment) is not None
 
 
 def _clients(experiments: Sequence[Experiment]) -> list[Targets]:
@@ -204,10 +211,11 @@ def _clients(experiments: Sequence[Experiment]) -> list[Targets]:
 
 def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
     """Score a reconstruction and store it."""
-    rows, truth, matched = score(series.experiment, client, found)
+    scored = score(series.experiment, client, found)
     raw = found.end.unclamped if series.policy.learns else None
-    series.stored.append(found.problem, rows, truth, matched, found.trace, raw)
-    return rows
+    images = scored.images | ({} if raw is None else {"unclamped": raw})
+    series.stored.append(found.problem, scored.rows, images, found.trace)
+    return [shown(row, series.experiment.report) for row in scored.rows]
 
 
 def _finish(series: Series) -> Record:
@@ -215,55 +223,15 @@ def _finish(series: Series) -> Record:
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
     logger = {"logger": type(series.experiment.logger).__name__}
     origin = provenance(series.clients.device) | spent | logger
-    record = series.stored.finish(summarise(series.stored.rows), origin)
+    series.stored.trim()
+    series.stored.config = config_of(series.experiment, len(series.stored.finished))
+    series.stored.finish(summarise(series.stored.rows), origin)
+    record = answer(Store(series.experiment.paths.runs), series.experiment)
+    assert record is not None
     gallery = series.stored.directory / "gallery.png"
     series.session.finish(record, gallery if gallery.exists() else None)
     series.closing.close()
     return record
-
-
-def score(experiment: Experiment, client: Client, found: Reconstruction) -> tuple[list[Row], Tensor, Tensor]:
-    """One row per image, the images of the truth that they are about, and the reconstructions in the same order.
-
-    Where the attack has failed, nothing was measured: labels and metrics are None. Of an attack on labels alone it is
-    one row per update, and counts of the classes [1, classes] in the place of images.
-    """
-    if not experiment.attack.reconstructs_images:
-        return _score_labels(client, found)
-    observation, failed = client.problem.observation, found.status == "failed"
-    scored = experiment.metric(Batch(found.x, found.y), client.truth, observation.model, observation.params)
-    measured = [dict.fromkeys(row) | {"label": row["label"]} if failed else row for row in scored.rows]
-    rows = [
-        {"target": client.indices[position]} | row | client.circumstances | _course(client, found)
-        for position, row in zip(scored.positions, measured, strict=True)
-    ]
-    return rows, client.truth.x[scored.positions], scored.matched
-
-
-def _score_labels(client: Client, found: Reconstruction) -> tuple[list[Row], Tensor, Tensor]:
-    classes = client.problem.observation.classes
-    inferred, true = (count(labels.cpu(), classes) for labels in (found.y, client.truth.y))
-    measured: Row = dict(score_counts(inferred, true))
-    if found.status == "failed":
-        measured = dict.fromkeys(measured)
-    held = {"targets": client.indices, "examples": len(client.truth)}
-    row = held | measured | client.circumstances | _course(client, found)
-    return [row], true[None], inferred[None]
-
-
-def _course(client: Client, found: Reconstruction) -> Row:
-    """What every row says of the attack that it came from."""
-    converged = found.status == "converged"
-    return {
-        "loss": found.loss,
-        "iterations": found.iterations,
-        "evaluations": found.evaluations,
-        "seconds": found.seconds,
-        "converged": converged,
-        "iterations_to_converge": found.iterations if converged else None,
-        "status": found.status,
-        "update_norm": client.norm,
-    }
 
 
 class _Clock:

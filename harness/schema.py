@@ -37,6 +37,7 @@ class Schema:
     trials: Any = MISSING
     targets: Any = None
     order: Any = MISSING
+    report: Any = MISSING
     seed: Any = MISSING
     device: Any = MISSING
     threads: Any = MISSING

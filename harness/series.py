@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from harness import interruption
 from harness.config import Experiment
 from harness.core import Attack, Problem, Reconstruction, generator
+from harness.iterates import shown
 from harness.log import Session
 from harness.ranks import ALONE, Share
 from harness.recording import Journal
@@ -44,8 +45,13 @@ class Series:
         self.pending: set[int] = set()
 
     @property
+    def left(self) -> set[int]:
+        """The clients that are not stored yet. There may be more in the store than are asked for."""
+        return set(range(self.clients.trials)) - self.stored.finished
+
+    @property
     def done(self) -> bool:
-        return len(self.stored.finished) == self.clients.trials
+        return not self.left
 
     @property
     def exhausted(self) -> bool:
@@ -84,7 +90,7 @@ class Series:
 
 def outcome(stored: Journal, problem: int) -> Outcome:
     """What the attacker saw of a stored problem."""
-    row = next(row for row in stored.rows if row["problem"] == problem)
+    row = shown(next(row for row in stored.rows if row["problem"] == problem), "last")
     loss = math.nan if row["loss"] is None else float(row["loss"])
     return Outcome(stored.unclamped(problem), loss, row["status"])
 

@@ -81,6 +81,10 @@ class Targets(ABC):
     def looked_for(self, position: int) -> int:
         """How many images the attack is to look for at a position."""
 
+    def network(self, position: int) -> Classifier | None:
+        """The network that is attacked at a position; None where it can't be had without what came before."""
+        return None
+
     @abstractmethod
     def client(self, position: int, start: Tensor | None = None) -> Client:
         """The client at a position, for an attacker who begins the search at `start`."""
@@ -144,7 +148,7 @@ class Targets(ABC):
             knowledge=self._knowledge(sent, start),
         )
         seed = derive_seed("attack", experiment.seed, position)
-        return Problem(position, observation, seed, alone=self.trials == 1)
+        return Problem(position, observation, seed)
 
     def _knowledge(self, sent: Sent, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge

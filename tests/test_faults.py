@@ -26,7 +26,7 @@ from harness.records import Store
 from tests.command import QUICK, Main, write_table
 from tests.command import main as main
 from tests.test_cli import clean_environment
-from tests.test_records import images, store_problem
+from tests.test_records import images, named, store_problem
 
 ONE = (*QUICK, "attack=ig", "attack.steps=2", "attack.slots=1", "trials=3")
 
@@ -175,7 +175,7 @@ def test_a_damaged_record_is_named_and_never_taken_for_a_result(
 
 def test_rows_that_are_missing_at_the_end_are_missed(tmp_path: Path) -> None:
     run = Store(tmp_path).open("abc", {})
-    run.append(0, [{"status": "budget"}] * 2, *images(0), [])
+    run.append(0, [{"status": "budget"}] * 2, named(*images(0)), [])
     run.finish({"status": {"budget": 2}}, {})
     journal = tmp_path / "abc" / "rows.jsonl"
     journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])

@@ -35,9 +35,15 @@ def images(problem: int, count: int = 2) -> tuple[Tensor, Tensor]:
     return truth, truth + 0.05
 
 
+def named(truth: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+    return {"truth": truth, "reconstruction": reconstruction}
+
+
 def store_problem(run: Run, problem: int, count: int = 2) -> None:
     rows = [{"target": 10 * problem + k, "psnr_unit": 9.5 + k, "status": "budget"} for k in range(count)]
-    run.append(problem, rows, *images(problem, count), [{"evaluation": 0, "loss": 1.0 / (problem + 1)}])
+    run.append(
+        problem, rows, named(*images(problem, count)), [{"evaluation": 0, "loss": 1.0 / (problem + 1)}]
+    )
 
 
 def keys(rows: list[dict[str, int]]) -> list[tuple[int, int]]:
@@ -70,7 +76,7 @@ def test_a_finished_run_can_be_loaded_and_holds_all_its_files(tmp_path: Path) ->
 def test_the_gallery_shows_every_truth_above_its_reconstruction(tmp_path: Path) -> None:
     run = Store(tmp_path).open("abc", CONFIG)
     black, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
-    run.append(0, [{"psnr_unit": 0.0}], black, white, [])
+    run.append(0, [{"psnr_unit": 0.0}], named(black, white), [])
     run.finish({}, {})
     picture = Image.open(tmp_path / "abc" / "gallery.png").convert("L")
     column = [picture.getpixel((40, y)) for y in range(picture.height)]
@@ -98,7 +104,7 @@ def test_a_finished_run_is_not_opened_again(tmp_path: Path) -> None:
 def test_rows_and_images_must_agree(tmp_path: Path) -> None:
     run = Store(tmp_path).open("abc", CONFIG)
     with pytest.raises(ValueError, match="1 rows, 2 truths"):
-        run.append(0, [{"target": 0}], *images(0), [])
+        run.append(0, [{"target": 0}], named(*images(0)), [])
     with pytest.raises(ValueError, match="no rows"):
         run.finish({}, {})
 
@@ -163,7 +169,7 @@ def test_a_row_without_its_images_is_not_finished(tmp_path: Path) -> None:
 def test_no_number_that_json_lacks_is_written(tmp_path: Path) -> None:
     run = Store(tmp_path).open("abc", CONFIG)
     row = {"mse": math.nan, "psnr_unit": math.inf, "loss": -math.inf, "ssim": 0.5, "lpips_vgg": None}
-    run.append(0, [row], *images(0, 1), [{"loss": math.nan}])
+    run.append(0, [row], named(*images(0, 1)), [{"loss": math.nan}])
     record = run.finish({"mse": {"mean": math.nan}}, {})
     assert record.rows[0] == {
         "mse": None, "psnr_unit": None, "loss": None, "ssim": 0.5, "lpips_vgg": None, "problem": 0, "image": 0,

@@ -58,6 +58,11 @@ def test_those_of_a_policy_that_learns_stay_together(clients: Clients, tmp_path:
 def test_what_is_stored_is_handed_out_to_no_rank(clients: Clients, tmp_path: Path) -> None:
     stored = Run(tmp_path, {})
     for problem in (0, 3, 4):
-        stored.append(problem, [{"mse": 0.0}], torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), [])
+        stored.append(
+            problem,
+            [{"mse": 0.0}],
+            {"truth": torch.zeros(1, 1, 2, 2), "reconstruction": torch.zeros(1, 1, 2, 2)},
+            [],
+        )
     found = [handed_out(clients, tmp_path, Random(), 0, Share(rank, 2)) for rank in range(2)]
     assert found == [[2, 6], [1, 5]]

@@ -25,14 +25,14 @@ class OptimizationAttack(Attack, ABC):
     `loss` whose course doesn't depend on the values of tensors as `@vectorizable`, and small problems run side by side.
     """
 
+    searches: ClassVar[bool] = True
     optimizer: Optimizer
     tolerance: Positive | None = None
     """Stop, with status converged, at a loss below this."""
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
     for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). They
-    differ in speed and rounding only. auto and vmap take the loop where a run has one search in all, or one slot: that
-    is what it is faster for."""
+    differ in speed and rounding only. vmap takes the loop where there is one slot, which is what it is faster for."""
     slots: Count | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})
@@ -51,8 +51,7 @@ class OptimizationAttack(Attack, ABC):
         return Engine(self).run(None if each is None else self._job(each) for each in attempts)
 
     def _job(self, attempt: Attempt) -> Job:
-        problem = attempt.problem
-        return Job(attempt, problem.observation, attempt.generator(), problem.alone and self.restarts == 1)
+        return Job(attempt, attempt.problem.observation, attempt.generator())
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
         (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng, alone=True)]))

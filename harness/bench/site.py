@@ -125,6 +125,6 @@ def _outcomes(store: Store) -> Iterator[Outcome]:
             row = {"target": problem, "status": "budget", "evaluations": 300, "seconds": 1.0}
             row |= dict(zip(METRICS, torch.rand(len(METRICS), generator=rng).tolist(), strict=True))
             trace = [{"evaluation": 3 * k, "loss": 0.9**k + float(found.mean())} for k in range(POINTS)]
-            run.append(problem, [row], truth, found, trace)
+            run.append(problem, [row], {"truth": truth, "reconstruction": found}, trace)
         record = run.finish(summarise(run.rows), {"git": "0" * 40, "python": "3.11"})
         yield Outcome(cell, record.id, config, record)

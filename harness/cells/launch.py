@@ -11,6 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 
 from harness import interruption
+from harness.answers import settled, wanted
 from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask, ended, forget, report
 from harness.cells.watch import Tell, watch
@@ -32,8 +33,8 @@ def launch(
     Runs that another process is at are left to it, waited for, and taken over if it dies. Whether a run succeeded,
     the store says. Returns what broke the launcher itself, if something did.
     """
-    runs = {experiment.id: cell for cell, experiment in plan.items()}
-    pending = {identity: cell for identity, cell in runs.items() if not store.has(identity)}
+    runs = {plan[cell].id: cell for cell in sorted(plan, key=lambda cell: wanted(plan[cell]))}
+    pending = {identity: cell for identity, cell in runs.items() if not settled(store, plan[cell])}
     if not pending:
         return None
     if started_elsewhere():
@@ -54,9 +55,10 @@ def launch(
     )
     workers = _workers(launcher, config.hydra.launcher, len(task.jobs))
     overrides = [list(cell.overrides) for cell in pending.values()][:workers]
-    names = {identity: cell.name for identity, cell in pending.items()}
-    with watch(title, store, names, tell, done=len(runs) - len(pending)):
-        return _work(launcher, overrides, store, set(pending))
+    left = {identity: plan[cell] for identity, cell in pending.items()}
+    named = {identity: (cell.name, plan[cell]) for identity, cell in pending.items()}
+    with watch(title, store, named, tell, done=len(runs) - len(pending)):
+        return _work(launcher, overrides, store, left)
 
 
 def _jobs(experiments: Sequence[Experiment]) -> tuple[tuple[Experiment, ...], ...]:
@@ -75,12 +77,14 @@ def _workers(launcher: Launcher, settings: DictConfig, jobs: int) -> int:
     return min(jobs, said if said > 0 else os.cpu_count() or 1)
 
 
-def _work(launcher: Launcher, overrides: Sequence[Sequence[str]], store: Store, left: set[str]) -> str | None:
+def _work(
+    launcher: Launcher, overrides: Sequence[Sequence[str]], store: Store, left: dict[str, Experiment]
+) -> str | None:
     """Launch workers until every run was tried, by them or by others. Returns what broke the launcher.
 
     Where a worker is killed, others go on one at a time: then it is certain which run kills, and that one has failed.
     """
-    while left := {identity for identity in left if not ended(store, identity)}:
+    while left := {identity: run for identity, run in left.items() if not ended(store, run)}:
         if all(store.holder(identity) for identity in left):
             interruption.check()
             time.sleep(LOOK)
@@ -108,5 +112,5 @@ def _work(launcher: Launcher, overrides: Sequence[Sequence[str]], store: Store, 
         for worker in workers:
             if worker.status is JobStatus.FAILED:
                 return f"a worker broke: {what_broke(worker)}".splitlines()[0]
-            left -= set(worker.return_value)
+            left = {identity: run for identity, run in left.items() if identity not in worker.return_value}
     return None

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from harness import interruption
+from harness.answers import settled
 from harness.config import Experiment
 from harness.core import UserError
 from harness.errors import CellsFailed, explain_failure, warn
@@ -53,7 +54,7 @@ class CellsTask:
 def _free(experiment: Experiment) -> bool:
     """Whether a run waits for someone to carry it out."""
     store = Store(experiment.paths.runs)
-    return not ended(store, experiment.id) and store.holder(experiment.id) is None
+    return not ended(store, experiment) and store.holder(experiment.id) is None
 
 
 def _carry_out(experiments: list[Experiment]) -> bool:
@@ -69,14 +70,13 @@ def _carry_out(experiments: list[Experiment]) -> bool:
         return False
     except Exception as error:  # noqa: BLE001 - whatever it is, it is these runs' own failure
         for experiment in experiments:
-            report(experiment.paths.runs / experiment.id, error)
+            if not settled(Store(experiment.paths.runs), experiment):
+                report(experiment.paths.runs / experiment.id, error)
     return True
 
 
 def report(directory: Path, error: Exception) -> None:
-    """Say in a run's directory why it failed, unless it had finished before."""
-    if (directory / "result.json").exists():
-        return
+    """Say in a run's directory why it failed."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_atomically(directory / LOG, redact(_explain(error)).encode())
@@ -113,6 +113,6 @@ def forget(directory: Path) -> None:
     (directory / LOG).unlink(missing_ok=True)
 
 
-def ended(store: Store, identity: str) -> bool:
-    """Whether a run is finished, or has failed."""
-    return store.has(identity) or failure(store.root / identity) is not None
+def ended(store: Store, experiment: Experiment) -> bool:
+    """Whether a run has all that is asked for, or has failed."""
+    return settled(store, experiment) or failure(store.root / experiment.id) is not None

@@ -27,8 +27,6 @@ class Problem:
     id: int
     observation: Observation
     seed: int
-    alone: bool = False
-    """Whether it is its run's only one, whichever runs there are beside that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +108,8 @@ class Attack(Component, ABC):
     """Whether the attack can't run without a generative prior."""
     reconstructs_images: ClassVar[bool] = True
     """False: the attack infers labels alone, and what is scored is how many of each class there are."""
+    searches: ClassVar[bool] = False
+    """Whether there is a last iterate beside the best one: both are scored then."""
     accepts_start: ClassVar[bool] = False
     """Whether the attack begins at `Knowledge.start` where there is one."""
     steps: Steps = 1

@@ -7,6 +7,7 @@ from typing import Any, cast
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from harness.answers import settled
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
@@ -75,7 +76,7 @@ def _news(record: Record) -> str:
 
 def _failures(store: Store, plan: Plan[Point], broken: str | None) -> dict[Point, str]:
     """Of every point without a result, why."""
-    missing = [point for point, experiment in plan.items() if not store.has(experiment.id)]
+    missing = [point for point, experiment in plan.items() if not settled(store, experiment)]
     return {point: failure(store.root / plan[point].id) or broken or "it left no result" for point in missing}
 
 

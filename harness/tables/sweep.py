@@ -8,11 +8,12 @@ from typing import Any, cast
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from harness.answers import answer
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
 from harness.config import Experiment, Label
-from harness.core import Record
+from harness.core import Record, UserError
 from harness.files import check_writable, shown
 from harness.log import warn_unlogged
 from harness.records import Store
@@ -81,8 +82,13 @@ def _news(table: Table, record: Record) -> str:
 
 def _outcome(store: Store, cell: Cell, plan: Plan[Cell], broken: str | None) -> Outcome:
     experiment = plan[cell]
-    record = store.load(experiment.id)
-    why = None if record else failure(store.root / experiment.id) or broken or "it left no result"
+    record, why = None, None
+    try:
+        record = answer(store, experiment)
+    except UserError as damage:
+        why = str(damage)
+    if record is None:
+        why = why or failure(store.root / experiment.id) or broken or "it left no result"
     return Outcome(cell, experiment.id, experiment.config, record, why, experiment)
 
 

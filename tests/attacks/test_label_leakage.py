@@ -41,7 +41,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     open_run = store.open(experiment.id, experiment.config)
     first = {key: value for key, value in whole.rows[0].items() if key not in ("problem", "image")}
     counts = Store(tmp_path / "one").images(whole.id)
-    open_run.append(0, [first], counts["truth"][:1], counts["reconstruction"][:1], [])
+    open_run.append(0, [first], {name: each[:1] for name, each in counts.items()}, [])
     open_run.close()
     again = run(experiment)
     assert [row["label_accuracy"] for row in again.rows] == [row["label_accuracy"] for row in whole.rows]

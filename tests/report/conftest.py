@@ -56,7 +56,7 @@ def outcome(store: Store, cell: Cell, psnr: float, config: dict[str, Any], ident
             "seconds": 0.5,
         }
         trace = [{"evaluation": 10 * k, "loss": 10.0**-k * psnr} for k in range(5)]
-        run.append(problem, [row], truth, truth / 2, trace)
+        run.append(problem, [row], {"truth": truth, "reconstruction": truth / 2}, trace)
     record = run.finish(summarise(run.rows), {"git": "0123", "versions": {"torch": "2"}})
     return Outcome(cell, identity, config, record)
 

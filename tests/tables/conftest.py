@@ -86,7 +86,12 @@ def _outcome(
         scores = {"mse": value, "psnr": None if value is None else -10 * value}
         cost = {"target": problem, "status": "budget", "evaluations": 7, "seconds": 0.5}
         truth = torch.full((1, 1, 8, 8), 0.0)
-        run.append(problem, [{**scores, **cost, **columns}], truth, truth + (value or 0), [])
+        run.append(
+            problem,
+            [{**scores, **cost, **columns}],
+            {"truth": truth, "reconstruction": truth + (value or 0)},
+            [],
+        )
     spent = {"git": "0123", "seconds": 1.5, "versions": {"torch": "2"}}
     return Outcome(cell, identity, config(row), run.finish(summarise(run.rows), spent))
 

@@ -32,7 +32,7 @@ class Job:
     observation: Observation
     rng: torch.Generator
     alone: bool = False
-    """Whether it is its run's only one: not whether it is the only one left."""
+    """Whether it is no part of a run, whose bits must not depend on how many it has."""
 
 
 class Queue:
@@ -82,7 +82,7 @@ class Engine:
 
     Every slot has its own random generator and its own optimiser state: results don't depend on the number of slots,
     on the order of the jobs, or on what happens in other slots. On one thread of a CPU they are the same to the last
-    bit; but one slot, and a run of one job, take the loop, which rounds differently from vmap.
+    bit; but one slot, and an attempt outside a run, take the loop, which rounds differently from vmap.
     """
 
     def __init__(self, attack: Objective) -> None:

@@ -35,8 +35,8 @@ def select(
 ) -> tuple[Evaluator, int]:
     """The evaluator, and the number of slots. Raises UserError where the one that is asked for can't do it.
 
-    `alone`: the run has this one problem in all. What is chosen may depend on the configuration, never on how many
-    problems are left: a run that goes on after it was killed must round as before.
+    `alone`: this is no run. What is chosen may depend on the configuration, never on how many problems there are or
+    are left: a run that goes on, or that is extended, must round as before.
     """
     name = automatic(setting, x) if engine == "auto" else engine
     if slots is None:

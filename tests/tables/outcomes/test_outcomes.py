@@ -93,7 +93,12 @@ def outcome(store: Store, row: str, scores: Scores, *overrides: str) -> Outcome:
     run = store.open(identity, experiment.config)
     truth = torch.linspace(0, 1, len(scores))[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
     lines = [{**line, "target": n, "status": "budget"} for n, line in enumerate(rows(scores))]
-    run.append(0, lines, truth, truth, [{"evaluation": 0, "candidates": 9, "returned": 7}])
+    run.append(
+        0,
+        lines,
+        {"truth": truth, "reconstruction": truth},
+        [{"evaluation": 0, "candidates": 9, "returned": 7}],
+    )
     record = run.finish(summarise(run.rows), {})
     return Outcome(Cell(row, "Measured", 0, ()), identity, experiment.config, record, None, experiment)
 
