@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from harness.errors import UserError, nearest, shortened
 from harness.files import csv_cell
-from harness.journal import damaged
+from harness.journal import Row, damaged
 from harness.statistics import statistic
 
 if TYPE_CHECKING:
@@ -36,17 +36,22 @@ def _no_collection() -> Iterator[None]:
 
 
 @_no_collection()
-def frame(root: Path, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
+def frame(
+    root: Path, runs: Iterable[str] | None = None, asked: Mapping[str, Sequence[Row]] | None = None
+) -> "pandas.DataFrame":
     """One line per image of finished runs (all, or those named), in the order of the runs.
 
     Columns: `run`, then its configuration in flat columns (a group, `attack`, holds the name that was chosen, and
     `attack.steps` a setting), then what was measured. `attrs["settings"]` lists the columns of the configuration.
+    `asked` has the rows of those runs of which not all, or not as they are stored, are asked for.
     """
     import pandas
 
-    names, configs, counts, rows = [], [], [], []
+    names, configs, counts = [], [], []
+    rows: list[Row] = []
     for name in finished(root) if runs is None else dict.fromkeys(runs):
         config, found = _read(root / name)
+        found = (asked or {}).get(name, found)
         names.append(name)
         configs.append(flatten(config))
         counts.append(len(found))
@@ -62,14 +67,16 @@ def frame(root: Path, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
     return table
 
 
-def named(root: Path, names: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
+def named(
+    root: Path, names: Sequence[Mapping[str, Any]], asked: Mapping[str, Sequence[Row]] | None = None
+) -> "pandas.DataFrame":
     """The images of finished runs, with columns of one's own: each of the names holds a `run` and what it is called.
 
     A column of one's own stands for a setting of the same name. A run that has two names is there twice.
     """
     import pandas
 
-    table = frame(root, [str(each["run"]) for each in names])
+    table = frame(root, [str(each["run"]) for each in names], asked)
     own = pandas.DataFrame(names)
     if own.empty:
         return table
@@ -78,7 +85,7 @@ def named(root: Path, names: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
     return joined
 
 
-def _read(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _read(directory: Path) -> tuple[dict[str, Any], Sequence[Row]]:
     """The configuration and the rows of a finished run, which are read as one JSON, for there may be many."""
     try:
         result = from_json((directory / "result.json").read_bytes())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness.core import Record
 from harness.frames import finished, frame
-from harness.iterates import LAST
+from harness.iterates import LAST, Report, shown
 from harness.journal import damaged, decode
 from harness.lease import EXPIRY, Holder, holder
 from harness.recording import Row as Row
@@ -96,17 +96,19 @@ class Store:
         found = [self.load(identity) for identity in finished(self.root)]
         return [record for record in found if record is not None]
 
-    def images(self, identity: str) -> dict[str, Tensor]:
+    def images(self, identity: str, report: Report = "best", rows: int | None = None) -> dict[str, Tensor]:
         """The tensors `truth` and `reconstruction` [n, c, h, w] of a finished run, in the rows' order.
 
         Of an attack on labels alone they are counts of the classes [n, classes].
-        Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search.
+        Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search. With
+        `report` and `rows`, those of the iterate that is shown, and of the first rows alone.
         """
         directory = self.root / identity
         try:
-            return load_file(str(directory / "reconstructions.safetensors"))
+            found = load_file(str(directory / "reconstructions.safetensors"))
         except (OSError, SafetensorError) as error:
             raise damaged(directory, error) from error
+        return {name: tensor[:rows] for name, tensor in shown(found, report).items()}
 
     def traces(self, identity: str) -> dict[int, Trace]:
         """The course of the loss of a finished run, by problem."""

@@ -58,9 +58,9 @@ def small_disk(folder: Path) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def small_files(folder: Path) -> Iterator[Callable[[], None]]:
-    """No file may be larger than 9,000 bytes, so that a line of the journal is torn; what is handed out lifts that."""
+    """No file may be larger than 14,000 bytes, so that a line of the journal is torn; what is handed out lifts that."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (14_000, before[1]))
     try:
         yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
     finally:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import threat
+from harness.answers import answer
 from harness.cells.plan import Plan
 from harness.files import to_json_lines, write_atomically
 from harness.frames import aggregate, groups, named
@@ -29,21 +30,22 @@ def render(
 ) -> str:
     """Write all that shows a sweep, finished or not, into a directory. Returns its numbers and notes as text."""
     done = {point: experiment.id for point, experiment in plan.items() if point not in failures}
-    table = named(store.root, [{"run": identity, **dict(point.values)} for point, identity in done.items()])
+    found = {plan[point].id: record for point in done if (record := answer(store, plan[point]))}
+    names = [{"run": identity, **dict(point.values)} for point, identity in done.items()]
+    table = named(store.root, names, {identity: record.rows for identity, record in found.items()})
     axes = [name for name, _ in next(iter(plan)).values if name != SEED]
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
     drawn, troubles = write_all(sweep.plots, table, directory) if done else ({}, [])
     notes = [_threat(plan), *(sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes)]
     notes += [*troubles, *(f"{point.name}: no result ({why})." for point, why in failures.items())]
-    records = [record for identity in dict.fromkeys(done.values()) if (record := store.load(identity))]
     provenance = {
         "sweep": sweep.name,
         "title": sweep.title,
         "dataset": dataset,
         "scale": scale,
         "notes": notes,
-        **combined([record.provenance for record in records]),
+        **combined([record.provenance for record in found.values()]),
         "cells": [
             {"values": dict(point.values), "run": experiment.id, "finished": point in done,
              "overrides": point.overrides}

@@ -6,11 +6,16 @@ from typing import Any
 
 from harness import threat
 from harness.cells.plan import key
+from harness.iterates import Report
 from harness.statistics import statistic
 from harness.tables.measurement import Measurements, Outcome, finished, images
 from harness.tables.spec import Table
 from harness.tables.view import INSIDE, OUTSIDE
 
+SHOWN: dict[Report, str] = {
+    "best": "Of a search, the iterate with the lowest loss is shown.",
+    "last": "Of a search, the last iterate is shown, as the authors return it.",
+}
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""
 
@@ -30,6 +35,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
             f"; {INSIDE} or {OUTSIDE}: inside or outside our 95 % interval; 2x: ours is twice the published"
         )
     lines.append(f"Cells: measured mean ± standard deviation over {one}s{shown}{best}.")
+    lines += [SHOWN[report] for report in dict.fromkeys(map(_report, outcomes)) if report]
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
@@ -39,6 +45,13 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines += by_row(table, outcomes, "Attacks", lambda done: settings(done[0].config, "attack"))
     lines += by_row(table, outcomes, f"Mean effort for an {one}", _cost)
     return lines
+
+
+def _report(outcome: Outcome) -> Report | None:
+    """Which iterate is shown; None where there is only one."""
+    rows = outcome.record.rows if outcome.record else []
+    searched = outcome.experiment is not None and outcome.experiment.attack.searches
+    return outcome.report if rows and searched else None
 
 
 def notes(

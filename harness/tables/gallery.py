@@ -18,11 +18,11 @@ Found = dict[tuple[str, str], Images]
 
 
 def gallery(
-    table: Table, outcomes: Sequence[Outcome], measurements: Measurements, load: Callable[[str], Images]
+    table: Table, outcomes: Sequence[Outcome], measurements: Measurements, load: Callable[[Outcome], Images]
 ) -> Image.Image | None:
     """One block of pictures per row and column, of the first seed; None when no cell has images yet.
 
-    `load` gives the tensors `truth` and `reconstruction` of a run. A cell without a result is grey.
+    `load` gives the tensors `truth` and `reconstruction` of an outcome. A cell without a result is grey.
     """
     found = _load(table, outcomes, load)
     if not found:
@@ -44,13 +44,13 @@ def gallery(
     return pictures.framed(pictures.grid(rows, across=24, down=10))
 
 
-def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[str], Images]) -> Found:
+def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[Outcome], Images]) -> Found:
     first = min((outcome.cell.seed for outcome in outcomes if outcome.record), default=None)
     loaded = {
-        (row, column): load(identity)
+        (row, column): load(outcome)
         for row in table.rows
         for column in table.columns
-        for identity, outcome in finished(outcomes, row, column).items()
+        for outcome in finished(outcomes, row, column).values()
         if outcome.cell.seed == first
     }
     return {key: images for key, images in loaded.items() if images["truth"].ndim == 4}

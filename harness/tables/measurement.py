@@ -6,10 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from harness.config import Experiment
 from harness.core import Record
 from harness.files import csv_cell
 from harness.frames import listed
+from harness.iterates import Report
+from harness.records import Store
 from harness.statistics import Statistic, statistic
 from harness.tables.reference import Published
 from harness.tables.spec import Cell, Table
@@ -30,6 +34,16 @@ class Outcome:
     record: Record | None = None
     failure: str | None = None
     experiment: Experiment | None = None
+
+    @property
+    def report(self) -> Report:
+        """Which iterate the record's rows are of."""
+        return "best" if self.experiment is None else self.experiment.report
+
+    def images(self, store: Store) -> dict[str, Tensor]:
+        """The images that the record's rows are of."""
+        assert self.record is not None
+        return store.images(self.id, self.report, len(self.record.rows))
 
 
 @dataclass(frozen=True)

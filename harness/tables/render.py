@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,11 @@ def render(
     drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
     document = compose(table, dataset, scale, outcomes, measurements, budgets)
     document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
-    picture = gallery(table, outcomes, measurements, store.images) if table.comparable else None
+    picture = (
+        gallery(table, outcomes, measurements, partial(Outcome.images, store=store))
+        if table.comparable
+        else None
+    )
     if picture is not None:
         pictures.save(picture, directory / "gallery.png")
     shown = (directory / "gallery.png").read_bytes() if picture else None
@@ -63,7 +68,8 @@ def render(
 def _frame(outcomes: Sequence[Outcome], store: Store) -> "pandas.DataFrame":
     """The images of a table's finished runs, with the names of their rows and columns."""
     done = [outcome for outcome in outcomes if outcome.record]
-    return named(store.root, [{"run": o.id, "row": o.cell.row, "column": o.cell.column} for o in done])
+    names = [{"run": o.id, "row": o.cell.row, "column": o.cell.column} for o in done]
+    return named(store.root, names, {o.id: o.record.rows for o in done if o.record})
 
 
 def provenance(

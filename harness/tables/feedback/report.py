@@ -120,7 +120,7 @@ class FeedbackReport(Supplement):
             return
         assert outcome.record is not None
         assert outcome.experiment is not None
-        found = strips(outcome.experiment, outcome.record, store.images(outcome.id), self.images, self.steps)
+        found = strips(outcome.experiment, outcome.record, outcome.images(store), self.images, self.steps)
         write_atomically(path, strips_csv(outcome.id, found).encode())
         if found:
             pictures.save(draw_strips(found), directory / f"figure5{suffix}.png")

@@ -72,7 +72,7 @@ Strip = tuple[Tensor, Tensor, list[float | None]]
 
 def strip(outcome: Outcome, store: Store, most: int) -> Strip:
     """Some images of a row, from the best to the worst in equal steps."""
-    images, scores = store.images(outcome.id), [row.get("psnr_unit") for row in rows_of(outcome)]
+    images, scores = outcome.images(store), [row.get("psnr_unit") for row in rows_of(outcome)]
     ranked = sorted(range(len(scores)), key=lambda place: -(scores[place] or 0.0))
     shown = [ranked[place] for place in evenly(len(ranked), most)]
     return images["truth"][shown], images["reconstruction"][shown], [scores[place] for place in shown]
