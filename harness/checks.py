@@ -64,7 +64,11 @@ def check_rounds(experiment: "Experiment") -> None:
     from harness.federated.fedavg import FedAvg
 
     protocol = experiment.fl
+    if isinstance(protocol, FedAvg) and protocol.keep_momentum and not protocol.momentum:
+        raise UserError("fl.keep_momentum: there is none to keep: say fl.momentum=0.5 (or another number)")
     if not protocol.in_rounds:
+        if protocol.dummies is not None and protocol.dummies > protocol.examples:
+            raise UserError(f"fl.dummies={protocol.dummies}: the client holds {protocol.examples} images")
         of_rounds = FedAvg.of_rounds if isinstance(protocol, FedAvg) else ()
         default = FedAvg()
         if idle := [name for name in of_rounds if getattr(protocol, name) != getattr(default, name)]:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from harness.choice import choose
 from harness.config import Experiment
-from harness.core import Batch, Classifier, derive_seed, generator
+from harness.core import Batch, Classifier, derive_seed, generator, normalized
 from harness.targets import Client as Client
 from harness.targets import Sent, Targets, length
 
@@ -56,6 +56,8 @@ class Clients(Targets):
         batch = experiment.defense.on_batch(truth, rng)
         order = experiment.fl.order(rng)
         update = experiment.fl.update(model, params, batch, order)
-        sent = Sent(truth, order, update, experiment.defense.on_update(update, model, params, batch, rng))
+        with normalized(model, experiment.fl.normalization):
+            defended = experiment.defense.on_update(update, model, params, batch, rng)
+        sent = Sent(truth, batch, order, update, defended)
         problem = self.observed(position, model, experiment.fl, sent, start)
         return Client([self.images.indices[row] for row in rows], truth, problem, length(update))

@@ -48,6 +48,8 @@ class Sent:
     """What a client computed and sent, and the secrets behind it."""
 
     truth: Batch
+    batch: Batch
+    """The truth as its defence has it trained on."""
     order: Sequence[Tensor] | None
     """The steps of its local training."""
     update: Params
@@ -136,13 +138,15 @@ class Targets(ABC):
     ) -> Problem:
         """What the attacker is handed: the update, and what else it is granted."""
         experiment = self.experiment
+        params = {name: value.detach() for name, value in model.named_parameters()}
         observation = Observation(
             model=model,
-            params={name: value.detach() for name, value in model.named_parameters()},
+            params=params,
             update={name: value.detach() for name, value in sent.sent.items()},
             protocol=protocol,
             n=self.looked_for(position),
             held=len(sent.truth),
+            statistics=protocol.statistics(model, params, sent.batch, sent.order),
             shape=experiment.dataset.shape,
             classes=len(experiment.dataset.classes),
             knowledge=self._knowledge(sent, start),

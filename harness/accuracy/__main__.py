@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SETTING = (
     *("fl=fedavg", "fl.clients=10", "partition@fl.partition=dirichlet", "fl.partition.beta=0.5"),
     *("fl.local_epochs=2", "fl.batch_size=50", "fl.lr=0.1", "fl.momentum=0.5", "fl.lr_decay=0.95"),
-    *("fl.weight_decay=1e-5", "model.normalize=symmetric", "model.fresh=false", "logger=none"),
+    *("fl.weight_decay=1e-5", "fl.keep_momentum=true", "fl.normalization=train"),
+    *("model.normalize=symmetric", "model.fresh=false", "logger=none"),
 )
 """Paper 002, figure 48, as its code runs it."""
 PHOTOGRAPHS = ["defense=augmentation", "dataset.public_fraction=0.02"]

@@ -98,7 +98,10 @@ class DLF(ImageSearch):
         )
         simulated = observation
         if self.epochs == "none":
-            simulated = replace(observation, protocol=FedSGD(batch_size=len(images)))
+            simulated = replace(
+                observation,
+                protocol=FedSGD(batch_size=len(images), normalization=observation.protocol.normalization),
+            )
         trial = trial_update(batch, simulated, known, self._order(observation))
         trial = mean_gradient(replace(simulated, update=trial, held=observation.n))
         epochs = observation.protocol.epochs(observation.n)

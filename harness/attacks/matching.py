@@ -53,7 +53,9 @@ def trial_update(
     `order` lists the indices of each local step; None: the client's where it is known, else that of the batch.
     """
     order = observation.knowledge.order if order is None else order
-    trial = observation.protocol.update(observation.model, observation.params, batch, order)
+    trial = observation.protocol.update(
+        observation.model, observation.params, batch, order, observation.statistics
+    )
     for position, adaptation in enumerate(observation.knowledge.adaptations):
         prefix = f"defense{position}."
         estimate = {name.removeprefix(prefix): v for name, v in known.items() if name.startswith(prefix)}

@@ -18,6 +18,10 @@ from harness.core.metric import Metric as Metric
 from harness.core.model import Classifier as Classifier
 from harness.core.model import Model as Model
 from harness.core.model import Normalize as Normalize
+from harness.core.normalization import Normalization as Normalization
+from harness.core.normalization import Statistics as Statistics
+from harness.core.normalization import batch_norms as batch_norms
+from harness.core.normalization import normalized as normalized
 from harness.core.observation import Adaptation as Adaptation
 from harness.core.observation import Knowledge as Knowledge
 from harness.core.observation import Observation as Observation

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor
 
 from harness.core.dataset import Images
+from harness.core.normalization import Statistics
 from harness.core.prior import Generator
 from harness.core.types import Params, Shape
 
@@ -65,6 +66,8 @@ class Observation:
     knowledge: Knowledge = field(default_factory=Knowledge)
     held: int | None = None
     """How many images the client trained on; null: those that are looked for are all."""
+    statistics: Statistics | None = None
+    """Of the client's batches, where the protocol has it send them."""
 
     @property
     def examples(self) -> int:

@@ -31,7 +31,7 @@ class FedAvg(Protocol):
     local_epochs: Steps = 1
     lr: Positive = 0.1
     momentum: ProperFraction = 0.0
-    """Of the local SGD; a client starts every round without any."""
+    """Of the local SGD."""
     weight_decay: NonNegative = 0.0
     scaling: Literal["raw", "per_step", "per_lr"] = "raw"
     """What is handed on: the difference itself (paper 002's code), divided by the number of steps, or by lr."""
@@ -44,6 +44,9 @@ class FedAvg(Protocol):
     """C: the part of the clients that are asked in a round; 0: one client (McMahan et al. 2017, table 1)."""
     dropout: ProperFraction = 0.0
     """How likely it is that a client that was asked does not answer."""
+    keep_momentum: bool = False
+    """Whether a client goes on in its next round with the momentum of its last one, as paper 002's code does; if not,
+    it starts every round without any. Nobody else knows it: attackers simulate a client without any."""
     lr_decay: Annotated[Positive, Field(le=1)] = 1.0
     """The factor of lr from one round to the next."""
     attack_every: Steps = 1
@@ -53,8 +56,10 @@ class FedAvg(Protocol):
     victims: Count | list[Natural] = 1
     """How many clients are drawn in an attacked round, or which ones, by number from 0, if they answer."""
 
+    version: ClassVar[int] = 2
     of_rounds: ClassVar[tuple[str, ...]] = (
-        *("partition", "participation", "dropout", "lr_decay", "attack_every", "first_attack", "victims"),
+        *("partition", "participation", "dropout", "keep_momentum", "lr_decay"),
+        *("attack_every", "first_attack", "victims"),
     )
     """Settings that need `clients`."""
 
@@ -66,8 +71,7 @@ class FedAvg(Protocol):
     def examples(self) -> int:
         return self.examples_per_client
 
-    def steps(self, examples: int) -> int:
-        """How many local steps a client with so many images makes."""
+    def local_steps(self, examples: int) -> int:
         return self.local_epochs * math.ceil(examples / self.batch_size)
 
     def divisor(self, steps: int) -> float:
@@ -82,8 +86,8 @@ class FedAvg(Protocol):
     def epochs(self, examples: int) -> list[list[Tensor]]:
         return [list(torch.arange(examples).split(self.batch_size)) for _ in range(self.local_epochs)]
 
-    def update(
-        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
+    def compute(
+        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None
     ) -> Params:
         """Weights before minus weights after local training as torch.optim.SGD does it, scaled."""
         if order is None:
@@ -99,3 +103,22 @@ class FedAvg(Protocol):
             weights = {name: weights[name] - self.lr * velocity[name] for name in weights}
         divisor = self.divisor(len(order))
         return {name: (params[name] - weights[name]) / divisor for name in params}
+
+    def mean_gradient(self, update: Params, examples: int) -> Params:
+        """(theta_0 - theta_T) / (lr * steps): exact for plain SGD.
+
+        Momentum carries gradients on, each as often as there are steps to come: exact where they stay the same, and
+        where the client had no momentum to begin with.
+        """
+        steps, kept = self.local_steps(examples), self.momentum
+        reach = (steps - kept * (1 - kept**steps) / (1 - kept)) / (
+            1 - kept
+        )  # sum of kept**age over all steps
+        divisor = {"raw": self.lr * reach, "per_step": self.lr * (reach / steps), "per_lr": reach}[
+            self.scaling
+        ]
+        return {name: value / divisor for name, value in update.items()}
+
+    def trained_params(self, params: Params, update: Params, examples: int) -> Params:
+        factor = self.divisor(self.local_steps(examples))
+        return {name: value - factor * update[name] for name, value in params.items()}

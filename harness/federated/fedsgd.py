@@ -16,8 +16,19 @@ class FedSGD(Protocol):
     def examples(self) -> int:
         return self.batch_size
 
-    def update(
-        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None = None
+    def compute(
+        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None
     ) -> Params:
         """The gradient of the mean loss over the batch; `order` is of no consequence."""
         return gradient(model, params, batch)
+
+    def local_steps(self, examples: int) -> int:
+        return 1
+
+    def mean_gradient(self, update: Params, examples: int) -> Params:
+        """The update is that already."""
+        return update
+
+    def trained_params(self, params: Params, update: Params, examples: int) -> Params:
+        """Those that were sent: the client takes no step."""
+        return params

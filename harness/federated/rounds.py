@@ -58,7 +58,8 @@ class Rounds(Targets):
 
     def looked_for(self, position: int) -> int:
         _, client = self.victims[position]
-        return self.experiment.fl.dummies or self.population.examples(client)
+        held = self.population.examples(client)
+        return min(self.experiment.fl.dummies or held, held)
 
     def serve(self, attack: Callable[[], None], done: frozenset[int], directory: Path) -> None:
         """Simulate as far as there are victims that are not stored yet, and attack each in its round."""

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from harness import interruption
 from harness.attacks.solvers.allocator import reuse_freed_memory
-from harness.core import Batch, Classifier, Defense, Params, UserError, generator
+from harness.core import Batch, Classifier, Defense, Params, UserError, generator, normalized
 from harness.federated.cohort import Cohort, room
 from harness.federated.fedavg import FedAvg
 from harness.federated.population import Population
@@ -27,6 +27,8 @@ from harness.log import warn
 from harness.progress import Bar, task
 from harness.targets import Sent
 
+MOMENTUM = "momentum of clients"
+"""What a checkpoint calls it."""
 FROM_THE_START = "simulate from the first round"
 
 
@@ -40,6 +42,8 @@ class Report(Sent):
     """What the difference of the weights was divided by."""
     drift: Params
     """How far the buffers (statistics of batch normalisation) have moved: averaged, but no part of the update."""
+    momentum: Params
+    """That the client ends with; empty where it is not kept."""
 
     @property
     def finite(self) -> bool:
@@ -75,6 +79,8 @@ class Simulation(pl.LightningModule):
         self.automatic_optimization = False
         self.model, self.population, self.schedule = model, population, schedule
         self.defense, self.seed = defense, seed
+        self.momentum: dict[int, Params] = {}
+        """Of each client, where the protocol has it last from round to round."""
         self.register_buffer("finished", torch.zeros((), dtype=torch.int64))
         self.last = 0
         """The round to stop after."""
@@ -101,6 +107,12 @@ class Simulation(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """How far Lightning's loops had come is of no use: the module itself knows which rounds are to come."""
         checkpoint.pop("loops", None)
+        self.momentum = checkpoint.pop(MOMENTUM, {})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Clients go on with the very momentum that they had."""
+        if self.momentum:
+            checkpoint[MOMENTUM] = self.momentum
 
     def train_dataloader(self) -> "DataLoader[int]":
         return DataLoader(_Coming(self), batch_size=None)
@@ -121,6 +133,8 @@ class Simulation(pl.LightningModule):
             total.add(report.sent, examples * report.divisor)
             drift.add(report.drift, examples)
             count += examples
+            if report.momentum:
+                self.momentum[client] = report.momentum
         if count:
             total.move(self.weights, -1 / count)
             drift.move(self.buffers_of_model, 1 / count)
@@ -132,7 +146,8 @@ class Simulation(pl.LightningModule):
         for client in clients:
             alike.setdefault(self.population.examples(client), []).append(client)
         for examples, group in alike.items():
-            wide = room(self.model, examples * self.schedule.protocol.local_epochs)
+            rank = examples * self.schedule.protocol.local_epochs
+            wide = 1 if self.schedule.protocol.keep_momentum else room(self.model, rank)
             for first in range(0, len(group), wide):
                 yield from self._side_by_side(number, group[first : first + wide])
 
@@ -144,13 +159,14 @@ class Simulation(pl.LightningModule):
         batches, orders = [each.batch for each in given], [each.order for each in given]
         trained = Cohort(self.model)(self.weights, batches, orders, given[0].protocol)
         for client, each, after in zip(clients, given, trained, strict=True):
-            yield client, self._answer(each, after, self.buffers_of_model)
+            yield client, self._answer(each, after, self.buffers_of_model, {})
 
     def report(self, number: int, client: int) -> Report:
         """What a client sends in the round that comes next: the same whenever it is asked."""
         given = self._task(number, client)
+        begun = {name: value.to(self.device) for name, value in self.momentum.get(client, {}).items()}
         trained = self.training_of_clients(
-            self.weights, self.buffers_of_model, given.batch, given.order, given.protocol
+            self.weights, self.buffers_of_model, given.batch, given.order, given.protocol, begun
         )
         return self._answer(given, *trained)
 
@@ -161,13 +177,15 @@ class Simulation(pl.LightningModule):
         batch = self.defense.on_batch(truth, rng)
         return _Task(truth, batch, protocol.order(rng), protocol, rng)
 
-    def _answer(self, given: _Task, after: Params, buffers: Params) -> Report:
-        before, kept = self.weights, self.buffers_of_model
-        divisor = given.protocol.divisor(len(given.order))
+    def _answer(self, given: _Task, after: Params, buffers: Params, momentum: Params) -> Report:
+        before, kept, protocol = self.weights, self.buffers_of_model, given.protocol
+        divisor = protocol.divisor(len(given.order))
         update = {name: (value - after[name].detach()) / divisor for name, value in before.items()}
-        sent = self.defense.on_update(update, self.model, before, given.batch, given.rng)
+        with normalized(self.model, protocol.normalization):
+            sent = self.defense.on_update(update, self.model, before, given.batch, given.rng)
         drift = {name: buffers[name] - value for name, value in kept.items() if value.is_floating_point()}
-        return Report(given.truth, given.order, update, sent, given.protocol, divisor, drift)
+        kept_on = momentum if protocol.keep_momentum else {}
+        return Report(given.truth, given.batch, given.order, update, sent, protocol, divisor, drift, kept_on)
 
     @torch.no_grad()
     def evaluate(self, limit: int | None = None) -> tuple[float, float] | None:

@@ -8,45 +8,73 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.core import Batch, Classifier, Params
+from harness.core import Batch, Classifier, Params, batch_norms
+from harness.core.normalization import refuse_single_values
 from harness.federated.fedavg import FedAvg
 
+WIDTH = 8
+"""Convolutions of a number of channels that is no multiple: oneDNN's float32 kernels on channels-last memory, without
+AVX-512, write beyond their tensors."""
 FOREACH_ADD, FOREACH_MUL = torch._foreach_add_, torch._foreach_mul_
 
 
 class LocalTraining:
-    """Trains one client after the other in one copy of the network, in place and in train mode.
+    """Trains one client after the other in one copy of the network, in place.
 
     The weights of linear layers, which hold nearly all parameters of an MLP or a CNN, are moved in the backward pass
     itself: their gradient, of rank n, is never written down. Convolutions run on channels-last memory, which is faster.
     """
 
     def __init__(self, model: Classifier) -> None:
-        self.worker = copy.deepcopy(model).train().requires_grad_(True)
+        self.worker = copy.deepcopy(model).eval().requires_grad_(True)
+        self.norms = list(batch_norms(self.worker).values())
+        for norm in self.norms:
+            norm.register_forward_pre_hook(refuse_single_values)
         self.linear = _replace_linear(self.worker)
-        moved = {id(layer.weight) for layer in self.linear}
-        for layer in self.linear:
+        moved = {id(layer.weight) for layer in self.linear.values()}
+        for layer in self.linear.values():
             layer.weight.requires_grad_(False)
-        self.others = [p for p in self.worker.parameters() if id(p) not in moved]
-        for parameter in self.others:
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        others = {name: p for name, p in self.worker.named_parameters() if id(p) not in moved}
+        self.names, self.others = list(others), list(others.values())
+        kernels = [parameter for parameter in self.others if parameter.ndim == 4]
+        self.channels_last = all(len(kernel) % WIDTH == 0 for kernel in kernels)
+        if self.channels_last:
+            for kernel in kernels:
+                kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
 
     def __call__(
-        self, weights: Params, buffers: Params, batch: Batch, order: Sequence[Tensor], protocol: FedAvg
-    ) -> tuple[Params, Params]:
-        """The weights and buffers that a client ends with. They are the worker's own: use them before the next call."""
+        self,
+        weights: Params,
+        buffers: Params,
+        batch: Batch,
+        order: Sequence[Tensor],
+        protocol: FedAvg,
+        momentum: Params | None = None,
+    ) -> tuple[Params, Params, Params]:
+        """The weights, buffers and momentum that a client ends with; it may begin with that of an earlier call.
+
+        The first two are the worker's own: use them before the next call.
+        """
         self._load(weights, buffers)
-        velocity: list[Tensor] = []
-        for layer in self.linear:
-            layer.begin(protocol)
-        x = batch.x.permute(0, 2, 3, 1).contiguous()
+        for norm in self.norms:
+            norm.training = protocol.normalization != "eval"
+        velocity = [momentum[name].clone() for name in self.names] if momentum else []
+        for name, layer in self.linear.items():
+            layer.begin(protocol, momentum[name] if momentum else None)
+        x = batch.x.permute(0, 2, 3, 1).contiguous() if self.channels_last else batch.x
         for step in order:
-            loss = F.cross_entropy(self.worker(x[step].permute(0, 3, 1, 2)), batch.y[step])
-            slopes = torch.autograd.grad(loss, [*self.others, *(layer.ticket for layer in self.linear)])
+            loss = F.cross_entropy(self.worker(self._images(x[step])), batch.y[step])
+            slopes = torch.autograd.grad(
+                loss, [*self.others, *(each.ticket for each in self.linear.values())]
+            )
             with torch.no_grad():
                 velocity = self._step(list(slopes[: len(self.others)]), velocity, protocol)
-        return dict(self.worker.named_parameters()), dict(self.worker.named_buffers())
+        kept = {name: each.velocity for name, each in self.linear.items() if each.velocity is not None}
+        kept |= dict(zip(self.names, velocity, strict=True)) if velocity else {}
+        return dict(self.worker.named_parameters()), dict(self.worker.named_buffers()), kept
+
+    def _images(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 1, 2) if self.channels_last else x
 
     @torch.no_grad()
     def _load(self, weights: Params, buffers: Params) -> None:
@@ -75,10 +103,11 @@ class _Linear(nn.Linear):
     ticket: Tensor
     """Something to differentiate, so that the gradient passes through at all."""
 
-    def begin(self, protocol: FedAvg) -> None:
-        """Get ready for a client: no momentum yet."""
+    def begin(self, protocol: FedAvg, momentum: Tensor | None = None) -> None:
+        """Get ready for a client, with the momentum that it has, if any."""
         self.protocol = protocol
-        self.velocity = torch.zeros_like(self.weight) if protocol.momentum else None
+        begun = torch.zeros_like(self.weight) if momentum is None else momentum.clone()
+        self.velocity = begun if protocol.momentum else None
         self.ticket = self.weight.new_zeros((), requires_grad=True)
         self.waiting = False
 
@@ -120,9 +149,9 @@ class _Pass(torch.autograd.Function):
         return back, torch.zeros_like(layer.ticket), None
 
 
-def _replace_linear(model: nn.Module) -> list[_Linear]:
-    """Put `_Linear` in the place of every linear layer, and name them all."""
-    found = []
+def _replace_linear(model: nn.Module) -> dict[str, _Linear]:
+    """Put `_Linear` in the place of every linear layer, and name all their weights."""
+    found = {}
     for name, module in list(model.named_modules()):
         if type(module) is nn.Linear:
             layer = _Linear(
@@ -130,5 +159,5 @@ def _replace_linear(model: nn.Module) -> list[_Linear]:
             )
             layer.weight, layer.bias = module.weight, module.bias
             model.set_submodule(name, layer)
-            found.append(layer)
+            found[f"{name}.weight"] = layer
     return found

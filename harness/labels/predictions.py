@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.core import Observation, Params, Unreadable, generator
+from harness.core import Observation, Params, Unreadable, generator, normalized
 from harness.models.head import head_input, head_parameters
 
 
@@ -18,9 +18,11 @@ def gaussian_images(observation: Observation, count: int) -> Tensor:
 def outputs(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
     """The logits [n, classes] of images, and the representation [n, features] that the head sees.
 
-    Raises Unreadable where they are not finite: the weights are those of a training that diverged.
+    The network is in the mode of the client's: where that normalises by its batch, by these images. Raises Unreadable
+    where they are not finite: the weights are those of a training that diverged.
     """
-    seen = head_input(observation.model, params, x)
+    with normalized(observation.model, observation.protocol.normalization):
+        seen = head_input(observation.model, params, x)
     logits = head(observation, params, seen)
     if not bool(torch.isfinite(logits).all()):
         raise Unreadable(

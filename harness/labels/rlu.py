@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, Params, component, generator
-from harness.federated.fedavg import FedAvg
-from harness.federated.scaling import local_steps, trained_params
+from harness.federated.scaling import local_steps, rate, trained_params
 from harness.labels.counts import whole
 from harness.labels.predictions import outputs
 from harness.labels.public import public_images
 from harness.labels.signal import bias_gradient, weight_gradient
+from harness.models.head import head_parameters
 from harness.numbers import Count, Steps
 
 
@@ -51,6 +51,7 @@ class RLU(LabelInference):
     as each step moves them (eq. 18), which depends on z, so that the two are found in turns.
     """
 
+    version: ClassVar[int] = 2
     requires_public: ClassVar[bool] = True
     images: Count = 100
     """Public images of each class."""
@@ -99,13 +100,14 @@ def _mix(confidence: Tensor, step: Tensor) -> Tensor:
 
 def _path(observation: Observation, first: Moments, mix: Tensor, noise: Tensor) -> list[Tensor]:
     """S at each local step but the last (eqs. 17-18): a step of the bias moves the logits of every image alike."""
-    protocol = observation.protocol
-    assert isinstance(protocol, FedAvg)
     bias, weight = bias_gradient(observation, "rlu").double(), weight_gradient(observation).double()
     mean = weight.T @ bias / bias.square().sum()  # the representation a, as gradients are b a'
+    _, name = head_parameters(observation.model)
+    assert name is not None  # or there would be no gradient of it
+    lr = rate(observation, name)
     moments, found = first, []
     for _ in range(local_steps(observation) - 1):
         found.append(moments.confidence(noise))
-        moved = protocol.lr * (mix - found[-1].T @ mix)
+        moved = lr * (mix - found[-1].T @ mix)
         moments = moments.moved(moved * (1 + mean @ mean))
     return found

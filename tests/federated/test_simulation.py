@@ -1,5 +1,6 @@
 """Federated rounds: averaging, failures, and going on after a kill to the very same weights."""
 
+import copy
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from harness.core import Batch, Images, Params, UserError, generator
 from harness.datasets.digits import Digits32
@@ -90,7 +92,7 @@ def test_the_average_is_weighted_by_examples_whatever_the_scaling(tmp_path: Path
 
 
 def test_statistics_of_batch_normalisation_are_averaged_and_never_sent(tmp_path: Path) -> None:
-    one = simulation(ResNet(width=2, blocks=1), clients=2)
+    one = simulation(ResNet(width=2, blocks=1), clients=2, normalization="train")
     reports = [one.report(1, client) for client in range(2)]
     before = {name: value.clone() for name, value in one.buffers_of_model.items()}
     after = rounds(one, 1, tmp_path)
@@ -102,6 +104,12 @@ def test_statistics_of_batch_normalisation_are_averaged_and_never_sent(tmp_path:
         assert not torch.equal(after[name], before[name])
     assert torch.equal(after["normalize.mean"], before["normalize.mean"])
     assert not one.model.training
+
+
+def test_in_eval_mode_the_statistics_stay_as_they_are(tmp_path: Path) -> None:
+    one = simulation(ResNet(width=2, blocks=1), clients=2)
+    before = {name: value.clone() for name, value in one.buffers_of_model.items()}
+    assert equal(before, rounds(one, 1, tmp_path))
 
 
 def test_what_the_server_averages_has_been_defended(tmp_path: Path) -> None:
@@ -181,8 +189,10 @@ def test_victims_are_drawn_from_those_who_answer() -> None:
         simulation(clients=1, dropout=0.9999999).schedule.victims(1)
 
 
-def test_a_simulation_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_simulation_goes_on_from_its_checkpoint_to_the_same_weights(kept: bool, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"participation": 0.5, "dropout": 0.2, "momentum": 0.5, "lr_decay": 0.9}
+    settings |= {"normalization": "train", "keep_momentum": kept}
     whole = rounds(simulation(ResNet(width=2, blocks=1), **settings), 4, tmp_path)
     checkpoint = tmp_path / "some.ckpt"
     simulation(ResNet(width=2, blocks=1), **settings).simulate(
@@ -192,6 +202,41 @@ def test_a_simulation_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: 
     rest = simulation(ResNet(width=2, blocks=1), **settings)
     rest.simulate(4, [], checkpoint, CPU)
     assert equal(whole, rest.weights | rest.buffers_of_model)
+
+
+def test_a_client_goes_on_with_its_momentum_where_it_is_kept(tmp_path: Path) -> None:
+    """As one optimiser of torch's for each client, which lasts for the whole training (paper 002's code)."""
+    one = simulation(clients=2, momentum=0.9, lr=0.1, lr_decay=0.5, weight_decay=0.01, keep_momentum=True)
+    networks = [copy.deepcopy(one.model).requires_grad_(True) for _ in range(2)]
+    descents = [torch.optim.SGD(n.parameters(), 0.1, momentum=0.9, weight_decay=0.01) for n in networks]
+    weights = params_of(one.model)
+    for number in (1, 2, 3):
+        for client, (network, descent) in enumerate(zip(networks, descents, strict=True)):
+            network.load_state_dict(weights, strict=False)
+            descent.param_groups[0]["lr"] = 0.1 * 0.5 ** (number - 1)
+            held = one.population.batch(one.population.train[client], CPU)
+            for step in one.schedule.in_force(number, len(held)).order(
+                generator("client", 0, number, client)
+            ):
+                descent.zero_grad()
+                F.cross_entropy(network(held.x[step]), held.y[step]).backward()
+                descent.step()
+        mean = [params_of(network) for network in networks]
+        weights = {name: (value + mean[1][name]) / 2 for name, value in mean[0].items()}
+    found = rounds(one, 3, tmp_path)
+    reset = rounds(simulation(clients=2, momentum=0.9, lr_decay=0.5, weight_decay=0.01), 3, tmp_path)
+    for name, value in weights.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+    assert any(not torch.allclose(found[name], reset[name], atol=1e-3) for name in weights)
+
+
+def test_a_client_says_the_same_in_an_attack_and_in_its_round(tmp_path: Path) -> None:
+    """Momentum that is kept belongs to the round: asking a client twice alters nothing."""
+    one = simulation(momentum=0.9, keep_momentum=True)
+    rounds(one, 1, tmp_path)
+    first, second = one.report(2, 0), one.report(2, 0)
+    assert equal(first.update, second.update)
+    assert not equal(first.update, simulation(momentum=0.9).report(2, 0).update)
 
 
 @pytest.mark.parametrize("damage", ["nonsense", "empty", "torn", "altered", "another's", "list", "no keys"])

@@ -31,14 +31,10 @@ def digits() -> Batch:
     return Batch(torch.rand(5, 1, 32, 32, generator=rng, dtype=torch.float64), torch.tensor([0, 3, 3, 9, 1]))
 
 
-def difference(
-    model: Classifier, batch: Batch, order: Any, protocol: FedAvg, training: bool = False
-) -> Params:
+def difference(model: Classifier, batch: Batch, order: Any, protocol: FedAvg) -> Params:
     """theta_0 - theta_T of local training."""
     weights = {name: value.detach().clone() for name, value in model.named_parameters()}
-    trainer = LocalTraining(model)
-    trainer.worker.train(training)
-    after, _ = trainer(weights, dict(model.named_buffers()), batch, order, protocol)
+    after, *_ = LocalTraining(model)(weights, dict(model.named_buffers()), batch, order, protocol)
     return {name: value - after[name].detach() for name, value in weights.items()}
 
 
@@ -68,13 +64,13 @@ def test_it_agrees_with_torchs_sgd(classifier: Classifier, batch: Batch, setting
 
 def test_one_client_leaves_nothing_behind_for_the_next(digits: Batch) -> None:
     model = ResNet(width=4, blocks=1).build(Digits32(), 0).double()
-    protocol = FedAvg(examples_per_client=5, batch_size=2, momentum=0.9)
+    protocol = FedAvg(examples_per_client=5, batch_size=2, momentum=0.9, normalization="train")
     order = protocol.order(generator("order"))
     weights, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     trainer = LocalTraining(model)
     results = []
     for _ in range(2):
-        after, moved = trainer(weights, buffers, digits, order, protocol)
+        after, moved, _ = trainer(weights, buffers, digits, order, protocol)
         results.append({name: value.detach().clone() for name, value in (after | moved).items()})
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
     assert any(not torch.equal(buffers[name], value) for name, value in results[0].items() if name in buffers)

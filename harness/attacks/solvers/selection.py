@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from harness.attacks.solvers import lowrank, native
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.objective import EngineName
-from harness.core import Observation, UserError
+from harness.core import Observation, UserError, batch_norms
 
 SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
@@ -51,7 +51,7 @@ def select(
         return lowrank.LowRank(setting, slots), slots
     if not vectorizable(setting):
         raise UserError(
-            f"attack.engine={name}: this attack, network or defence can't be vectorised; say loop"
+            f"attack.engine={name}: this attack, network, defence or protocol can't be vectorised; say loop"
         )
     if name == "vmap" and (alone or slots == 1):  # where vmap only costs
         return Loop(setting), slots
@@ -76,10 +76,12 @@ def vectorizable(setting: Setting) -> bool:
     """Whether vmap can run the loss: none of its parts may depend on the values of tensors for its course.
 
     Nor on what is no tensor and each client's own: the order of its steps, or how many images it holds beside those
-    that are looked for.
+    that are looked for. Nor may a network normalise by its batch, which vmap can't vectorise.
     """
     observation: Observation = setting.observation
     if observation.knowledge.order is not None or observation.n != observation.examples:
+        return False
+    if observation.protocol.normalization != "eval" and batch_norms(observation.model):
         return False
     networks: list[nn.Module] = [observation.model]
     if observation.knowledge.prior is not None:
