@@ -95,7 +95,7 @@ def _sweeper(group: str, name: str) -> dict[str, Any]:
 def classes() -> list[type[Component]]:
     """Every component of the harness."""
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
-        if "plugins" not in module.name and not module.name.endswith("__main__"):
+        if "plugins" not in module.name and "._" not in module.name:
             importlib.import_module(module.name)
     return sorted(_below(Component), key=stable_name)
 
