@@ -1,12 +1,13 @@
-"""MNIST through torchvision."""
+"""MNIST: fetched by torchvision, read without it, since to import it takes longer than a short run."""
 
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import numpy
+import torch
 from torch.nn.functional import pad
 
-from harness import vision
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.files import check_sha256, locate
 from harness.datasets.splits import Part, Pool, cut, part_of
@@ -23,7 +24,9 @@ FILES: dict[Part, dict[str, str]] = {
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
 }
-"""sha256 of the original files."""
+"""sha256 of the original files: of each part images, then labels."""
+HEADERS = 16, 8
+"""Bytes before the images [n, 28, 28] and the labels [n], a byte each (the IDX format)."""
 
 
 @component
@@ -54,6 +57,8 @@ class MNIST(Dataset):
         return cut(_pool(base, part, self.size), split, self.public_fraction)
 
     def download(self, root: str) -> None:
+        from harness import vision
+
         vision.declare_operators()
         from torchvision import datasets
 
@@ -62,11 +67,10 @@ class MNIST(Dataset):
 
 @cache
 def _pool(base: Path, part: Part, size: int) -> Pool:
-    vision.declare_operators()
-    from torchvision import datasets
-
     for name, sha256 in FILES[part].items():
         check_sha256(base / RAW / name, sha256)
-    source = datasets.MNIST(base, train=part == "train")
-    border = (size - 28) // 2
-    return Pool(pad(source.data, [border] * 4).unsqueeze(1), source.targets, part)
+    images, labels = (
+        torch.from_numpy(numpy.fromfile(base / RAW / name, numpy.uint8, offset=header))
+        for name, header in zip(FILES[part], HEADERS, strict=True)
+    )
+    return Pool(pad(images.view(-1, 1, 28, 28), [(size - 28) // 2] * 4), labels.long(), part)

@@ -64,6 +64,9 @@ def test_digits_are_the_originals_upsampled():
 
     digits = load_digits()
     images = Digits32().load("attack", None)
+    source = torch.from_numpy(digits.images).float().unsqueeze(1) / 16
+    upsampled = torch.nn.functional.interpolate(source, size=32, mode="bilinear", align_corners=False)
+    assert torch.equal(images.pool.pixels[:], upsampled)
     coarse = (
         torch.stack([image for image, _ in images]).unfold(2, 4, 4).unfold(3, 4, 4).mean((4, 5)).squeeze(1)
     )
@@ -106,8 +109,8 @@ def test_no_photo_tile_is_flat():
     assert deviation.min() >= 0.02
 
 
-def test_importing_the_modules_is_light():
-    """Help and configuration errors answer fast only while the heavy libraries stay out of the modules."""
+def test_a_short_run_is_light():
+    """It lasts as long as its imports: none of the heavy libraries may be among them until there is use for it."""
     modules = [
         "celeba",
         "cifar",
@@ -123,7 +126,15 @@ def test_importing_the_modules_is_light():
     ]
     script = (
         f"import sys, {', '.join(f'harness.datasets.{name}' for name in modules)}\n"
-        "print([name for name in ('sklearn', 'skimage', 'torchvision', 'PIL', 'scipy') if name in sys.modules])"
+        "from harness.core import Batch\n"
+        "from harness.metrics.matching import match\n"
+        "from harness.metrics.ssim import SSIM\n"
+        "from harness.statistics import statistic\n"
+        "x, _ = harness.datasets.digits.Digits32().load('attack', None)[0]\n"
+        "batch = Batch(x[None], None)\n"
+        "match(batch.x, batch.x), SSIM()(batch, batch, None, {}), statistic([1.0])\n"
+        "heavy = ('sklearn', 'skimage', 'torchmetrics', 'torchvision', 'PIL', 'scipy', 'pandas')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

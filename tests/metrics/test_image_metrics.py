@@ -91,6 +91,26 @@ def test_ssim_agrees_with_the_formula_in_the_middle_of_a_large_image() -> None:
     assert score(SSIM(), truth, truth).tolist() == pytest.approx([1, 1])
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 11, 40)])
+def test_ssim_is_torchmetrics_but_separable(shape: tuple[int, int, int]) -> None:
+    """To rounding, which C2 magnifies a thousandfold where an image is flat (the last)."""
+    from harness import vision as vision  # before torchmetrics, isort: skip
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    rng = torch.Generator().manual_seed(0)
+    truth = torch.rand(5, *shape, generator=rng)
+    truth[-1] = 0.5
+    share = torch.tensor([0, 1e-4, 0.1, 1.0, 1e-3]).view(-1, 1, 1, 1)
+    found = torch.lerp(truth, torch.rand(5, *shape, generator=rng), share)
+    expected = structural_similarity_index_measure(
+        found.double(), truth.double(), data_range=1.0, sigma=1.5, reduction="none"
+    )
+    assert isinstance(expected, Tensor)
+    difference = (score(SSIM(), found, truth) - expected).abs()
+    assert difference[:-1].max() < 1e-15
+    assert difference[-1] < 2e-13
+
+
 def test_ssim_is_missing_for_images_below_its_window() -> None:
     assert SSIM()(batch(images(size=10)), batch(images(size=10)), MODEL, {}) is None
     assert SSIM()(batch(images(size=11)), batch(images(size=11)), MODEL, {}) is not None
