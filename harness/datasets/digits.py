@@ -14,6 +14,9 @@ from harness.datasets.splits import Pool, cut
 from harness.digests import packaged
 from harness.numbers import Fraction
 
+ROWS = "datasets/data/digits.csv.gz"
+"""In scikit-learn's folder, a line for each digit: its 64 pixels and its class."""
+
 
 @component
 class Digits32(Dataset):
@@ -40,7 +43,7 @@ class Digits32(Dataset):
         return (0.3053,), (0.3236,)
 
     def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
-        return packaged("sklearn", "datasets/data/digits.csv.gz")
+        return packaged("sklearn", ROWS)
 
     def load(self, split: Split, root: str | None) -> Images:
         return cut(_pool(), split, self.public_fraction)
@@ -49,15 +52,10 @@ class Digits32(Dataset):
 @cache
 def _pool() -> Pool:
     """Read from scikit-learn's folder: to import it takes longer than a short run."""
-    rows = torch.from_numpy(numpy.loadtxt(_file(), delimiter=","))
-    small = rows[:, :-1].float().view(-1, 1, 8, 8) / 16  # grey levels are 0..16
-    images = torch.nn.functional.interpolate(small, size=32, mode="bilinear", align_corners=False)
-    return Pool(images, rows[:, -1].long())
-
-
-def _file() -> Path:
-    """A line for each digit: its 64 pixels and its class."""
     spec = find_spec("sklearn")
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    rows = torch.from_numpy(numpy.loadtxt(Path(spec.origin).parent / ROWS, delimiter=","))
+    small = rows[:, :-1].float().view(-1, 1, 8, 8) / 16  # grey levels are 0..16
+    images = torch.nn.functional.interpolate(small, size=32, mode="bilinear", align_corners=False)
+    return Pool(images, rows[:, -1].long())
