@@ -16,6 +16,12 @@ SHOWN: dict[Report, str] = {
     "best": "Of a search, the iterate with the lowest loss is shown.",
     "last": "Of a search, the last iterate is shown, as the authors return it.",
 }
+NORMALIZATION = {
+    "eval": "by the running statistics (eval mode)",
+    "train": "by the batch's own statistics (train mode)",
+    "statistics": "by the batch's own statistics, which the client sends (train mode)",
+}
+"""What `fl.normalization` means for clients and attackers alike."""
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""
 
@@ -38,6 +44,10 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines += [SHOWN[report] for report in dict.fromkeys(map(_report, outcomes)) if report]
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
+    if len(victims) > 1:
+        lines += by_row(table, outcomes, "Batch normalisation", lambda done: _normalization(done[0].config))
+    lines += by_row(table, outcomes, "Federations", lambda done: _federation(done[0].config))
+    lines += by_row(table, outcomes, "Images that an attacked client trains on", _held)
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
     if any(_start(outcome.config) for outcome in outcomes):
         lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
@@ -96,6 +106,32 @@ def settings(config: Mapping[str, Any], group: str) -> str:
     told = [f"{name} {value}" for name, value in values.items() if name != "_target_"]
     name = config.get("choices", {}).get(group) or group
     return f"{name} ({', '.join(told)})" if told else name
+
+
+def _normalization(config: Mapping[str, Any]) -> str:
+    """By what clients normalise their batches, and attackers after them."""
+    return NORMALIZATION.get(config.get("fl", {}).get("normalization"), "")
+
+
+def _federation(config: Mapping[str, Any]) -> str:
+    """How many clients there are, and how the images are dealt out to them."""
+    protocol = config.get("fl", {})
+    if not protocol.get("clients"):
+        return ""
+    dealt = dict(protocol.get("partition", {}))
+    name = str(dealt.pop("_target_", "")).rpartition(".")[2] or "partition"
+    told = ", ".join(f"{key} {value}" for key, value in dealt.items() if key != "draws")
+    return f"{protocol['clients']} clients, {name}{f' ({told})' if told else ''}"
+
+
+def _held(outcomes: Sequence[Outcome]) -> str:
+    """In rounds, where the partition decides."""
+    counts = [
+        row["examples"] for o in outcomes if o.record for row in o.record.rows if row.get("round") is not None
+    ]
+    if not counts:
+        return ""
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def _column(table: Table, column: str, outcomes: Sequence[Outcome]) -> str:

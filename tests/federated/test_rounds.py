@@ -115,7 +115,26 @@ def test_a_killed_run_goes_on_at_the_next_victim(tmp_path: Path) -> None:
     assert comparable(found) == comparable(carry_out(tmp_path / "whole"))
 
 
+def test_a_client_is_searched_for_no_more_images_than_it_holds(tmp_path: Path) -> None:
+    """In a non-IID federation clients hold more than the attack looks for, and fewer; each image is matched once."""
+    skewed = ("fl.clients=16", "partition@fl.partition=dirichlet", "fl.dummies=15", "fl.victims=16")
+    given = (*CELL, FREE, *skewed, "trials=16", f"paths.runs={tmp_path}")
+    targets = Rounds(compose(*given))
+    held = [targets.population.examples(client) for _, client in targets.victims]
+    assert min(held) < 15 < max(held)
+    assert [targets.looked_for(position) for position in range(16)] == [min(15, each) for each in held]
+    record = run(compose(*given))
+    for problem, count in enumerate(held):
+        rows = [row for row in record.rows if row["problem"] == problem]
+        assert {row["examples"] for row in rows} == {count}
+        assert len({row["target"] for row in rows}) == len(rows) == min(15, count)
+
+
 def test_what_has_no_effect_is_refused() -> None:
+    with pytest.raises(UserError, match=r"fl\.dummies=8: the client holds 4 images"):
+        compose("fl=fedavg", "fl.examples_per_client=4", "fl.dummies=8")
+    with pytest.raises(UserError, match=r"fl\.keep_momentum: there is none to keep"):
+        compose("fl=fedavg", "fl.clients=4", "fl.keep_momentum=true")
     with pytest.raises(UserError, match=r"fl\.dropout: there are no rounds"):
         compose("fl=fedavg", "fl.dropout=0.5")
     with pytest.raises(UserError, match=r"targets: in federated rounds"):

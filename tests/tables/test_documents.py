@@ -72,6 +72,26 @@ def test_the_caption_says_what_was_run_and_what_attackers_know(table: Table, mea
     assert lines[6] == "Mean effort for an image: A, B, C: 7 evaluations, 0.5 s from start to end."
 
 
+def test_the_caption_says_how_clients_normalise_and_what_they_hold(table: Table, measured: Measured) -> None:
+    dealt = {"_target_": "harness.federated.partitions.dirichlet.Dirichlet", "beta": 0.5, "draws": 9}
+    protocols: dict[str, dict[str, Any]] = {
+        "A": {"normalization": "train", "clients": 100, "partition": dealt},
+        "B": {"normalization": "train", "clients": 100, "partition": dealt},
+        "C": {"normalization": "eval", "clients": None, "partition": dealt},
+    }
+    federated = measured({("A", "X"): [0.1], ("B", "X"): [0.1]}, round=1, examples=12)
+    federated += measured({("A", "Y"): [0.1]}, round=1, examples=30) + measured({("C", "X"): [0.1]})
+    lines = document(
+        table, [replace(o, config={**o.config, "fl": protocols[o.cell.row]}) for o in federated]
+    ).caption
+    assert (
+        "Batch normalisation: A, B: by the batch's own statistics (train mode); "
+        "C: by the running statistics (eval mode)." in lines
+    )
+    assert "Federations: A, B: 100 clients, Dirichlet (beta 0.5)." in lines
+    assert "Images that an attacked client trains on: A: 12 to 30; B: 12." in lines
+
+
 def test_a_partial_table_renders_and_says_what_is_missing(
     table: Table, measured: Measured, store: Store, tmp_path: Path
 ) -> None:
