@@ -13,7 +13,7 @@ from harness.attacks.images import ImageSearch, known_labels
 from harness.attacks.matching import estimate_defenses, trial_update
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
-from harness.core import Batch, Observation, Params, component, generator
+from harness.core import Batch, Observation, Params, component, generator, setting
 from harness.federated.fedsgd import FedSGD
 from harness.federated.scaling import mean_gradient
 from harness.numbers import NonNegative, Positive, Steps, Width
@@ -40,7 +40,7 @@ class DLF(ImageSearch):
     """Of the matching loss, before the first step and from step `fading` on; geometric in between."""
     fading: Steps = 200
     """Steps over which the weight changes."""
-    batches: Literal["all", "epoch"] = "all"
+    batches: Literal["all", "epoch"] = setting("all", absence="epoch")
     """What the matching loss is divided by: the batches of all dummies (the authors'), or those of one epoch, which
     weighs it as many times more as there are epochs of their own."""
     total_variation: NonNegative = 2e-4
@@ -48,7 +48,7 @@ class DLF(ImageSearch):
     """Weight of the squared distance of the images from [0, 1]."""
     order_prior: NonNegative = 6.075
     """Weight of the epoch order-invariant prior."""
-    pairs: Literal["all", "distinct"] = "all"
+    pairs: Literal["all", "distinct"] = setting("all", absence="distinct")
     """What the prior is the mean over: all E^2 ordered pairs of epochs, each with itself too (the authors'), or the
     pairs of different ones."""
     channels: Width = 96
