@@ -2,18 +2,39 @@
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from functools import cached_property
 
 import hydra._internal.hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.utils import get_args_parser
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-Loader = ConfigLoaderImpl
-"""What composes configurations."""
+
+class Loader(ConfigLoaderImpl):
+    """What composes configurations. Hydra's own copies all it knows of them anew for each group that help lists,
+    hundreds of times: here one copy is asked."""
+
+    @cached_property
+    def _known(self) -> CachingConfigRepository:
+        _, repository = self._parse_overrides_and_create_caching_repo(None, [])
+        return repository
+
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        if config_name or overrides:
+            return super().get_group_options(group_name, results_filter, config_name, overrides)
+        return list(self._known.get_group_options(group_name, results_filter))
 
 
 def command_line() -> tuple[ArgumentParser, list[str]]:

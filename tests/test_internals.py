@@ -7,6 +7,7 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+from hydra.core.object_type import ObjectType
 
 PACKAGE = Path(__file__).parents[1] / "harness"
 PARTS = {
@@ -14,6 +15,12 @@ PARTS = {
     "config_loader_impl.ConfigLoaderImpl._apply_overrides_to_config": (
         "(overrides: List[hydra.core.override_parser.types.Override], cfg: omegaconf.dictconfig.DictConfig) -> None",
         "cells/composer.py applies settings with it",
+    ),
+    "config_loader_impl.ConfigLoaderImpl._parse_overrides_and_create_caching_repo": (
+        "(self, config_name: Optional[str], overrides: List[str]) -> "
+        "Tuple[List[hydra.core.override_parser.types.Override], "
+        "hydra._internal.config_repository.CachingConfigRepository]",
+        "help lists groups from one of its repositories",
     ),
     "hydra.ConfigLoaderImpl": (None, "sealing.py puts its own loader in its place"),
     "core_plugins.basic_launcher.BasicLauncher": (None, "cells/launch.py gives it one worker"),
@@ -45,3 +52,21 @@ def test_a_failed_job_keeps_its_exception() -> None:
 def test_nothing_else_imports_private_parts() -> None:
     importing = {path.name for path in PACKAGE.rglob("*.py") if "hydra._internal" in path.read_text()}
     assert importing == {"internals.py"}
+
+
+def test_groups_are_listed_as_hydra_lists_them() -> None:
+    """From one copy of what is known of them; the original makes one for every question."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+
+    from harness.internals import Loader
+    from harness.schema import CONF
+
+    ours, theirs = (kind(create_config_search_path(str(CONF))) for kind in (Loader, ConfigLoaderImpl))
+    copies: list[int] = []
+    once = ours._parse_overrides_and_create_caching_repo
+    ours._parse_overrides_and_create_caching_repo = lambda *given: copies.append(1) or once(*given)  # type: ignore[method-assign]
+    for group in ("", "attack", "dataset", "hydra/launcher", "nothing"):
+        for kind in (ObjectType.CONFIG, ObjectType.GROUP, None):
+            assert ours.get_group_options(group, kind) == theirs.get_group_options(group, kind)
+    assert copies == [1]
