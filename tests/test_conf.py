@@ -25,14 +25,19 @@ NEEDS = {"rtf": ["model=imprint_mlp"], "fedavg": ["knowledge.labels=true"], "ima
 CITATION = re.compile(r"\b(19|20)\d\d\b|paper 00\d")
 
 
+def plant(folder: Path) -> Path:
+    """A folder with images of four classes in `zoo`."""
+    for number in range(4):
+        (folder / "zoo" / f"class {number}").mkdir(parents=True)
+        Image.linear_gradient("L").rotate(90 * number).save(folder / "zoo" / f"class {number}" / "1.png")
+    return folder
+
+
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_composes_and_builds(
     group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for number in range(4):
-        (tmp_path / "zoo" / f"class {number}").mkdir(parents=True)
-        Image.linear_gradient("L").rotate(90 * number).save(tmp_path / "zoo" / f"class {number}" / "1.png")
+    monkeypatch.chdir(plant(tmp_path))
     needs = NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])
     if group == "labels":
         built = compose(f"labels@attack.labels={name}", "knowledge.public=true").attack.labels  # type: ignore[attr-defined]

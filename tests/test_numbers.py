@@ -38,7 +38,8 @@ def components() -> Iterator[type]:
     for group in GROUPS:
         package = importlib.import_module(f"harness.{group}")
         for module in pkgutil.walk_packages(package.__path__, f"harness.{group}."):
-            importlib.import_module(module.name)
+            if "._" not in module.name:  # native code is no module
+                importlib.import_module(module.name)
     waiting: list[type] = [Component, Experiment, Scale, Table, Delta, MetricColumn]
     while waiting:
         kind = waiting.pop()

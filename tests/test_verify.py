@@ -9,7 +9,7 @@ from harness.config import Paths, compose, restore
 from harness.verify import main as verify
 from tests.command import QUICK, Main
 from tests.command import main as main
-from tests.test_conf import FILES, NEEDS
+from tests.test_conf import FILES, NEEDS, plant
 
 
 @pytest.fixture
@@ -92,9 +92,12 @@ def test_no_such_run(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("group", "name"), [f for f in FILES if f[0] not in ("labels", "logger", "hydra", "partition")]
 )
-def test_a_stored_configuration_is_the_same_experiment(group: str, name: str) -> None:
+def test_a_stored_configuration_is_the_same_experiment(
+    group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(plant(tmp_path))
     needs = NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])
     experiment = compose(f"{group}={name}", *needs)
-    again = restore(json.loads(json.dumps(experiment.config)), None, Paths())
+    again = restore(json.loads(json.dumps(experiment.config)), experiment.data.root, Paths())
     assert again.id == experiment.id
     assert again.config == experiment.config

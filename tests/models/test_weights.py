@@ -19,7 +19,7 @@ def small() -> nn.Module:
 def test_reads_what_was_written(tmp_path: Path) -> None:
     network, other = small(), small()
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    load_weights(other, str(tmp_path / "w.pth"))
+    load_weights(other, tmp_path / "w.pth")
     assert torch.equal(other[0].weight, network[0].weight)
 
 
@@ -39,10 +39,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     network = small()
     before = network[0].weight.clone()
     with pytest.raises(UserError, match=r"0.bias is \(5,\) in the file and \(2,\) in the network"):
-        load_weights(network, str(tmp_path / "w.pth"))
+        load_weights(network, tmp_path / "w.pth")
     torch.save({"1.weight": torch.zeros(1)}, tmp_path / "v.pth")
     with pytest.raises(UserError, match=r"0.bias is nothing in the file .*3 tensors differ"):
-        load_weights(network, str(tmp_path / "v.pth"))
+        load_weights(network, tmp_path / "v.pth")
     assert torch.equal(network[0].weight, before)
 
 

@@ -80,8 +80,8 @@ def toy(results: Path, store: Store) -> None:
 
 
 def hostile(results: Path, store: Store) -> None:
-    """A table whose every name is a tag."""
-    evil = table(FAMILY, {TAG: []}, {TAG + "2": []})
+    """A table whose every name is a tag, but its own, which may be none."""
+    evil = table("evil", {TAG: []}, {TAG + "2": []})
     config = configuration(TAG, TAG, 20, seed=0) | {TAG: TAG}
     made = outcome(store, Cell(TAG, TAG + "2", 0, (TAG,)), 5.0, config, "evil")
     folder = results / FAMILY / FAMILY
