@@ -10,7 +10,7 @@ import pytest
 
 from harness.accuracy import __main__ as command
 from harness.accuracy import figure
-from harness.accuracy.curve import measure
+from harness.accuracy.curve import Curve, Point, measure
 from harness.config import compose
 
 CELL = (
@@ -75,6 +75,19 @@ def test_the_command_draws_what_was_measured_beside_what_is_published(tmp_path: 
     with (folder / "curves.csv").open(newline="") as file:
         assert {row["model"] for row in csv.DictReader(file)} == {"MLP (256 hidden)", "CNN"}
     assert figure.load(folder)["CNN"].tested_on == 36
+
+
+def test_short_curves_say_that_they_decide_nothing() -> None:
+    points = [Point(number, 0.7, 1.0, 1.0) for number in range(101)]
+    short, few, whole = (
+        Curve("CNN", points[:13], 39_204, 9_796),
+        Curve("MLP (256 hidden)", points, 4_003, 997),
+        Curve("ResNet18", points, 39_204, 9_796),
+    )
+    told = figure.short_of_the_paper([short, few, whole])[-1]
+    assert "neither confirm its numbers nor contradict them" in told
+    assert told.endswith("CNN, 12 rounds on 39,204 images; MLP (256 hidden), 100 rounds on 4,003 images.")
+    assert figure.short_of_the_paper([whole]) == []
 
 
 def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
