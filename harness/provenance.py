@@ -1,15 +1,21 @@
 """Where a number comes from: the code, the versions and the machine behind it."""
 
 import functools
+import json
 import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from harness.errors import note
+from harness.files import shown
+from harness.journal import damaged
 
 PACKAGES = (
     "torch",
@@ -20,8 +26,11 @@ PACKAGES = (
     "wandb",
     "lpips",
     "nevergrad",
+    "scikit-learn",
+    "scikit-image",
 )
 
+DISTRIBUTION = "gradient-inversion-harness"
 NO_COMMANDS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 """What git would run for a mere question."""
 
@@ -37,6 +46,35 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
+
+
+def dated() -> dict[str, str]:
+    """The day, and the version of the harness: a name for how a number came about that people remember."""
+    day = {"date": datetime.now(UTC).date().isoformat()}
+    try:
+        return day | {"version": metadata.version(DISTRIBUTION)}
+    except metadata.PackageNotFoundError:  # a checkout that is not installed: the revision says what it is
+        return day
+
+
+def note_stored(directories: Sequence[Path]) -> None:
+    """Say in one line that finished runs answer, and since when they are there."""
+    if not directories:
+        return
+    first = directories[0]
+    others = f" and {len(directories) - 1} more" if len(directories) > 1 else ""
+    note(f"{shown(first)}{others}: computed on {' by '.join(_origin(first))}; here is the score")
+
+
+def _origin(directory: Path) -> tuple[str, str]:
+    """Day and version of a run; of one whose record does not name them, the day of its file and the revision."""
+    path = directory / "result.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+        day = found.get("date") or datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
+        return day, f"harness {found.get('version') or (found.get('git') or 'of old')[:8]}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(directory, error) from error
 
 
 def revision() -> str | None:

@@ -19,7 +19,7 @@ from harness.lease import LOOK, Held
 from harness.log import RunInfo, Session, warn, warn_unlogged
 from harness.memory import check_memory
 from harness.progress import Bar, meanwhile, task
-from harness.provenance import provenance
+from harness.provenance import dated, note_stored, provenance
 from harness.ranks import Group, Share
 from harness.recording import Row, Run, Shard
 from harness.records import Store, summarise
@@ -64,6 +64,7 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     store = Store(experiments[0].paths.runs)
     found = {experiment.id: answer(store, experiment) for experiment in experiments}
     pending = {e.id: e for e in experiments if found[e.id] is None}
+    note_stored([store.root / identity for identity, record in found.items() if record is not None])
     warn_unlogged((record, e.logger) for e in experiments if (record := found[e.id]))
     if pending:
         interruption.check()
@@ -222,7 +223,7 @@ def _finish(series: Series) -> Record:
     assert isinstance(series.stored, Run)
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
     logger = {"logger": type(series.experiment.logger).__name__}
-    origin = provenance(series.clients.device) | spent | logger
+    origin = provenance(series.clients.device) | dated() | spent | logger
     series.stored.trim()
     series.stored.config = config_of(series.experiment, len(series.stored.finished))
     series.stored.finish(summarise(series.stored.rows), origin)

@@ -21,8 +21,12 @@ from harness.errors import MEMORY, warn
 from harness.files import check_writable
 from harness.internals import is_basic, what_broke
 from harness.lease import LOOK, abandoned
+from harness.provenance import note_stored
 from harness.ranks import started_elsewhere
 from harness.records import Store
+
+IDLE = 3
+"""So many launches in which no run was tried, although no process was at one, and nothing is waited for any more."""
 
 
 def launch(
@@ -35,6 +39,7 @@ def launch(
     """
     runs = {plan[cell].id: cell for cell in sorted(plan, key=lambda cell: wanted(plan[cell]))}
     pending = {identity: cell for identity, cell in runs.items() if not settled(store, plan[cell])}
+    note_stored([store.root / identity for identity in runs if identity not in pending])
     if not pending:
         return None
     if started_elsewhere():
@@ -84,6 +89,7 @@ def _work(
 
     Where a worker is killed, others go on one at a time: then it is certain which run kills, and that one has failed.
     """
+    idle = 0
     while left := {identity: run for identity, run in left.items() if not ended(store, run)}:
         if all(store.holder(identity) for identity in left):
             interruption.check()
@@ -112,5 +118,12 @@ def _work(
         for worker in workers:
             if worker.status is JobStatus.FAILED:
                 return f"a worker broke: {what_broke(worker)}".splitlines()[0]
-            left = {identity: run for identity, run in left.items() if identity not in worker.return_value}
+        tried = {identity for worker in workers for identity in worker.return_value}
+        idle = 0 if tried & left.keys() or any(map(store.holder, left)) else idle + 1
+        left = {identity: run for identity, run in left.items() if identity not in tried}
+        if left and idle == IDLE:
+            return (
+                f"workers have ended {IDLE} times without trying {len(left)} runs that no process is at, "
+                f"{min(left)} first: they see another store than {store.root}, or other settings"
+            )
     return None
