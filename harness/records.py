@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from harness.core import Record
+from harness.errors import note
+from harness.files import shown
 from harness.frames import finished, frame
 from harness.iterates import LAST, Report, shown
 from harness.journal import damaged, decode
@@ -22,6 +24,8 @@ from harness.statistics import statistic
 if TYPE_CHECKING:
     import pandas
 
+MARK = "identity.json"
+"""The file in a run's directory that says what it is, and by its being there that its id is of today's scheme."""
 IDENTITY = frozenset({"problem", "image", "target", "label", "label_inferred", "round", "client"})
 """Columns of a row that name something: numbers, but no measurements."""
 
@@ -121,6 +125,17 @@ class Store:
         harness/frames.py says which columns there are.
         """
         return frame(self.root, runs)
+
+
+def older(root: Path) -> list[Path]:
+    """The finished runs of a store that have no mark of how they were identified: their ids are of an older scheme."""
+    return [root / name for name in finished(root) if not (root / name / MARK).exists()]
+
+
+def hint_older(root: Path) -> None:
+    """Say that an older store answers nothing before it is migrated."""
+    if found := older(root):
+        note(f"{len(found)} runs have ids of before, which nothing asks for: `harness migrate {shown(root)}`")
 
 
 def _read(directory: Path) -> Record:

@@ -14,6 +14,7 @@ from harness.clients import open_targets
 from harness.config import Experiment
 from harness.core import Attack, Reconstruction, Record
 from harness.device import device
+from harness.files import to_json, write_atomically
 from harness.iterates import Report, shown
 from harness.lease import LOOK, Held
 from harness.log import RunInfo, Session, warn, warn_unlogged
@@ -22,7 +23,7 @@ from harness.progress import Bar, meanwhile, task
 from harness.provenance import dated, note_stored, provenance
 from harness.ranks import Group, Share
 from harness.recording import Row, Run, Shard
-from harness.records import Store, summarise
+from harness.records import MARK, Store, hint_older, summarise
 from harness.scoring import score
 from harness.series import Series, invert
 from harness.targets import Client, Targets
@@ -68,6 +69,7 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     warn_unlogged((record, e.logger) for e in experiments if (record := found[e.id]))
     if pending:
         interruption.check()
+        hint_older(store.root)
         apart = experiments[0].fl.in_rounds
         for job in [[e] for e in pending.values()] if apart else [list(pending.values())]:
             found |= {record.id: record for record in _carry_out(store, job)}
@@ -186,6 +188,7 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         stack.callback(stored.close)
         bring_up_to_date(experiment, own, stored)
         session = experiment.logger.open(_information(experiment, stored))
+        write_atomically(stored.directory / MARK, (to_json(experiment.identity, indent=1) + "\n").encode())
         series.append(Series(experiment, own, stored, session, len(series)))
         stack.push(series[-1].closing)
         if session.forgets:

@@ -23,7 +23,7 @@ from harness.internals import is_basic, what_broke
 from harness.lease import LOOK, abandoned
 from harness.provenance import note_stored
 from harness.ranks import started_elsewhere
-from harness.records import Store
+from harness.records import Store, hint_older
 
 IDLE = 3
 """So many launches in which no run was tried, although no process was at one, and nothing is waited for any more."""
@@ -48,6 +48,7 @@ def launch(
         )
     check_writable(store.root)
     check_data(plan)
+    hint_older(store.root)
     for identity in pending:
         if store.holder(identity) is None:
             forget(store.root / identity)

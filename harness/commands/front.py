@@ -26,6 +26,7 @@ COMMANDS = {
     "plot": Command("harness.plot", "draw from the store"),
     "verify": Command("harness.verify", "carry stored runs out again, and compare"),
     "rescore": Command("harness.rescore", "fill in scores that runs lack"),
+    "migrate": Command("harness.migrate", "give an older store the ids of today"),
     "publish": Command("harness.publish", "copy a rendered table to experiments/results"),
     "data": Command("harness.data", "download a data set"),
     "report": Command("harness.report.__main__", "build the site of all results"),

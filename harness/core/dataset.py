@@ -42,6 +42,8 @@ class Dataset(Component, ABC):
 
     embedded: ClassVar[bool] = False
     """True when the data come with the installed packages."""
+    checked: ClassVar[bool] = False
+    """True when every file is held to its checksum as it is read, so that there is but one content."""
 
     @property
     @abstractmethod

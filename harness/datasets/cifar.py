@@ -47,6 +47,7 @@ CIFAR100_CLASSES = tuple(CIFAR100_NAMES.split())
 class CIFAR(Dataset, ABC):
     """What CIFAR-10 and CIFAR-100 share: 50,000 photographs of 32x32 pixels for training, 10,000 to attack."""
 
+    checked: ClassVar[bool] = True
     name: ClassVar[str]
     """Of torchvision's class; in lower case, of the YAML."""
     names: ClassVar[tuple[str, ...]]

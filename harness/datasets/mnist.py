@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy
 import torch
@@ -33,6 +33,7 @@ HEADERS = 16, 8
 class MNIST(Dataset):
     """70,000 handwritten digits (LeCun, Cortes and Burges): 60,000 for training, 10,000 to attack."""
 
+    checked: ClassVar[bool] = True
     size: Literal[28, 32] = 28
     """Pixels a side; 32 adds two black pixels on every side, as LeNet-5 had it."""
     public_fraction: Fraction = 0.5
