@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness.core import Record
 from harness.errors import note
-from harness.files import shown
+from harness.files import shown as shown_path
 from harness.frames import finished, frame
 from harness.iterates import LAST, Report, shown
 from harness.journal import damaged, decode
@@ -135,7 +135,9 @@ def older(root: Path) -> list[Path]:
 def hint_older(root: Path) -> None:
     """Say that an older store answers nothing before it is migrated."""
     if found := older(root):
-        note(f"{len(found)} runs have ids of before, which nothing asks for: `harness migrate {shown(root)}`")
+        note(
+            f"{len(found)} runs have ids of before, which nothing asks for: `harness migrate {shown_path(root)}`"
+        )
 
 
 def _read(directory: Path) -> Record:
