@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +16,6 @@ from pydantic_core import from_json, to_json
 from harness.errors import UserError
 from harness.files import write_atomically
 
-Stamp = tuple[int, int, int, int]
-"""Size, mtime_ns, ctime_ns and inode of a file, links followed: while they stay, so does its content."""
 UNSETTLED = 2_000_000_000
 """Nanoseconds after a change in which another one may leave the times as they are: such a digest is not kept."""
 WORTH_KEEPING = 2**26
@@ -33,47 +32,38 @@ class Known:
     def __init__(self, folder: str) -> None:
         name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:LENGTH]
         self._path = cache_folder() / "digests" / f"{name}.json"
-        self._digests: dict[str, tuple[Stamp, str]] = {}
-        try:
+        self._kept: dict[str, str] = {}
+        """Of each file its size, mtime_ns, ctime_ns and inode, which stay while its content does; and the digest."""
+        with suppress(OSError, ValueError):  # none is kept, or none that can be read: all are hashed
             found = from_json(self._path.read_bytes())
-            self._digests = {path: (tuple(stamp), digest) for path, (stamp, digest) in found.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            pass  # none is kept, or none that can be read: all are hashed
+            self._kept = found if isinstance(found, dict) else {}
 
     def digests(self, paths: Iterable[str]) -> list[str]:
         """The digest of each file. Raises OSError for one that can't be read."""
         found, spent = [], 0
         for path in paths:
-            stamp = _stamp(path)
-            kept = self._digests.get(path)
-            if kept is None or kept[0] != stamp:
+            seen = os.stat(path)
+            stamp = f"{seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns} {seen.st_ino}"
+            then, _, digest = str(self._kept.get(path)).rpartition(" ")
+            if then != stamp:
                 digest = _sha256(path)
-                spent += stamp[0] + PER_FILE
-                if time.time_ns() - max(stamp[1:3]) > UNSETTLED:
-                    self._digests[path] = (stamp, digest)
-            else:
-                digest = kept[1]
+                spent += seen.st_size + PER_FILE
+                if time.time_ns() - max(seen.st_mtime_ns, seen.st_ctime_ns) > UNSETTLED:
+                    self._kept[path] = f"{stamp} {digest}"
             found.append(digest)
         if spent > WORTH_KEEPING:
             self._keep()
         return found
 
     def _keep(self) -> None:
-        try:
+        with suppress(OSError, UserError):  # no such folder can be made here: the next process hashes again
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path, to_json(self._digests), durable=False)
-        except (OSError, UserError):
-            pass  # no such folder can be made here: the next process hashes again
+            write_atomically(self._path, to_json(self._kept), durable=False)
 
 
 def cache_folder() -> Path:
     """Where the harness keeps what can be made again, for all stores of a user."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness"
-
-
-def _stamp(path: str) -> Stamp:
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def _sha256(path: str) -> str:
@@ -91,10 +81,7 @@ def digests(folder: Path, paths: Sequence[str]) -> list[str]:
 
 def combined(parts: Iterable[object]) -> str:
     """One digest of many values, in their order."""
-    hashed = hashlib.sha256()
-    for part in parts:
-        hashed.update(f"{part!r}\n".encode())
-    return hashed.hexdigest()[:LENGTH]
+    return hashlib.sha256("".join(f"{part!r}\n" for part in parts).encode()).hexdigest()[:LENGTH]
 
 
 def content(path: Path) -> str | None:

@@ -67,7 +67,7 @@ def test_what_was_changed_a_moment_ago_is_not_kept(tmp_path: Path) -> None:
     paths = files(tmp_path / "data")
     Known(str(tmp_path / "data")).digests(paths)
     Path(paths[0]).write_bytes(b"z" * 10)
-    assert Known(str(tmp_path / "data"))._digests == {}
+    assert Known(str(tmp_path / "data"))._kept == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"[1]", b"{", b'{"a": 3}', b'{"a": [1, 2]}'])

@@ -11,7 +11,7 @@ import harness
 from harness.config import compose
 from harness.schema import CONF, EXPERIMENTS
 
-CHOSEN = (
+CHOSEN: tuple[list[str], ...] = (
     [],
     ["attack=ggl_adam", "prior=wgan_gp_small", "defense=clipping_noise"],
     ["fl=fedavg", "fl.clients=4", "attack=dlf"],
