@@ -31,7 +31,8 @@ def plant(store: Path, name: str, rows: int = 2, **changes: Any) -> str:
     run = Store(store).open(identity, config)
     for problem in range(rows):
         row = {"psnr_unit": 20.0, "status": "budget", "target": problem}
-        run.append(problem, [row], torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), [])
+        images = {"truth": torch.zeros(1, 1, 4, 4), "reconstruction": torch.zeros(1, 1, 4, 4)}
+        run.append(problem, [row], images, [])
     run.finish(summarise(run.rows), {"git": "0123456789abcdef"})
     run.close()
     return identity

@@ -9,6 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from harness.cells import launch
+from harness.config import Experiment
 from harness.records import Store
 
 
@@ -25,9 +26,16 @@ class Idle:
         return [done]
 
 
-def test_workers_that_try_nothing_are_not_launched_for_ever(tmp_path: Path) -> None:
+def runs(*ids: str) -> dict[str, Experiment]:
+    return {identity: cast(Experiment, SimpleNamespace(id=identity)) for identity in ids}
+
+
+def test_workers_that_try_nothing_are_not_launched_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     idle = Idle()
-    news = launch._work(cast(Launcher, idle), [[]], Store(tmp_path), {"0123456789ab", "f" * 12})
+    monkeypatch.setattr(launch, "ended", lambda store, run: False)
+    news = launch._work(cast(Launcher, idle), [[]], Store(tmp_path), runs("0123456789ab", "f" * 12))
     assert news is not None
     assert "without trying 2 runs that no process is at, 0123456789ab first" in news
     assert "\n" not in news
@@ -41,5 +49,5 @@ def test_runs_that_a_process_is_at_are_waited_for(tmp_path: Path, monkeypatch: p
         return SimpleNamespace() if next(looks) % 2 else None
 
     monkeypatch.setattr(Store, "holder", holder)
-    monkeypatch.setattr(launch, "ended", lambda store, identity: idle.launched > launch.IDLE + 2)
-    assert launch._work(cast(Launcher, idle), [[]], Store(tmp_path), {"0123456789ab"}) is None
+    monkeypatch.setattr(launch, "ended", lambda store, run: idle.launched > launch.IDLE + 2)
+    assert launch._work(cast(Launcher, idle), [[]], Store(tmp_path), runs("0123456789ab")) is None
