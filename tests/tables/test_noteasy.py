@@ -32,7 +32,8 @@ def test_the_rows_have_the_papers_setting(noteasy: Table) -> None:
     rows = ["Fig. 8 DLF", "Fig. 26 RTF", "Fig. 28 IG", "Fig. 34 DLF", "Fig. 37 IG", "Fig. 45 DLF"]
     for row, experiment in experiments(noteasy, "tile_sheets_cifar10", "paper", rows).items():
         theirs, fl = published[row], experiment.fl
-        assert fl.clients == theirs.clients  # type: ignore[attr-defined]
+        fewer = row == "Fig. 45 DLF"  # 50 images would not be left to each
+        assert (fl.clients < theirs.clients) if fewer else (fl.clients == theirs.clients)  # type: ignore[attr-defined]
         assert fl.batch_size == theirs.batch
         assert fl.local_epochs == theirs.epochs  # type: ignore[attr-defined]
         assert ("100" in experiment.choices["dataset"]) == (theirs.dataset == "CIFAR-100")
