@@ -81,7 +81,7 @@ def test_a_cell_shows_its_numbers_and_leads_to_its_runs(seen: dict[str, Any]) ->
     assert (found["open"], found["closed"]) == (True, True)
     assert found["title"] == "A × X"  # noqa: RUF001
     assert found["runs"] == ["AX0", "AX1"]
-    assert found["numbers"] == ["PSNR ↑", "9.5", "0.7", "3.1 to 15.9", "2"]
+    assert found["numbers"] == ["PSNR ↑", "9.5", "0.7", "9.0, 10.0", "2"]
     assert found["links"] == ["../../../run.html#run=AX0", "../../../runs.html#a=AX0"]
     assert found["address"] == "#row=A&column=X"
 

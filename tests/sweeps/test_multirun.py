@@ -89,7 +89,9 @@ def test_a_sweep_is_made_once_and_shown(
     origin = json.loads((folder / "provenance.json").read_text())
     assert origin["cells"][0]["values"] == {"attack": "dlg", "attack.steps": 1, "seed": 0}
     assert main("sweep=toy", "scale=smoke") == 0
-    assert capsys.readouterr() == (first, "")
+    out, err = capsys.readouterr()
+    assert out == first
+    assert "here is the score" in err
     assert stamps(tmp_path) == done
 
 
