@@ -5,8 +5,10 @@ prove what it was computed from.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import sys
@@ -106,6 +108,8 @@ def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict
         before = older_id(config, root)
     except (UserError, KeyError, TypeError, AttributeError) as error:
         return Verdict(kept=f"its configuration is none of today's ({error})".splitlines()[0])
+    if identity == experiment.id:
+        return Verdict(new=identity)
     fields = (f.name for f in dataclasses.fields(experiment) if f.name not in Experiment.execution)
     parts = [part for name in fields for part in components(getattr(experiment, name))]
     if raised := sorted({type(part).__name__ for part in parts if part.version != 1}):
@@ -166,13 +170,16 @@ def migrate_published(root: Path) -> Iterator[str]:
     for path in sorted(root.glob("*/*/provenance.json")):
         cells = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
         verdicts = {cell["run"]: _published(cell) for cell in cells}
-        new = {old: verdict.new for old, verdict in verdicts.items() if verdict.new}
+        right = [old for old, verdict in verdicts.items() if verdict.new == old]
+        new = {old: verdict.new for old, verdict in verdicts.items() if verdict.new not in ("", old)}
         for file in path.parent.iterdir():
             if new and file.suffix in (".json", ".csv", ".md"):
                 write_atomically(file, _replaced(file.read_text(encoding="utf-8"), new).encode())
         reasons = sorted({verdict.kept for verdict in verdicts.values() if verdict.kept})
-        kept = f"; {len(cells) - len(new)} kept: {'; '.join(reasons)}" if reasons else ""
-        yield f"{path.parent}: {len(new)} of {len(cells)} runs have a new id{kept}"
+        left = len(verdicts) - len(new) - len(right)
+        kept = f"; {left} kept: {'; '.join(reasons)}" if left else ""
+        had = f", {len(right)} had it before" if right else ""
+        yield f"{path.parent}: {len(new)} of {len(verdicts)} runs have a new id{had}{kept}"
 
 
 def _replaced(text: str, new: Mapping[str, str]) -> str:
@@ -182,10 +189,11 @@ def _replaced(text: str, new: Mapping[str, str]) -> str:
 def _published(cell: Mapping[str, Any]) -> Verdict:
     from harness.config import compose
 
+    overrides = (line for line in cell["overrides"] if not line.endswith("=PATH"))
     try:
-        return judge(
-            cell["run"], compose(*(o for o in cell["overrides"] if not o.endswith("=PATH"))).config, None
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # a scale lowers what it lowered then: no news
+            config = compose(*overrides).config
+        return judge(cell["run"], config, None)
     except Exception as error:  # noqa: BLE001 - Hydra has many kinds for what is no setting any more
         return Verdict(kept=f"its settings are none of today's ({type(error).__name__})")
 

@@ -165,6 +165,8 @@ def test_published_results_get_new_ids_in_all_their_files(
     )
     assert (folder / "cells.csv").read_text() == f"run_ids\n{new} {'f' * 12}\n"
     assert json.loads((folder / "provenance.json").read_text())["cells"][0]["run"] == new
+    again = migrated(tmp_path / "results", capsys)
+    assert "0 of 2 runs have a new id, 1 had it before; 1 kept" in again
 
 
 def test_a_run_on_files_is_never_taken_for_one_on_what_is_there_now() -> None:
