@@ -93,7 +93,8 @@ def content(path: Path) -> str | None:
         if not path.is_dir():
             return digests(path.parent, [str(path)])[0]
         files = visible(path)
-        names = [os.path.relpath(file, path) for file in files]
+        below = len(f"{path}/")
+        names = [file[below:] for file in files]
         return combined(zip(names, digests(path, files), strict=True))
     except OSError:
         return None
