@@ -29,7 +29,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint fidelity smoke table3 dlgfb labels noteasy tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test lint fidelity smoke table3 dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOB
 
 noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) table=noteasy scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+dlf: $(READY)  ## DLF in its own setting, by two weightings, beside IG: as above (SCALE=paper: half an hour a client)
+	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 labels: $(READY)  ## label inference: every rule by model state, batch size and epochs, and beside breaching; as above
 	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
