@@ -33,6 +33,7 @@ LABELS = {
     "mse_ggl": "MSE of [-1, 1]",
     "mse_r": "MSE-R",
     "success": "recovered, rate",
+    "success_ssim": "recovered by SSIM, rate",
     "converged": "converged, rate",
     "label_correct": "label accuracy",
     "loss": "matching loss",

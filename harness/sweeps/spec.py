@@ -11,6 +11,7 @@ from harness.cells.plan import latest
 from harness.component import component
 from harness.components import build, listed
 from harness.errors import UserError, explain_validation, shortened
+from harness.filters import select
 from harness.plots.plot import Plot
 
 Overrides = list[str]
@@ -52,6 +53,8 @@ class Sweep:
     title: str = ""
     base: Overrides = field(default_factory=list)
     grid: dict[str, list[Value]] = field(default_factory=dict)
+    where: str | None = None
+    """A condition on the axes: the combinations for which it does not hold are left out."""
     additions: dict[str, Overrides] = field(default_factory=dict)
     """What a value brings with it, such as the steps of an attack: `attack=ig: [attack.steps=100]`."""
     scales: dict[str, ScaleSettings] = field(default_factory=dict)
@@ -67,10 +70,13 @@ class Sweep:
 
     def points(self, scale: str, given: Sequence[str], user: Grid, fixed: Sequence[str]) -> list[Point]:
         """Every run, the first axis outermost. Later overrides win: what is given, base, scale, values, what they
-        bring with them, what the scale adds to them, and last the user's own."""
+        bring with them, what the scale adds to them, and last the user's own.
+
+        Raises UserError where `where` leaves none, or names what is no axis.
+        """
         own = self.scales.get(scale, ScaleSettings())
         axes = self.axes(scale, user)
-        combinations = [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        combinations = [tuple(zip(axes, values, strict=True)) for values in self._combinations(axes)]
         return [
             Point(values, latest([*given, *self.base, *own.base, *chosen, *added, *fixed]))
             for values in combinations
@@ -79,6 +85,18 @@ class Sweep:
                 [o for more in (self.additions, own.additions) for c in chosen for o in more.get(c, [])]
             ]
         ]
+
+    def _combinations(self, axes: Mapping[str, Sequence[Value]]) -> list[tuple[Value, ...]]:
+        found = list(itertools.product(*axes.values()))
+        if self.where is None:
+            return found
+        import pandas
+
+        columns = zip(*found, strict=True)
+        table = pandas.DataFrame({name: list(values) for name, values in zip(axes, columns, strict=True)})
+        if kept := [found[place] for place in select(table, self.where).index]:
+            return kept
+        raise UserError(f"sweep {self.name}: no combination of the axes fulfils {self.where!r}")
 
 
 def _override(name: str, value: Value) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from harness.core import Batch, Classifier, Metric, Normalize
 from harness.metrics.mse import MSE
 from harness.metrics.psnr import PSNR
+from harness.metrics.reached import Reached
 from harness.metrics.representation import RepresentationMSE
 from harness.metrics.ssim import SSIM
 
@@ -135,3 +136,14 @@ def test_directions() -> None:
         True,
         False,
     ]
+
+
+def test_a_threshold_is_passed_in_the_direction_of_its_metric() -> None:
+    truth = torch.zeros(3, 1, 4, 4)
+    found = torch.stack([torch.full((1, 4, 4), level) for level in (1.0, 0.1, 0.01)])
+    assert score(Reached(metric=MSE(), threshold=0.01), found, truth).tolist() == [False, False, True]
+    assert score(Reached(metric=PSNR(), threshold=15.0), found, truth).tolist() == [False, True, True]
+    small = batch(truth)
+    assert Reached(metric=SSIM(), threshold=0.8)(small, small, MODEL, {}) is None
+    assert not Reached(metric=SSIM(), threshold=0.8).needs_model
+    assert Reached(metric=RepresentationMSE(), threshold=0.8).needs_model

@@ -64,6 +64,16 @@ def test_the_users_axes_replace_the_sweeps(sweep: Sweep) -> None:
     assert {dict(point.values)["attack"] for point in points} == {"gi"}
 
 
+def test_a_condition_leaves_combinations_out(sweep: Sweep) -> None:
+    grid: dict[str, list[int]] = {"held": [1, 2, 4], "batch": [1, 2, 4]}
+    only = Sweep(grid=grid, where="batch <= held")
+    values = [tuple(dict(point.values).values()) for point in only.points("paper", [], {}, [])]
+    assert values == [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)]
+    for where, message in (("batch > 4", "no combination of the axes"), ("size > 4", "no such column")):
+        with pytest.raises(UserError, match=message):
+            Sweep(grid=grid, where=where).points("paper", [], {}, [])
+
+
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True))
 )
