@@ -10,7 +10,7 @@ INSTALLED = ("conf/**/*.yaml", "experiments/**/*.yaml", "experiments/reference/*
 
 
 class BuildWithConfigurations(build_py):
-    """Copies conf/ and experiments/ into harness/, less the results; harness/schema.py finds them in both places."""
+    """Copies conf/ and experiments/ into harness/, less the results: harness/base/schema.py finds them in both."""
 
     def run(self) -> None:
         super().run()

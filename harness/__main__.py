@@ -1,4 +1,4 @@
-"""`python -m harness`: the front door. Kept apart from harness.cli so that worker processes can import the task."""
+"""`python -m harness`: the front door, apart from what worker processes import."""
 
 from harness.commands.front import main
 

@@ -14,7 +14,7 @@ QUICK = ("logger=none", "dataset=digits32")
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """`python -m harness ...` in an empty folder, without the user's data or keys; returns the exit status."""
-    from harness import cli
+    from harness.commands import main as cli
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HARNESS_DATA", raising=False)

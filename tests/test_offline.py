@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.test_cli import clean_environment
+from tests.commands.test_main import clean_environment
 
 FORBID = """
 import socket
@@ -20,7 +20,7 @@ def refuse_names(host, *rest, **more):
         raise AssertionError(f"look-up of {host}")
     return look_up(host, *rest, **more)
 socket.getaddrinfo = refuse_names
-from harness.cli import main
+from harness.commands.main import main
 main()
 """
 

@@ -18,15 +18,15 @@ import torch
 import yaml
 from torch import Tensor
 
-from harness import vision as vision  # before torchvision, which breaching imports  # isort: skip
+from harness.machine import vision as vision  # before torchvision, which breaching imports  # isort: skip
 from breaching.attacks.base_attack import _BaseAttacker
 
-from harness.clients import open_targets
-from harness.config import compose
+from harness.base.statistics import statistic
+from harness.config.composition import compose
 from harness.core import Observation
 from harness.metrics.labels import count, score_counts
 from harness.models.head import head_parameters
-from harness.statistics import statistic
+from harness.runs.clients import open_targets
 
 TABLE = yaml.safe_load(Path(__file__).parents[1].joinpath("table/labels_peers.yaml").read_text())["hydra"][
     "sweeper"

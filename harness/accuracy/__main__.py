@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness import interruption
-from harness.cli import guarded
-from harness.command import expanded
+from harness.base import interruption
+from harness.base.command import expanded
+from harness.commands.main import guarded
 
 if TYPE_CHECKING:
-    from harness.config import Experiment
+    from harness.config.experiment import Experiment
 
 SETTING = (
     *("fl=fedavg", "fl.clients=10", "partition@fl.partition=dirichlet", "fl.partition.beta=0.5"),
@@ -84,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     from harness.accuracy import figure
     from harness.accuracy.curve import measure
-    from harness.config import compose
-    from harness.device import device
-    from harness.provenance import provenance
+    from harness.config.composition import compose
+    from harness.machine.device import device
+    from harness.store.provenance import provenance
 
     scale = SCALES[options.scale]
     rounds, images = options.rounds or scale.rounds, options.images or scale.images

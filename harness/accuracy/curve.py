@@ -1,6 +1,6 @@
 """One network's accuracy after each round, measured once and kept."""
 
-from harness.federated.simulation import Checkpoint, Simulation  # before pytorch_lightning  # isort: skip
+from harness.simulation.simulation import Checkpoint, Simulation  # before pytorch_lightning  # isort: skip
 
 import csv
 import io
@@ -13,11 +13,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from harness import interruption
-from harness.config import Experiment
+from harness.base import interruption
+from harness.base.files import to_json, write_atomically
+from harness.config.experiment import Experiment
 from harness.core import derive_seed
-from harness.federated.rounds import CHECKPOINT, Rounds
-from harness.files import to_json, write_atomically
+from harness.runs.rounds import CHECKPOINT, Rounds
 
 
 @dataclass(frozen=True)

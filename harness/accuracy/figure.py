@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.accuracy.curve import Curve, Point
-from harness.files import to_json, write_atomically
+from harness.base.files import to_json, write_atomically
+from harness.base.schema import EXPERIMENTS
 from harness.plots.style import panels, png, series
-from harness.schema import EXPERIMENTS
 
 REFERENCE = EXPERIMENTS / "reference" / "noteasy_fig48.csv"
 TITLE = "Test accuracy over federated rounds"

@@ -13,11 +13,11 @@ from harness.attacks.images import ImageSearch, known_labels
 from harness.attacks.matching import estimate_defenses, trial_update
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
+from harness.base.numbers import NonNegative, Positive, Steps, Width
+from harness.base.threat import Need
 from harness.core import Batch, Observation, Params, component, generator, setting
 from harness.federated.fedsgd import FedSGD
 from harness.federated.scaling import mean_gradient
-from harness.numbers import NonNegative, Positive, Steps, Width
-from harness.threat import Need
 
 
 @component

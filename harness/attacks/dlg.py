@@ -10,8 +10,8 @@ from harness.attacks.matching import squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import squared_matching, vectorizable
 from harness.attacks.solvers.variables import LOGITS, Variables
+from harness.base.threat import Need
 from harness.core import Batch, Observation, Params, component
-from harness.threat import Need
 
 
 @component

@@ -10,8 +10,8 @@ from harness.attacks.matching import cosine_distance, squared_distance, trial_up
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
+from harness.base.numbers import NonNegative, Steps
 from harness.core import Batch, Generator, LabelInference, Observation, Params, component
-from harness.numbers import NonNegative, Steps
 
 
 def kl_divergence(z: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from harness.attacks.images import ImageSearch
 from harness.attacks.matching import squared_distance, total_variation, trial_update
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
+from harness.base.numbers import NonNegative
 from harness.core import Batch, Observation, Params, component
-from harness.numbers import NonNegative
 
 
 @component

@@ -8,8 +8,8 @@ from harness.attacks.images import ImageSearch
 from harness.attacks.matching import squared_distance, trial_update
 from harness.attacks.solvers.evaluator import squared_matching, vectorizable
 from harness.attacks.solvers.variables import Variables
+from harness.base.threat import Need
 from harness.core import Batch, Observation, Params, component
-from harness.threat import Need
 
 
 @component

@@ -16,8 +16,8 @@ from harness.attacks.matching import (
 )
 from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import LOGITS, Variables
+from harness.base.numbers import NonNegative
 from harness.core import Batch, Observation, Params, component
-from harness.numbers import NonNegative
 
 
 @component

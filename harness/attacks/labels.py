@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from harness.core import Attack, LabelInference, Observation, Reconstruction, component
-from harness.labels.counts import multiset
+from harness.core.counts import multiset
 
 
 @component

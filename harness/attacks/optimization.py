@@ -12,8 +12,8 @@ from harness.attacks.solvers.engine import Engine, Job
 from harness.attacks.solvers.objective import EngineName
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.variables import Variables
+from harness.base.numbers import Count, Positive
 from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, Unreadable, component
-from harness.numbers import Count, Positive
 
 
 @component

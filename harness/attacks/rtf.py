@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Positive
+from harness.base.threat import Need
 from harness.core import Attack, Model, Observation, Reconstruction, Unreadable, UserError, component
 from harness.models.imprint import Imprint, imprint_block
-from harness.numbers import Positive
-from harness.threat import Need
 
 
 def expected_alone(images: int, bins: int) -> float:

@@ -9,9 +9,10 @@ from harness.attacks.optimization import OptimizationAttack
 from harness.bench import serial
 from harness.bench.report import Measurement
 from harness.bench.timing import Stopwatch, operations, peak_memory, sgemm_peak
-from harness.clients import Client, Clients
-from harness.config import Experiment, compose
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
 from harness.core import Attempt, Reconstruction, UserError
+from harness.runs.clients import Client, Clients
 
 SUCCESS = 1e-3
 """Mean squared error below which an image is recovered (Zhao et al. 2020, figure 3)."""

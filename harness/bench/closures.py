@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 
 from harness.attacks.dlg import DLG
-from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.lowrank import LowRank
@@ -13,6 +12,7 @@ from harness.bench import problems, serial
 from harness.bench.report import Measurement
 from harness.bench.timing import interleaved, operations, sgemm_peak
 from harness.core import Observation, Shape
+from harness.machine.memory import reuse_freed_memory
 from harness.models.lenet import LeNet
 
 SHAPE, CLASSES, SLOTS = (3, 32, 32), 10, 16

@@ -11,19 +11,19 @@ from harness.attacks.ggl import GGL
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.matching import total_variation
 from harness.attacks.solvers.adam import Adam
-from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.evaluator import Loop
 from harness.bench import problems, serial
 from harness.bench.report import Measurement
 from harness.bench.timing import interleaved, operations, sgemm_peak
-from harness.clients import Clients
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import Model, Observation
 from harness.labels.analytic import Analytic
+from harness.machine.memory import reuse_freed_memory
 from harness.models.convnet import ConvNet
 from harness.models.resnet import ResNet
 from harness.priors.networks import ConvolutionalGenerator
+from harness.runs.clients import Clients
 
 SHAPE, CLASSES = (3, 32, 32), 10
 PRECISION_STEPS = 80

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.nevergrad import NevergradCMA
@@ -12,6 +11,7 @@ from harness.attacks.solvers.variables import Layout
 from harness.bench.report import Measurement
 from harness.bench.timing import interleaved
 from harness.core import generator
+from harness.machine.memory import reuse_freed_memory
 
 SLOTS, HISTORY = 16, 100
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from harness.bench.attacks import Case, experiment, open_clients
 from harness.bench.report import Measurement
 from harness.bench.timing import Stopwatch, interleaved
-from harness.config import Experiment, compose
-from harness.run import run
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
+from harness.runs.run import run
 
 CASE = Case("idlg", "mnist", "digits32", 60)
 REPEATS = 3

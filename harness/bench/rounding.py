@@ -10,8 +10,8 @@ from harness.attacks.optimization import OptimizationAttack
 from harness.bench import serial
 from harness.bench.attacks import CASES, SUCCESS, open_clients
 from harness.bench.report import Measurement
-from harness.clients import Clients
 from harness.core import Attempt, Problem, generator
+from harness.runs.clients import Clients
 
 CASE = CASES["dlg_mnist"]
 SHIFT = 1e-6

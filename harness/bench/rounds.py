@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.bench.report import Measurement
 from harness.bench.timing import interleaved
 from harness.core import Classifier, Model, Normalize, Params, generator
 from harness.datasets.splits import Pool, Subset
 from harness.defenses.none import NoDefense
 from harness.federated.fedavg import FedAvg
-from harness.federated.population import Population
-from harness.federated.schedule import Schedule
-from harness.federated.simulation import Simulation
+from harness.machine.memory import reuse_freed_memory
 from harness.models.cnn import CNN
 from harness.models.mlp import MLP
+from harness.simulation.population import Population
+from harness.simulation.schedule import Schedule
+from harness.simulation.simulation import Simulation
 
 CLIENTS, BATCH, SHAPE, CLASSES = 10, 10, (3, 32, 32), 10
 

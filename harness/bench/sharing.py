@@ -14,10 +14,10 @@ from unittest.mock import patch
 import yaml
 
 from harness.bench.report import Measurement
-from harness.config import compose
+from harness.config.composition import compose
 from harness.loggers.csv import CsvSession
-from harness.recording import Run
-from harness.run import run
+from harness.runs.run import run
+from harness.store.recording import Run
 
 SEEDS = 10
 CELLS = 2 * 5 * 2 * SEEDS

@@ -14,8 +14,8 @@ import torch
 
 from harness.bench.report import Measurement
 from harness.core import generator
-from harness.records import Store, summarise
 from harness.report.site import build
+from harness.store.records import Store, summarise
 from harness.tables.measurement import Outcome
 from harness.tables.render import render
 from harness.tables.spec import MetricColumn, Table

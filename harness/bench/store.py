@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness.base.files import to_json
 from harness.bench.report import Measurement
 from harness.bench.timing import Stopwatch
-from harness.config import compose
-from harness.files import to_json
-from harness.records import Store, summarise
+from harness.config.composition import compose
+from harness.store.records import Store, summarise
 
 RECORDS, IMAGES = 10_000, 4
 

@@ -10,8 +10,9 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from harness import internals
-from harness.config import NO_PART, Experiment, assemble
+from harness.base import internals
+from harness.config.composition import NO_PART, assemble
+from harness.config.experiment import Experiment
 
 
 class Composer:

@@ -10,20 +10,20 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 
-from harness import interruption
-from harness.answers import settled, wanted
+from harness.base import interruption
+from harness.base.errors import MEMORY, warn
+from harness.base.files import check_writable
+from harness.base.internals import is_basic, what_broke
 from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask, ended, forget, report
 from harness.cells.watch import Tell, watch
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.core import UserError
-from harness.errors import MEMORY, warn
-from harness.files import check_writable
-from harness.internals import is_basic, what_broke
-from harness.lease import LOOK, abandoned
-from harness.provenance import note_stored
-from harness.ranks import started_elsewhere
-from harness.records import Store, hint_older
+from harness.machine.ranks import started_elsewhere
+from harness.runs.answers import settled, wanted
+from harness.store.lease import LOOK, abandoned
+from harness.store.provenance import note_stored
+from harness.store.records import Store, hint_older
 
 IDLE = 3
 """So many launches in which no run was tried, although no process was at one, and nothing is waited for any more."""

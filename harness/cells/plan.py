@@ -9,11 +9,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.base.errors import explain_composition, nearest, shortened
 from harness.cells.composer import Composer
-from harness.choice import choose
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.core import UserError
-from harness.errors import explain_composition, nearest, shortened
+from harness.runs.choice import choose
 
 
 class Cell(Protocol):

@@ -8,15 +8,15 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from harness import interruption
-from harness.answers import settled
-from harness.config import Experiment
+from harness.base import interruption
+from harness.base.errors import CellsFailed, explain_failure, warn
+from harness.base.files import write_atomically
+from harness.base.secrecy import redact
+from harness.config.experiment import Experiment
 from harness.core import UserError
-from harness.errors import CellsFailed, explain_failure, warn
-from harness.files import write_atomically
-from harness.lease import Held
-from harness.records import Store
-from harness.secrecy import redact
+from harness.runs.answers import settled
+from harness.store.lease import Held
+from harness.store.records import Store
 
 LOG = "error.log"
 """The file in a run's directory that says why it failed; there only while it is failed."""
@@ -37,7 +37,7 @@ class CellsTask:
 
         The launcher's own configuration has done its duty in composing: what runs is what was validated before.
         """
-        from harness.device import take_turn
+        from harness.machine.device import take_turn
 
         interruption.leave_to_parent()
         take_turn(HydraConfig.get().job.num)
@@ -62,7 +62,7 @@ def _carry_out(experiments: list[Experiment]) -> bool:
 
     A failure is written to the directory of each of the runs: others must go on.
     """
-    from harness.run import run_together
+    from harness.runs.run import run_together
 
     try:
         run_together(experiments)

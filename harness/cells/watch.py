@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from harness.answers import answer
+from harness.base.progress import Bar, meanwhile, task
 from harness.cells.task import failure
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.core import Record, UserError
-from harness.progress import Bar, meanwhile, task
-from harness.records import Store
+from harness.runs.answers import answer
+from harness.store.records import Store
 
 SECONDS = 0.3
 """Between two looks."""

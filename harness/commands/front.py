@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.command import USER_ERROR, complain
-from harness.errors import nearest
+from harness.base.command import USER_ERROR, complain
+from harness.base.errors import nearest
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Command:
 
 
 COMMANDS = {
-    "query": Command("harness.query", "ask the store"),
-    "plot": Command("harness.plot", "draw from the store"),
-    "verify": Command("harness.verify", "carry stored runs out again, and compare"),
-    "rescore": Command("harness.rescore", "fill in scores that runs lack"),
-    "migrate": Command("harness.migrate", "give an older store the ids of today"),
-    "publish": Command("harness.publish", "copy a rendered table to experiments/results"),
-    "data": Command("harness.data", "download a data set"),
+    "query": Command("harness.commands.query", "ask the store"),
+    "plot": Command("harness.commands.plot", "draw from the store"),
+    "verify": Command("harness.commands.verify", "carry stored runs out again, and compare"),
+    "rescore": Command("harness.commands.rescore", "fill in scores that runs lack"),
+    "migrate": Command("harness.commands.migrate", "give an older store the ids of today"),
+    "publish": Command("harness.commands.publish", "copy a rendered table to experiments/results"),
+    "data": Command("harness.commands.data", "download a data set"),
     "report": Command("harness.report.__main__", "build the site of all results"),
     "bench": Command("harness.bench.__main__", "measure the engine"),
     "accuracy": Command("harness.accuracy.__main__", "how well networks learn in federated rounds"),
-    "sync": Command("harness.dashboards.sync", "send finished offline runs to W&B"),
-    "workspace": Command("harness.dashboards.workspace", "lay the runs out in W&B"),
+    "sync": Command("harness.commands.dashboards.sync", "send finished offline runs to W&B"),
+    "workspace": Command("harness.commands.dashboards.workspace", "lay the runs out in W&B"),
 }
 
 
@@ -45,6 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(importlib.import_module(COMMANDS[word].module).main(given[1:]))
     if re.fullmatch(r"[a-z]\w*", word):
         sys.exit(complain(f"{word}: there is no such command{nearest(word, COMMANDS)}", USER_ERROR))
-    from harness import cli
+    from harness.commands import main as cli
 
     cli.main()

@@ -1,9 +1,11 @@
 """The nouns of the harness and the abstract classes that a new component implements."""
 
-from harness.component import AbsolutePath as AbsolutePath
-from harness.component import Component as Component
-from harness.component import component as component
-from harness.component import setting as setting
+from harness.base.component import AbsolutePath as AbsolutePath
+from harness.base.component import Component as Component
+from harness.base.component import component as component
+from harness.base.component import setting as setting
+from harness.base.errors import Unreadable as Unreadable
+from harness.base.errors import UserError as UserError
 from harness.core.attack import Attack as Attack
 from harness.core.attack import Attempt as Attempt
 from harness.core.attack import Iterate as Iterate
@@ -35,5 +37,3 @@ from harness.core.types import Params as Params
 from harness.core.types import Shape as Shape
 from harness.core.types import Split as Split
 from harness.core.types import Status as Status
-from harness.errors import Unreadable as Unreadable
-from harness.errors import UserError as UserError

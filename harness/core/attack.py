@@ -10,14 +10,14 @@ from typing import ClassVar, TypeVar, final
 import torch
 from torch import Tensor
 
-from harness.component import Component, component
+from harness.base.component import Component, component
+from harness.base.errors import Unreadable
+from harness.base.numbers import Restarts, Steps
+from harness.base.threat import Need
 from harness.core.model import Model
 from harness.core.observation import Observation
 from harness.core.seeds import generator
 from harness.core.types import Status
-from harness.errors import Unreadable
-from harness.numbers import Restarts, Steps
-from harness.threat import Need
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from harness.component import Component, component
+from harness.base.component import Component, component
 from harness.core.types import Shape, Split
 
 

@@ -4,7 +4,7 @@ from abc import ABC
 
 import torch
 
-from harness.component import Component, component
+from harness.base.component import Component, component
 from harness.core.dataset import Batch
 from harness.core.model import Classifier
 from harness.core.observation import Adaptation

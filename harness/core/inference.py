@@ -5,9 +5,9 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from harness.component import Component, component
+from harness.base.component import Component, component
+from harness.core.counts import apportion, multiset
 from harness.core.observation import Observation
-from harness.labels.counts import apportion, multiset
 
 
 @component

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from harness.component import Component, component
+from harness.base.component import Component, component
 from harness.core.dataset import Batch
 from harness.core.model import Classifier
 from harness.core.types import Params

@@ -7,11 +7,11 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from harness.component import Component, component
+from harness.base.component import Component, component
+from harness.base.errors import UserError
+from harness.base.numbers import Seed
 from harness.core.dataset import Dataset, Images
 from harness.core.types import Shape
-from harness.errors import UserError
-from harness.numbers import Seed
 
 
 class Normalize(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from harness.base.errors import UserError
 from harness.core.types import Params
-from harness.errors import UserError
 
 Normalization = Literal["eval", "train", "statistics"]
 Statistics = Sequence[Params]

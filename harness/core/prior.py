@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from harness.component import Component, Split, component
+from harness.base.component import Component, Split, component
+from harness.base.numbers import Steps
 from harness.core.dataset import Dataset
-from harness.numbers import Steps
 
 
 class Generator(nn.Module, ABC):

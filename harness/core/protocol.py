@@ -7,12 +7,12 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from harness.component import Component, Split, component
+from harness.base.component import Component, Split, component
+from harness.base.numbers import Count
+from harness.base.threat import Need
 from harness.core.dataset import Batch
 from harness.core.normalization import Normalization, Statistics, normalized, recorded
 from harness.core.types import Params
-from harness.numbers import Count
-from harness.threat import Need
 
 
 @component

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from harness.component import Split as Split
+from harness.base.component import Split as Split
 
 Params = dict[str, Tensor]
 Shape = tuple[int, int, int]

@@ -5,12 +5,12 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from harness import vision
+from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import FileImages, damaged, listed, locate
 from harness.datasets.splits import Part, Pool, cut, part_of
-from harness.digests import combined
-from harness.numbers import Fraction, Side
+from harness.identity.digests import combined
+from harness.machine import vision
 
 FOLDER = "celeba"
 FILES = [

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import torch
 
-from harness import vision
+from harness.base.numbers import Fraction
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.files import damaged, locate
 from harness.datasets.splits import Part, Pool, cut, part_of
-from harness.numbers import Fraction
+from harness.machine import vision
 
 CIFAR10_FILES = [
     f"cifar-10-batches-py/{name}"

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy
 import torch
 
+from harness.base.numbers import Fraction
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.splits import Pool, cut
-from harness.digests import packaged
-from harness.numbers import Fraction
+from harness.identity.digests import packaged
 
 ROWS = "datasets/data/digits.csv.gz"
 """In scikit-learn's folder, a line for each digit: its 64 pixels and its class."""

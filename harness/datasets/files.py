@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from harness import vision
+from harness.base.errors import note
 from harness.core import UserError
-from harness.digests import combined, digests
-from harness.errors import note
+from harness.identity.digests import combined, digests
+from harness.machine import vision
 
 if TYPE_CHECKING:
     from PIL.Image import Image

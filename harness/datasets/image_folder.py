@@ -9,15 +9,15 @@ from typing import Annotated, Self, TypeVar
 import torch
 from pydantic import BeforeValidator, model_validator
 
+from harness.base.errors import note, warn
+from harness.base.numbers import Count, Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import FileImages, image_size, listed, locate
 from harness.datasets.folders import scan
 from harness.datasets.names import quoted
 from harness.datasets.splits import Part, Pool, cut, part_of, split_indices
 from harness.datasets.statistics import Deviation, Mean, measure, thinned
-from harness.digests import combined
-from harness.errors import note, warn
-from harness.numbers import Count, Fraction, Side
+from harness.identity.digests import combined
 
 Sample = tuple[str, int]
 """The path of an image, and its class."""

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from harness import vision
+from harness.base.numbers import Side
 from harness.core import UserError, component
 from harness.datasets.files import damaged
 from harness.datasets.image_folder import ImageFolder, Names, Sample
 from harness.datasets.statistics import Deviation, Mean
-from harness.numbers import Side
+from harness.machine import vision
 
 
 @component

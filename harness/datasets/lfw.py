@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 import torch
 from pydantic import Field
 
+from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.splits import Pool, cut
-from harness.digests import packaged
-from harness.numbers import Fraction, Side
+from harness.identity.digests import packaged
 
 
 @component

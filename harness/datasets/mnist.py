@@ -8,10 +8,10 @@ import numpy
 import torch
 from torch.nn.functional import pad
 
+from harness.base.numbers import Fraction
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.files import check_sha256, locate
 from harness.datasets.splits import Part, Pool, cut, part_of
-from harness.numbers import Fraction
 
 RAW = "MNIST/raw/"
 FILES: dict[Part, dict[str, str]] = {
@@ -58,7 +58,7 @@ class MNIST(Dataset):
         return cut(_pool(base, part, self.size), split, self.public_fraction)
 
     def download(self, root: str) -> None:
-        from harness import vision
+        from harness.machine import vision
 
         vision.declare_operators()
         from torchvision import datasets

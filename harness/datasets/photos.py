@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Fraction
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.splits import Pool, split_indices, subset
-from harness.digests import packaged
-from harness.numbers import Fraction
+from harness.identity.digests import packaged
 
 if TYPE_CHECKING:
     import numpy

@@ -6,8 +6,8 @@ import torch
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from harness.base.numbers import Real
 from harness.datasets.splits import Pixels
-from harness.numbers import Real
 
 MEASURED_ON = 500
 """Images at most: the fourth digit hardly moves with more, and each has to be decoded."""

@@ -12,13 +12,13 @@ import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
+from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import damaged, image_size, listed, locate, read_image
 from harness.datasets.names import quoted
 from harness.datasets.splits import Part, Pool, cut, part_of
 from harness.datasets.statistics import Deviation, Mean
-from harness.digests import combined
-from harness.numbers import Fraction, Side
+from harness.identity.digests import combined
 
 TABLE = "labels.csv"
 

@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.base.numbers import Natural
 from harness.core import Batch, Defense, component
-from harness.numbers import Natural
 
 
 @component

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Positive
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
-from harness.numbers import Positive
 
 Scope = Literal["global", "layer"]
 

@@ -2,8 +2,8 @@
 
 import torch
 
+from harness.base.numbers import NonNegative
 from harness.core import Batch, Classifier, Defense, Params, component
-from harness.numbers import NonNegative
 
 
 @component

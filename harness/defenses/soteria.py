@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Count, NonNegative, Percent
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
 from harness.defenses.sparsification import percentile
 from harness.models.head import head_input, head_parameters
-from harness.numbers import Count, NonNegative, Percent
 
 
 def sensitivity(model: Classifier, params: Params, x: Tensor, chunk: int) -> tuple[Tensor, Tensor]:

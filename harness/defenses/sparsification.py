@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Percent
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
-from harness.numbers import Percent
 
 
 def percentile(values: Tensor, percent: Tensor) -> Tensor:

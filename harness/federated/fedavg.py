@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from harness.base.numbers import Count, Fraction, Natural, NonNegative, Positive, ProperFraction, Steps
+from harness.base.threat import Need
 from harness.core import Batch, Params, Protocol, component
 from harness.federated.gradient import gradient
 from harness.federated.partitions.iid import IID
 from harness.federated.partitions.partition import Partition
-from harness.numbers import Count, Fraction, Natural, NonNegative, Positive, ProperFraction, Steps
-from harness.threat import Need
 
 
 @component
@@ -22,7 +22,7 @@ class FedAvg(Protocol):
     """Local epochs of minibatch SGD (McMahan et al. 2017, algorithm 1), differentiable from end to end.
 
     The update is theta_0 - theta_T: gradient-like, so that one step is `lr` times FedSGD's update. With `clients` there
-    are rounds: the server averages what the clients send, and goes on from there (harness/federated/simulation.py).
+    are rounds: the server averages what the clients send, and goes on from there (harness/simulation/simulation.py).
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})

@@ -3,10 +3,10 @@
 from pydantic import Field
 from torch import Tensor
 
+from harness.base.numbers import Count
 from harness.core import LabelInference, Observation, component
 from harness.labels.idlg import IDLG
 from harness.labels.llg_star import LLGStar
-from harness.numbers import Count
 
 
 @component

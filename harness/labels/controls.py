@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, component, generator
-from harness.labels.counts import apportion
+from harness.core.counts import apportion
 from harness.labels.signal import weight_gradient
 
 

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Count
 from harness.core import LabelInference, Observation, component
+from harness.core.counts import whole
 from harness.federated.scaling import local_steps, trained_params
-from harness.labels.counts import whole
 from harness.labels.predictions import gaussian_images, statistics
 from harness.labels.signal import class_signal
-from harness.numbers import Count
 
 
 @component

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from harness.base.numbers import NonNegative
 from harness.core import LabelInference, Observation, component
-from harness.labels.counts import whole
+from harness.core.counts import whole
 from harness.labels.predictions import head
 from harness.labels.signal import bias_gradient, weight_gradient
-from harness.numbers import NonNegative
 
 
 @component

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.core import LabelInference, Observation, component
-from harness.labels.counts import by_impact
+from harness.core.counts import by_impact
 from harness.labels.signal import class_signal
 
 

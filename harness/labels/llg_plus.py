@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harness.core import Batch, LabelInference, Observation, component
-from harness.labels.counts import by_impact
+from harness.core.counts import by_impact
 from harness.labels.llg_star import calibrate
 from harness.labels.public import public_images
 from harness.labels.signal import class_signal

@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from harness.base.numbers import Count
 from harness.core import Batch, LabelInference, Observation, component, generator
-from harness.labels.counts import by_impact
+from harness.core.counts import by_impact
 from harness.labels.signal import class_signal
-from harness.numbers import Count
 
 
 def calibrate(observation: Observation, batches: list[Batch], weights: bool) -> tuple[float, Tensor]:

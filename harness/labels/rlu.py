@@ -6,14 +6,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Count, Steps
 from harness.core import LabelInference, Observation, Params, component, generator
+from harness.core.counts import whole
 from harness.federated.scaling import local_steps, rate, trained_params
-from harness.labels.counts import whole
 from harness.labels.predictions import outputs
 from harness.labels.public import public_images
 from harness.labels.signal import bias_gradient, weight_gradient
 from harness.models.head import head_parameters
-from harness.numbers import Count, Steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,11 @@ from typing import Any
 
 from typing_extensions import override
 
+from harness.base.files import write_atomically
 from harness.core import Record, component
-from harness.files import write_atomically
-from harness.frames import flatten
-from harness.log import Logger, RunInfo, Session, curve
-from harness.records import Row, Trace
+from harness.loggers.logger import Logger, RunInfo, Session, curve
+from harness.store.frames import flatten
+from harness.store.records import Row, Trace
 
 
 @component

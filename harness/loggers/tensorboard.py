@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from harness.core import Record, component
-from harness.frames import flatten
-from harness.log import Logger, RunInfo, Session, curve, scores
-from harness.records import Row, Trace
+from harness.loggers.logger import Logger, RunInfo, Session, curve, scores
+from harness.store.frames import flatten
+from harness.store.records import Row, Trace
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

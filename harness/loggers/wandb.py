@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 from typing_extensions import override
 
+from harness.base.errors import warn
+from harness.base.numbers import Count, Natural
 from harness.core import Record, UserError, component
-from harness.log import Logger, RunInfo, Session, curve, scores, warn
-from harness.numbers import Count, Natural
-from harness.records import Row, Trace
+from harness.loggers.logger import Logger, RunInfo, Session, curve, scores
+from harness.store.records import Row, Trace
 
 if TYPE_CHECKING:
     import wandb

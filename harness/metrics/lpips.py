@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness import vision as vision  # before lpips
+from harness.base.errors import warn
 from harness.core import AbsolutePath, Batch, Classifier, Metric, Params, UserError, component
-from harness.log import warn
+from harness.machine import vision as vision  # before lpips
 from harness.models.weights import read_weights
 
 Net = Literal["vgg", "alex", "squeeze"]

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
+from harness.base.numbers import Real
 from harness.core import Batch, Classifier, Component, Metric, Params, component
 from harness.metrics.matching import match
-from harness.numbers import Real
 
 Row = dict[str, Any]
 

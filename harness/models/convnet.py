@@ -2,9 +2,9 @@
 
 from torch import nn
 
+from harness.base.numbers import Width
 from harness.core import Model, Shape, UserError, component
 from harness.models.normalization import BatchNorm2d
-from harness.numbers import Width
 
 
 @component

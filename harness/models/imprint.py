@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from harness.base.numbers import Positive, Steps, Width
+from harness.base.threat import Need
 from harness.core import Classifier, Images, Model, Shape, UserError, component
-from harness.numbers import Positive, Steps, Width
-from harness.threat import Need
 
 Activation = Literal["relu", "sparse"]
 LOWEST = -10.0

@@ -4,8 +4,8 @@ from math import prod
 
 from torch import nn
 
+from harness.base.numbers import Width
 from harness.core import Model, Shape, component
-from harness.numbers import Width
 
 
 @component

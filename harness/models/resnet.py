@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from harness.base.numbers import Depth, Width
 from harness.core import Model, Shape, component
 from harness.models.normalization import BatchNorm2d
-from harness.numbers import Depth, Width
 
 
 @component

@@ -6,8 +6,8 @@ from typing import ClassVar, final
 import torch
 from torch import nn
 
-from harness import vision as vision  # before torchvision
 from harness.core import AbsolutePath, Model, Shape, UserError, component
+from harness.machine import vision as vision  # before torchvision
 from harness.models.weights import load_weights
 
 

@@ -4,10 +4,10 @@ import sys
 
 import torch
 
-from harness.cache import Entry, finite
+from harness.base.numbers import Count, Natural, Positive
 from harness.core import Classifier, Component, Dataset, Model, Split, UserError, component
-from harness.identity import canonical
-from harness.numbers import Count, Natural, Positive
+from harness.identity.identity import canonical
+from harness.store.cache import Entry, finite
 
 
 @component

@@ -1,6 +1,6 @@
 """A victim's training with Lightning's Trainer."""
 
-from harness.lightning import quiet, trainer  # before pytorch_lightning  # isort: skip
+from harness.machine.lightning import quiet, trainer  # before pytorch_lightning  # isort: skip
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from harness.base.progress import Bar, task
 from harness.core import Classifier, Images, derive_seed, generator
 from harness.models.training import Training
-from harness.progress import Bar, task
 
 Pairs = tuple[Tensor, Tensor]
 JUDGED = 1000

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from typing_extensions import override
 
-from harness.component import component
-from harness.frames import aggregate, groups, measured
-from harness.numbers import Natural
+from harness.base.component import component
+from harness.base.numbers import Natural
 from harness.plots.plot import Plot, caption
 from harness.plots.style import INK, MAP, label, panels
+from harness.store.frames import aggregate, groups, measured
 
 if TYPE_CHECKING:
     import numpy

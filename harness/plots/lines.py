@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 from typing_extensions import override
 
-from harness.component import component
-from harness.errors import UserError
-from harness.frames import aggregate, groups, measured
+from harness.base.component import component
+from harness.base.errors import UserError
 from harness.plots.plot import Plot, caption
 from harness.plots.style import label, legend, panels, series
+from harness.store.frames import aggregate, groups, measured
 
 if TYPE_CHECKING:
     import pandas

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import Field
 
-from harness.component import Component, component
-from harness.errors import UserError
-from harness.files import write_atomically
-from harness.filters import select
-from harness.frames import known, mixed, to_csv
+from harness.base.component import Component, component
+from harness.base.errors import UserError
+from harness.base.files import write_atomically
 from harness.plots.style import label, png
+from harness.store.filters import select
+from harness.store.frames import known, mixed, to_csv
 
 if TYPE_CHECKING:
     import pandas

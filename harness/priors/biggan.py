@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.base.numbers import Natural, Positive
+from harness.base.threat import Need
 from harness.core import AbsolutePath, Dataset, Generator, Prior, Shape, Split, UserError, component
 from harness.models.weights import reason
-from harness.numbers import Natural, Positive
-from harness.threat import Need
 
 CONFIG, WEIGHTS = "config.json", "pytorch_model.bin"
 

@@ -1,6 +1,7 @@
 """WGAN-GP with Lightning's Trainer: manual optimisation, resumable to the exact step."""
 
-from harness.lightning import quiet, read_checkpoint, save_checkpoint, trainer  # before pytorch_lightning  # isort: skip
+# Before pytorch_lightning:
+from harness.machine.lightning import quiet, read_checkpoint, save_checkpoint, trainer  # isort: skip
 
 import sys
 from copy import deepcopy
@@ -14,11 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
-from harness import interruption
+from harness.base import interruption
+from harness.base.progress import Bar, task
 from harness.core import derive_seed, generator
 from harness.priors.networks import ConvolutionalGenerator, critic
 from harness.priors.wgan_gp import WGANGP
-from harness.progress import Bar, task
 
 CHECKPOINT_EVERY = 100
 """Steps of the generator between two checkpoints; one "epoch" of the Trainer. Does not alter the result."""

@@ -4,8 +4,8 @@ from typing import Literal
 
 import torch
 
+from harness.base.numbers import Width
 from harness.core import Dataset, Prior, Split, component, derive_seed, generator
-from harness.numbers import Width
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from harness import vision
-from harness.cache import Entry, digest, finite
+from harness.base.numbers import Count, NonNegative, Positive, ProperFraction, Steps, Width
+from harness.base.threat import Need
 from harness.core import Dataset, Images, Prior, UserError, component, generator
-from harness.identity import canonical
-from harness.numbers import Count, NonNegative, Positive, ProperFraction, Steps, Width
+from harness.identity.identity import canonical
+from harness.machine import vision
 from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
-from harness.threat import Need
+from harness.store.cache import Entry, digest, finite
 
 BATCH = 512
 MAX_BYTES = 2**34

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.command import answered, expanded
+from harness.base.command import answered, expanded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 import jinja2
 from markupsafe import Markup
 
+from harness.base.files import to_json
 from harness.core import Record
-from harness.files import to_json
 from harness.report import texts as markdown
 from harness.report.results import Result
 from harness.report.runs import Place, settings

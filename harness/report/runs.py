@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from harness.base.threat import told
 from harness.core import Record
-from harness.frames import flatten
-from harness.log import curve
-from harness.records import Store
-from harness.threat import told
+from harness.loggers.logger import curve
+from harness.store.frames import flatten
+from harness.store.records import Store
 
 MOST, SIDE = 64, 64
 """Images of a run that are shown, and their greatest height in pixels."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from harness.base.files import writing
+from harness.base.progress import task
 from harness.core import Record, UserError
-from harness.files import writing
-from harness.progress import task
-from harness.records import Store
 from harness.report import pages
 from harness.report.results import FOLDERS, MARK, Result, find
 from harness.report.runs import Place, page_data
+from harness.store.records import Store
 
 ASSETS = Path(__file__).parent / "assets"
 

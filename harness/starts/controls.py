@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Real
+from harness.base.threat import Need
 from harness.core import Images, component
-from harness.numbers import Real
 from harness.starts.policy import Memory, StartPolicy
-from harness.threat import Need
 
 CHUNK = 1000
 """Images in memory at once while their mean is taken."""

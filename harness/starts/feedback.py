@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Fraction, Steps
 from harness.core import component
-from harness.numbers import Fraction, Steps
 from harness.starts.policy import Memory, Outcome, StartPolicy
 
 

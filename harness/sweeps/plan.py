@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 
-from harness.errors import UserError
+from harness.base.errors import UserError
 from harness.sweeps.spec import Grid, Overrides, Sweep, Value
 
 

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import threat
-from harness.answers import answer
+from harness.base import threat
+from harness.base.files import to_json_lines, write_atomically
 from harness.cells.plan import Plan
-from harness.files import to_json_lines, write_atomically
-from harness.frames import aggregate, groups, named
 from harness.plots.plot import write_all
 from harness.plots.style import label
-from harness.provenance import combined
-from harness.records import Store
+from harness.runs.answers import answer
+from harness.store.frames import aggregate, groups, named
+from harness.store.provenance import combined
+from harness.store.records import Store
 from harness.sweeps.spec import SEED, Point, Sweep
 
 if TYPE_CHECKING:

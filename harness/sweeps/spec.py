@@ -7,12 +7,12 @@ from typing import Any
 
 import pydantic
 
+from harness.base.component import component
+from harness.base.components import build, listed
+from harness.base.errors import UserError, explain_validation, shortened
 from harness.cells.plan import latest
-from harness.component import component
-from harness.components import build, listed
-from harness.errors import UserError, explain_validation, shortened
-from harness.filters import select
 from harness.plots.plot import Plot
+from harness.store.filters import select
 
 Overrides = list[str]
 Value = bool | int | float | str | None

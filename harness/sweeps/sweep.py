@@ -7,14 +7,14 @@ from typing import Any, cast
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from harness.answers import settled
+from harness.base.files import check_writable, shown
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
-from harness.config import Experiment, Label
+from harness.config.experiment import Experiment, Label
 from harness.core import Record
-from harness.files import check_writable, shown
-from harness.records import Store
+from harness.runs.answers import settled
+from harness.store.records import Store
 from harness.sweeps.plan import user
 from harness.sweeps.render import render
 from harness.sweeps.spec import Point, Sweep, parse

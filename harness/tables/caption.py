@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness import threat
+from harness.base import threat
+from harness.base.statistics import statistic
 from harness.cells.plan import key
-from harness.iterates import Report
-from harness.statistics import statistic
+from harness.store.iterates import Report
 from harness.tables.measurement import Measurements, Outcome, finished, images
 from harness.tables.spec import Table
 from harness.tables.view import INSIDE, OUTSIDE

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pydantic
 
-from harness.files import to_json
+from harness.base.files import to_json
 from harness.tables.budget import Budgets, note, poor
 from harness.tables.caption import caption, notes, unit
 from harness.tables.claims.verdict import Verdict, judge_all

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from PIL import Image
 from torch import Tensor
 
-from harness import pictures
+from harness.plots import pictures
 from harness.tables.measurement import Measurements, Outcome, finished
 from harness.tables.spec import Table
 from harness.tables.view import number

@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.config import Experiment
+from harness.base.files import csv_cell
+from harness.base.statistics import Statistic, statistic
+from harness.config.experiment import Experiment
 from harness.core import Record
-from harness.files import csv_cell
-from harness.frames import listed
-from harness.iterates import Report
-from harness.records import Store
-from harness.statistics import Statistic, statistic
+from harness.store.frames import listed
+from harness.store.iterates import Report
+from harness.store.records import Store
 from harness.tables.reference import Published
 from harness.tables.spec import Cell, Table
 

@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
+from harness.base.schema import EXPERIMENTS
 from harness.core import UserError
-from harness.schema import EXPERIMENTS
 from harness.tables.spec import Table
 
 COLUMNS = ("dataset", "row", "column", "metric", "published")

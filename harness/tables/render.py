@@ -7,12 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from harness import pictures
-from harness.files import to_json_lines, write_atomically
-from harness.frames import named
+from harness.base.files import to_json_lines, write_atomically
+from harness.plots import pictures
 from harness.plots.plot import write_all
-from harness.provenance import combined
-from harness.records import Store
+from harness.store.frames import named
+from harness.store.provenance import combined
+from harness.store.records import Store
 from harness.tables.budget import Budgets
 from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from harness.base.components import build, listed
+from harness.base.errors import explain_validation, shortened
+from harness.base.numbers import Count, Natural, Real, Seed
 from harness.cells.plan import latest
-from harness.components import build, listed
 from harness.core import UserError, component
-from harness.errors import explain_validation, shortened
-from harness.numbers import Count, Natural, Real, Seed
 from harness.plots.plot import Plot
 from harness.tables.claims.claim import Claim
 from harness.tables.supplement import Supplement

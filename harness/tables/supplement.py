@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core import Component, component
 
 if TYPE_CHECKING:
-    from harness.records import Store
+    from harness.store.records import Store
     from harness.tables.measurement import Outcome
 
 

@@ -8,15 +8,15 @@ from typing import Any, cast
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from harness.answers import answer
+from harness.base.files import check_writable, shown
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
-from harness.config import Experiment, Label
+from harness.config.experiment import Experiment, Label
 from harness.core import Record, UserError
-from harness.files import check_writable, shown
-from harness.log import warn_unlogged
-from harness.records import Store
+from harness.loggers.logger import warn_unlogged
+from harness.runs.answers import answer
+from harness.store.records import Store
 from harness.tables import spec
 from harness.tables.budget import budgets, papers
 from harness.tables.measurement import Outcome

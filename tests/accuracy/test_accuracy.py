@@ -11,7 +11,7 @@ import pytest
 from harness.accuracy import __main__ as command
 from harness.accuracy import figure
 from harness.accuracy.curve import Curve, Point, measure
-from harness.config import compose
+from harness.config.composition import compose
 
 CELL = (
     "logger=none",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import compose
-from harness.run import run
+from harness.config.composition import compose
+from harness.runs.run import run
 
 CLIENT = ["fl=fedavg", "fl.examples_per_client=10", "fl.batch_size=5", "fl.local_epochs=5", "fl.lr=0.1"]
 COMMON = ["dataset=photos32", "model=mlp", "model.normalize=symmetric", "knowledge.labels=true", "trials=1"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import Record
-from harness.records import Store
-from harness.run import run
+from harness.runs.run import run
+from harness.store.records import Store
 from harness.tables.caption import unit
 from harness.tables.measurement import Outcome
 from harness.tables.spec import Cell

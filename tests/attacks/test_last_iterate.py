@@ -13,9 +13,9 @@ from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.nevergrad import NevergradCMA
 from harness.attacks.solvers.optimizer import Optimizer
-from harness.clients import Clients
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import Attempt, Batch, Iterate, Problem, Reconstruction
+from harness.runs.clients import Clients
 from tests.attacks.test_engine import Bowl, bowl
 from tests.conftest import Observe
 

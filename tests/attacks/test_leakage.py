@@ -3,9 +3,9 @@
 import pytest
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.clients import Clients
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import Attempt
+from harness.runs.clients import Clients
 
 TARGETS = 4
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness.attacks.rtf import RTF, expected_alone
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import (
     Batch,
     Classifier,

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from harness.clients import Clients
-from harness.config import Experiment, compose
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
 from harness.core import Reconstruction
+from harness.runs.clients import Clients
 
 ATTACKS = {
     "dlg": ["attack=dlg"],

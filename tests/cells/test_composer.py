@@ -13,12 +13,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.base.errors import explain_composition
+from harness.base.schema import CONF, prepare_hydra
 from harness.cells.composer import Composer
 from harness.cells.plan import cell_config
-from harness.config import Experiment, parse
+from harness.config.composition import parse
+from harness.config.experiment import Experiment
 from harness.core import UserError
-from harness.errors import explain_composition
-from harness.schema import CONF, prepare_hydra
 from harness.tables import spec
 
 TABLES = Path(__file__).parents[2] / "experiments" / "table"

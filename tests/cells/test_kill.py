@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.commands.test_main import clean_environment
 from tests.tables.test_sweep import TOY, Main, _workers, main, rows, stamps, write
-from tests.test_cli import clean_environment
 
 __all__ = ["main"]
 
@@ -128,7 +128,7 @@ def test_two_kills_of_two_commands_lose_and_double_nothing(
     main: Main, tmp_path: Path, peace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forked, which spares them the imports, and slowed down, so that they are hit at work."""
-    from harness.recording import Run
+    from harness.store.recording import Run
 
     write(tmp_path / "own", base=[*TOY["base"], "trials=4"])
     undisturbed, append, chance = peace(), Run.append, random.Random(3)

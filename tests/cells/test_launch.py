@@ -9,8 +9,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from harness.cells import launch
-from harness.config import Experiment
-from harness.records import Store
+from harness.config.experiment import Experiment
+from harness.store.records import Store
 
 
 class Idle:

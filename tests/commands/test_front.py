@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.schema import CONF
 from harness.commands.front import COMMANDS, main
-from harness.schema import CONF
 
 
 @pytest.mark.parametrize("name", COMMANDS)

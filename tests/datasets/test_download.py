@@ -1,6 +1,6 @@
 import pytest
 
-from harness import data
+from harness.commands import data
 from harness.datasets.cifar import CIFAR10
 
 

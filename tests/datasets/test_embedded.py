@@ -129,7 +129,7 @@ def test_a_short_run_is_light():
         "from harness.core import Batch\n"
         "from harness.metrics.matching import match\n"
         "from harness.metrics.ssim import SSIM\n"
-        "from harness.statistics import statistic\n"
+        "from harness.base.statistics import statistic\n"
         "x, _ = harness.datasets.digits.Digits32().load('attack', None)[0]\n"
         "batch = Batch(x[None], None)\n"
         "match(batch.x, batch.x), SSIM()(batch, batch, None, {}), statistic([1.0])\n"

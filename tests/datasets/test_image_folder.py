@@ -4,11 +4,11 @@ import pydantic
 import pytest
 from PIL import Image
 
+from harness.base.errors import note
 from harness.core import UserError
 from harness.datasets.folders import scan
 from harness.datasets.image_folder import ImageFolder
 from harness.datasets.imagenet import ImageNet, TinyImageNet
-from harness.errors import note
 
 COLOURS = {"ant": "red", "bee": "lime", "cow": "blue"}
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from harness import vision
 from harness.core import UserError
 from harness.datasets import mnist
 from harness.datasets.celeba import CelebA
 from harness.datasets.cifar import CIFAR10, CIFAR100
 from harness.datasets.mnist import MNIST
+from harness.machine import vision
 
 vision.declare_operators()
 from torchvision import datasets  # noqa: E402

@@ -12,7 +12,7 @@ from harness.core import (
 )
 from harness.datasets.splits import Pool, cut
 from harness.federated.fedsgd import FedSGD
-from harness.labels.counts import apportion
+from harness.core.counts import apportion
 from harness.plots.scatter import Scatter
 from harness.starts.policy import StartPolicy
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import front
-from harness.config import compose
+from harness.config.composition import compose
 from tests.docs import outside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extend.md").read_text()

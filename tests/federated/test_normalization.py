@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.attacks.matching import trial_update
-from harness.clients import open_targets
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import (
     Batch,
     Classifier,
@@ -26,8 +25,9 @@ from harness.core import (
 from harness.core.normalization import batch_norms, normalized
 from harness.federated.fedavg import FedAvg
 from harness.federated.fedsgd import FedSGD
-from harness.federated.rounds import Rounds
-from harness.federated.training import LocalTraining
+from harness.runs.clients import open_targets
+from harness.runs.rounds import Rounds
+from harness.simulation.training import LocalTraining
 from tests.conftest import CLASSES, SHAPE
 
 CONF = Path(__file__).parents[2] / "conf"

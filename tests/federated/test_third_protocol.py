@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks.matching import squared_distance, trial_update
-from harness.clients import Clients
-from harness.config import Experiment, compose
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
 from harness.core import Batch, Params, Protocol, component
 from harness.federated.gradient import gradient
+from harness.runs.clients import Clients
 
 CONF = Path(__file__).parents[2] / "conf"
 SMALL = ("dataset=digits32", "model=mlp", "model.hidden=16", "defense=none", "trials=1", "logger=none")

@@ -16,10 +16,11 @@ import hydra
 from omegaconf import OmegaConf
 
 import harness
-from harness.component import Component
-from harness.config import Experiment, compose
-from harness.identity import absence, canonical, stable_name
-from harness.schema import CONF, prepare_hydra
+from harness.base.component import Component
+from harness.base.schema import CONF, prepare_hydra
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
+from harness.identity.identity import absence, canonical, stable_name
 from harness.sweeps import spec as sweeps
 from harness.tables import spec as tables
 

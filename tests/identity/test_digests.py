@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import digests
-from harness.config import compose
-from harness.digests import Known, content, packaged
+from harness.config.composition import compose
+from harness.identity import digests
+from harness.identity.digests import Known, content, packaged
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import aliases
 from harness.attacks.dlg import DLG
-from harness.component import Component, component, setting
-from harness.config import Experiment, Paths, compose, restore
+from harness.base import aliases
+from harness.base.component import Component, component, setting
+from harness.config.composition import compose, restore
+from harness.config.experiment import Experiment, Paths
 from harness.core import UserError
-from harness.identity import canonical, stable_name, stored
+from harness.identity.identity import canonical, stable_name, stored
 from tests.identity import golden
 
 
@@ -84,7 +85,7 @@ def test_a_default_moves_and_ids_and_meaning_stay() -> None:
 
 
 def test_what_a_stored_configuration_does_not_name_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.identity.find", lambda name, target: Tomorrow)
+    monkeypatch.setattr("harness.identity.identity.find", lambda name, target: Tomorrow)
     assert stored("attack", {"_target_": "any", "width": 7}) == {
         "_target_": "any",
         "steps": 50,
@@ -162,7 +163,7 @@ def own(folder: Path, name: str, text: str) -> type[Component]:
 
 
 def test_the_code_of_others_counts_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.digests import _code
+    from harness.identity.digests import _code
 
     found = []
     for folder, text in (("one", "x = 1"), ("copy", "x = 1"), ("edited", "x = 2")):

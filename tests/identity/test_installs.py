@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import harness
-from harness.config import compose
-from harness.schema import CONF, EXPERIMENTS
+from harness.base.schema import CONF, EXPERIMENTS
+from harness.config.composition import compose
 
 CHOSEN: tuple[list[str], ...] = (
     [],
@@ -19,7 +19,7 @@ CHOSEN: tuple[list[str], ...] = (
 )
 SCRIPT = f"""
 import json, harness
-from harness.config import compose
+from harness.config.composition import compose
 print(json.dumps([harness.__file__, [compose(*chosen).id for chosen in {CHOSEN!r}]]))
 """
 

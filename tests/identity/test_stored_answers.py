@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.provenance import note_stored
+from harness.store.provenance import note_stored
 from tests.command import QUICK, Main
 from tests.command import main as main
 

@@ -95,7 +95,7 @@ def test_ssim_agrees_with_the_formula_in_the_middle_of_a_large_image() -> None:
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 11, 40)])
 def test_ssim_is_torchmetrics_but_separable(shape: tuple[int, int, int]) -> None:
     """To rounding, which C2 magnifies a thousandfold where an image is flat (the last)."""
-    from harness import vision as vision  # before torchmetrics, isort: skip
+    from harness.machine import vision as vision  # before torchmetrics, isort: skip
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     rng = torch.Generator().manual_seed(0)

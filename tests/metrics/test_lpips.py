@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import vision as vision  # before torchvision
 from harness.core import Batch, Classifier, Normalize, UserError
+from harness.machine import vision as vision  # before torchvision
 from harness.metrics import lpips as module
 from harness.metrics.lpips import LPIPS, Net
 

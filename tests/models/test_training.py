@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import Classifier, UserError
 from harness.datasets.digits import Digits32
 from harness.models.mlp import MLP

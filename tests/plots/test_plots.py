@@ -6,13 +6,13 @@ import numpy
 import pandas
 import pytest
 
-from harness.errors import UserError
-from harness.frames import SETTINGS
+from harness.base.errors import UserError
 from harness.plots.heatmap import Heatmap
 from harness.plots.lines import Lines
 from harness.plots.plot import Plot, caption, write_all
 from harness.plots.scatter import Scatter
 from harness.plots.style import COLOURS, LINES, png, series
+from harness.store.frames import SETTINGS
 
 SETTING = ["attack", "fl.batch_size", "fl.local_epochs", "seed"]
 

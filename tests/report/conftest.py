@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from harness.records import Store, summarise
 from harness.report.site import build
+from harness.store.records import Store, summarise
 from harness.tables.measurement import Outcome
 from harness.tables.render import render
 from harness.tables.spec import Cell, Table, parse

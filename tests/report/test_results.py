@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
+from harness.base.errors import UserError
 from harness.report.pages import result as page
 from harness.report.results import Cell, Numbers, find
 

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from harness.records import Store
+from harness.base.schema import EXPERIMENTS
 from harness.report.__main__ import main
 from harness.report.results import find
-from harness.schema import EXPERIMENTS
+from harness.store.records import Store
 from tests.report.conftest import FAMILY, TAG, toy
 
 Elements = list[tuple[str, dict[str, str | None]]]

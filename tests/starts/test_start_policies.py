@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.clients import Clients
-from harness.config import compose
+from harness.config.composition import compose
 from harness.core import Attack, Attempt, Images, Reconstruction, Status, UserError, component, derive_seed
 from harness.metrics.mse import MSE
 from harness.metrics.scores import Scores
-from harness.run import run
+from harness.runs.clients import Clients
+from harness.runs.run import run
 from harness.starts.controls import Constant, MeanImage, Uniform
 from harness.starts.feedback import Feedback, FeedbackNoiseFactor
 from harness.starts.policy import Memory, Outcome, StartPolicy
@@ -188,7 +188,7 @@ def test_without_any_success_feedback_behaves_as_random(attack: str, tmp_path: P
 
 def test_only_the_image_differs_between_starts() -> None:
     from harness.attacks.dlg import DLG
-    from harness.clients import Clients
+    from harness.runs.clients import Clients
 
     experiment = compose("attack=dlg")
     clients, grey = Clients(experiment), torch.full(SHAPE, 0.5)
@@ -221,7 +221,7 @@ def test_what_can_not_work_is_a_user_error(overrides: list[str], message: str) -
 
 
 def test_the_orders_of_targets() -> None:
-    from harness.clients import Clients
+    from harness.runs.clients import Clients
 
     def targets(*overrides: str) -> list[int]:
         made = Clients(compose("trials=12", *overrides))

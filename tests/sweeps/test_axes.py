@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import spread_axes
+from harness.commands.main import spread_axes
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from harness.config import compose
-from harness.errors import UserError
-from harness.schema import EXPERIMENTS
+from harness.base.errors import UserError
+from harness.base.schema import EXPERIMENTS
+from harness.config.composition import compose
 from harness.sweeps.spec import Sweep, parse
 
 SWEEPS = sorted(path for path in (EXPERIMENTS / "sweep").glob("*.yaml") if path.stem != "none")

@@ -11,9 +11,9 @@ import yaml
 from torch import nn
 
 from harness.core import Shape, UserError
-from harness.log import NoLogger, RunInfo, Session
+from harness.loggers.logger import NoLogger, RunInfo, Session
 from harness.models.mlp import MLP
-from tests.test_cli import harness
+from tests.commands.test_main import harness
 
 Main = Callable[..., int]
 
@@ -47,7 +47,7 @@ def write(folder: Path, **changes: object) -> None:
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run the command line in this process, in an empty folder; returns the exit status."""
-    from harness import cli
+    from harness.commands import main as cli
 
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "own")

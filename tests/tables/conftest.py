@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.records import Store, summarise
+from harness.store.records import Store, summarise
 from harness.tables.measurement import Outcome
 from harness.tables.spec import Cell, Table, parse
 
@@ -100,7 +100,7 @@ def _outcome(
 def table3() -> Table:
     from omegaconf import OmegaConf
 
-    from harness.schema import EXPERIMENTS
+    from harness.base.schema import EXPERIMENTS
 
     config = OmegaConf.load(EXPERIMENTS / "table" / "table3.yaml")
     return parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.config import Experiment, compose
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
 from harness.tables.budget import budgets, effort, note, papers, poor
 from harness.tables.measurement import Outcome
 from harness.tables.spec import Cell, Table

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from harness.records import Store
-from harness.schema import EXPERIMENTS
-from harness.statistics import statistic
+from harness.base.schema import EXPERIMENTS
+from harness.base.statistics import statistic
+from harness.store.records import Store
 from harness.tables import terminal
 from harness.tables.claims.better import Better
 from harness.tables.document import Document, compose, dump, load

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.statistics import statistic
+from harness.base.statistics import statistic
 from harness.tables.measurement import Outcome, measure, to_csv
 from harness.tables.spec import Table
 

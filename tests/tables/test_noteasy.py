@@ -3,9 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from harness.config import Experiment, compose
-from harness.schema import EXPERIMENTS
-from harness.tables.outcomes.rule import read
+from harness.base.schema import EXPERIMENTS
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
+from harness.papers.outcomes.rule import read
 from harness.tables.spec import Table, parse
 
 FIGURES = [*range(5, 9), 15, *range(18, 22), 24, 26, *range(28, 32), *range(33, 41), *range(44, 48)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.schema import EXPERIMENTS
 from harness.core import UserError
-from harness.schema import EXPERIMENTS
 from harness.tables import reference
 from harness.tables.reference import published, read
 from harness.tables.spec import Table

@@ -17,11 +17,11 @@ import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
-from harness import lease
 from harness.cells.task import CellsTask
 from harness.core import UserError
 from harness.models.lenet import LeNet
-from tests.test_cli import clean_environment
+from harness.store import lease
+from tests.commands.test_main import clean_environment
 
 Main = Callable[..., int]
 
@@ -52,7 +52,7 @@ def write(folder: Path, **changes: object) -> None:
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run the command line in this process, in an empty folder; returns the exit status."""
-    from harness import cli
+    from harness.commands import main as cli
 
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "own")
@@ -253,7 +253,7 @@ def test_a_launcher_that_breaks_leaves_a_table_of_what_is_there(
 
 def test_two_commands_share_a_table(main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each carries out what the other has not begun; nothing is done twice, and both show the whole table."""
-    from harness.recording import Run
+    from harness.store.recording import Run
 
     log, append = tmp_path / "log", Run.append
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.config import compose
+from harness.config.composition import compose
 from harness.tables.spec import Table
 
 CHOICES = [("smoke", "digits32"), ("small", "digits32"), ("small", "tile_sheets"), ("medium", "tile_sheets")]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.attacks.solvers.variables import LOGITS, Layout
+from harness.base.numbers import NonNegative, Positive, ProperFraction
 from harness.core import component
-from harness.numbers import NonNegative, Positive, ProperFraction
 
 Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet", "exponential"]
 WARMUP = 50

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State
 from harness.attacks.solvers.variables import Layout
+from harness.base.numbers import Count, Positive
 from harness.core import component
-from harness.numbers import Count, Positive
 
 CONDITION = 1e14
 """The largest ratio of the covariance's eigenvalues."""

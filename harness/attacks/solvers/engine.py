@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.attacks.solvers.allocator import reuse_freed_memory
 from harness.attacks.solvers.evaluator import Setting
 from harness.attacks.solvers.native import Native, Rules
 from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select, select_native
 from harness.attacks.solvers.variables import Layout, Variables
+from harness.base.errors import warn
 from harness.core import Iterate, Observation, Params, Reconstruction, Status, Unreadable
-from harness.log import warn
+from harness.machine.memory import reuse_freed_memory
 
 EXPLODED = 1e3
 """A loss this many times the first one, for EXPLODED_STEPS steps on end, counts as diverged."""

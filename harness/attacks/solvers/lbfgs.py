@@ -5,8 +5,8 @@ from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.attacks.solvers.variables import Layout
+from harness.base.numbers import Count, NonNegative, Positive, Steps
 from harness.core import component
-from harness.numbers import Count, NonNegative, Positive, Steps
 
 MIN_CURVATURE = 1e-10
 """A pair is kept when y.s exceeds this, as in torch."""

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from harness.attacks.solvers import lowrank
 from harness.attacks.solvers.evaluator import Setting
 from harness.attacks.solvers.lbfgs import LBFGS
+from harness.base.errors import warn
 from harness.core import Observation, Params, Status
-from harness.errors import warn
 
 VERSION = 2
 """Of what search.c and this file say to each other: a library of another one is not used."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State
 from harness.attacks.solvers.variables import Layout
+from harness.base.numbers import Count, Positive, Processes
 from harness.core import component
-from harness.numbers import Count, Positive, Processes
 
 
 @component

@@ -6,9 +6,9 @@ import numpy
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Natural, Positive, Steps
 from harness.core import UserError, component
 from harness.federated.partitions.partition import Partition, shuffled
-from harness.numbers import Natural, Positive, Steps
 
 
 @component

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from harness.base.numbers import Count
 from harness.core import component
 from harness.federated.partitions.partition import Partition, shuffled
-from harness.numbers import Count
 
 
 @component

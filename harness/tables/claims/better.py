@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from harness.component import component
-from harness.statistics.comparison import paired
+from harness.base.component import component
+from harness.base.statistics.comparison import paired
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import Values, common, missing, p, share, spread, values
 from harness.tables.view import number

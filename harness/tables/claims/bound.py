@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from harness.component import component
-from harness.numbers import Real
-from harness.statistics.comparison import single
+from harness.base.component import component
+from harness.base.numbers import Real
+from harness.base.statistics.comparison import single
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import Values, missing, p, share, spread, values
 

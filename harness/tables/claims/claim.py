@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.component import Component, component
-from harness.statistics import FEWEST
+from harness.base.component import Component, component
+from harness.base.statistics import FEWEST
 
 if TYPE_CHECKING:
     from harness.tables.measurement import Measurements

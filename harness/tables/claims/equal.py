@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from harness.component import component
-from harness.numbers import Positive
-from harness.statistics.comparison import equivalence
+from harness.base.component import component
+from harness.base.numbers import Positive
+from harness.base.statistics.comparison import equivalence
 from harness.tables.claims.better import Better, beside
 from harness.tables.claims.claim import Comparison
 from harness.tables.claims.figures import Values, p, share, spread

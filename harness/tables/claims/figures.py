@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.statistics import FEWEST
-from harness.statistics.comparison import Difference
+from harness.base.statistics import FEWEST
+from harness.base.statistics.comparison import Difference
 from harness.tables.claims.claim import Comparison
 from harness.tables.measurement import Image, Measurement
 from harness.tables.spec import MetricColumn, Table

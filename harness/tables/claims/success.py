@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from harness.component import component
-from harness.numbers import Fraction
-from harness.statistics.comparison import single
+from harness.base.component import component
+from harness.base.numbers import Fraction
+from harness.base.statistics.comparison import single
 from harness.tables.claims.bound import Bound
 from harness.tables.claims.claim import Comparison
 from harness.tables.claims.figures import Values, p, share

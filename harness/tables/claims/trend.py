@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from harness.component import component
-from harness.statistics.comparison import paired
-from harness.statistics.trend import jonckheere, page
+from harness.base.component import component
+from harness.base.statistics.comparison import paired
+from harness.base.statistics.trend import jonckheere, page
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import missing, p, share, spread
 from harness.tables.view import number

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.statistics.comparison import MANY, holm, images
+from harness.base.statistics.comparison import MANY, holm, images
 from harness.tables.claims.claim import Claim, Comparison
 from harness.tables.claims.figures import p
 from harness.tables.measurement import Measurements

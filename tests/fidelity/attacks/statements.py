@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.components import build
+from harness.base.components import build
 from harness.core import Observation, Reconstruction
 from tests.fidelity.ledger import CONF
 

@@ -12,9 +12,9 @@ from harness.datasets.splits import Pool, Subset
 from harness.defenses.none import NoDefense
 from harness.federated.fedavg import FedAvg
 from harness.federated.fedsgd import FedSGD
-from harness.federated.population import Population
-from harness.federated.schedule import Schedule
-from harness.federated.simulation import Simulation
+from harness.simulation.population import Population
+from harness.simulation.schedule import Schedule
+from harness.simulation.simulation import Simulation
 from tests.fidelity.conftest import Fidelity
 from tests.fidelity.federated.plain import images, network, parameters, train, trainable
 

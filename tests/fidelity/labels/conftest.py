@@ -7,7 +7,7 @@ import pytest
 from torch import Tensor
 
 from harness.core import LabelInference, Observation
-from harness.labels.counts import whole
+from harness.core.counts import whole
 
 Estimate = Callable[[LabelInference, Observation], Tensor]
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core import Observation
+from harness.core.counts import apportion
 from harness.federated.fedavg import FedAvg
-from harness.labels.counts import apportion
 from harness.labels.dimitrov import Dimitrov
 from harness.labels.geng import Geng
 from harness.labels.ilrg import ILRG

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness import vision as vision  # before torchvision
 from harness.core import Batch, Classifier, generator
+from harness.machine import vision as vision  # before torchvision
 from harness.metrics import lpips as module
 from harness.metrics.lpips import LPIPS, Net
 from tests.fidelity.conftest import Fidelity

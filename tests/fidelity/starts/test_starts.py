@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from harness.components import build
+from harness.base.components import build
 from harness.core import Images, Status, generator
 from harness.starts.policy import Outcome, StartPolicy
 from tests.fidelity.conftest import Fidelity

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.statistics import statistic
+from harness.base.statistics import statistic
 from harness.tables.measurement import Measurement, Measurements
 from harness.tables.spec import Table
 

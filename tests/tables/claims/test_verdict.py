@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from harness.base.schema import EXPERIMENTS
+from harness.base.statistics import statistic
 from harness.core import component
-from harness.schema import EXPERIMENTS
-from harness.statistics import statistic
 from harness.tables.claims.better import Better
 from harness.tables.claims.bound import Bound
 from harness.tables.claims.claim import Comparison

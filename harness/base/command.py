@@ -1,0 +1,62 @@
+"""How small command lines end: a mistake of the user's is answered in one line. Needs neither Hydra nor torch."""
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.base.errors import UserError, first_line
+from harness.base.secrecy import redact
+
+FAILURE, USER_ERROR = 1, 2
+
+
+def answered(command: Callable[[], object]) -> int:
+    """Run a command. Returns its exit status: 2 where it was a mistake of the user's, 1 where one of ours, else 0.
+
+    Whoever reads its output may stop to, as `head` does.
+    """
+    try:
+        command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return unread()
+    except UserError as error:
+        return complain(str(error), USER_ERROR)
+    except Exception as error:  # noqa: BLE001 - the last boundary
+        return our_fault(error)
+    return 0
+
+
+def expanded(text: str) -> Path:
+    """A path among the arguments of a command; `~` is the home folder, also where the shell leaves it."""
+    return Path(text).expanduser()
+
+
+def unread() -> int:
+    """Go on in silence where nobody reads the output any more. Returns the status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+    return 0
+
+
+def our_fault(error: Exception) -> int:
+    """Say in two lines what nobody foresaw, and keep the traceback in a file. Returns the status."""
+    text = redact("".join(traceback.format_exception(error)))
+    name = f"{type(error).__name__}: {first_line(error)}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="harness-", suffix=".log", delete=False) as file:
+            file.write(text)
+    except OSError:  # no place to write: then the text itself has to do
+        return complain(f"an error of the harness's own, please report it\n{text}", FAILURE)
+    return complain(
+        f"an error of the harness's own, {name}\nplease report it, with {file.name}; what is stored stays",
+        FAILURE,
+    )
+
+
+def complain(message: str, status: int) -> int:
+    """Print a message on stderr and hand on the status."""
+    print(f"harness: {redact(message)}", file=sys.stderr, flush=True)
+    return status

@@ -1,0 +1,146 @@
+"""Turn what libraries raise on a user's mistake into one or two clear lines."""
+
+import dataclasses
+import difflib
+import functools
+import re
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from harness.base.schema import PLANS, Schema
+
+if TYPE_CHECKING:
+    import pydantic
+
+
+MEMORY = "memory: lower attack.slots, fl.batch_size, the model's width or JOBS"
+"""What runs out, and what to do about it."""
+
+LONGEST = 80
+"""Characters of a value that an error repeats."""
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: shown as one or two lines, exit status 2, no traceback."""
+
+
+class Unreadable(Exception):
+    """An update that an attacker can make nothing of: the attack on it fails, and the run goes on."""
+
+
+class CellsFailed(Exception):
+    """Some cells of a table could not be computed: the table is rendered without them, exit status 1."""
+
+
+def warn(message: str) -> None:
+    """One line on stderr, for what the user should know although the work goes on."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+@functools.cache
+def note(message: str) -> None:
+    """One line on stderr, once a process, for what was found or taken without being asked for."""
+    print(f"note: {message}", file=sys.stderr)
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest of the allowed words, else what there is."""
+    choices = sorted(set(allowed))
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there is {', '.join(choices)}" if choices else ""
+
+
+def explain_failure(error: BaseException) -> str:
+    """What went wrong, in one line; with what can be done about it where the machine has too little memory."""
+    first = next(iter(str(error).splitlines()), "")
+    if not out_of_memory(error):
+        return f"{type(error).__name__}: {first}"
+    amount = re.search(r"allocate (\d[\d.]* ?\w+)", str(error))
+    asked = f" ({amount[1]} were asked for)" if amount else ""
+    return f"out of {MEMORY}{asked}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, cut to one line of moderate length."""
+    return next(iter(str(error).splitlines()), "")[: 2 * LONGEST]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has an exception of its own for GPUs only."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+
+
+def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) -> str:
+    """One line for each of the first two mistakes in a component: key, problem, value, nearest name."""
+    problems: dict[str, list[str]] = {}
+    given: dict[str, str] = {}
+    for detail in error.errors():
+        location = [str(part) for part in detail["loc"] if not _names_an_alternative(part)]
+        key = ".".join([*([path] if path else []), *location])
+        problems.setdefault(key, []).append(_problem(detail, location, cls))  # type: ignore[arg-type]
+        given[key] = "" if _unknown(detail["type"]) else f", not {shortened(detail['input'])}"
+    lines = [f"{key}: {' or '.join(dict.fromkeys(several))}{given[key]}" for key, several in problems.items()]
+    return "\n".join(lines[:2])
+
+
+def _unknown(kind: object) -> bool:
+    return kind in ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def _names_an_alternative(part: int | str) -> bool:
+    """Whether a part of a location is pydantic's name for one of several types that a setting may have."""
+    return isinstance(part, str) and bool(
+        re.search(r"[\[(]|^(int|float|str|bool|none)$|^(constrained|function)-", part)
+    )
+
+
+def _problem(detail: dict[str, object], location: list[str], cls: type) -> str:
+    if _unknown(detail["type"]):
+        fields = [f.name for f in dataclasses.fields(cls)]
+        return f"there is no such setting{nearest(location[-1], fields)}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
+        message = "a text is wanted: write it in quotes, for YAML takes it for a number or for true or false"
+    first = message[0] if message[:2].isupper() else message[0].lower()
+    return first + message[1:]
+
+
+def shortened(value: object) -> str:
+    """A value as Python writes it, cut at 80 characters."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def explain_composition(error: Exception) -> str:
+    """Hydra's complaint about a command line or a YAML file, in one line with the nearest valid name."""
+    text = " ".join(str(error).split())
+    listed = r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)"
+    if match := re.search(listed, text):
+        missing, group, options = match[1].rpartition("/")[2], match[2], match[3].split()
+        return f"{group}={missing}: there is no such {group}{nearest(missing, options)}"
+    if unknown := _unknown_key(error):
+        return unknown
+    if match := re.search(r"Could not override '([\w/@.]+)'", text):
+        keys = [f.name for f in dataclasses.fields(Schema)]
+        return f"{match[1]}: there is no such setting{nearest(match[1], keys)}"
+    if re.search(
+        r"LexerNoViableAlt|(mismatched|extraneous|missing) .* (at|expecting) |no viable alternative", text
+    ):
+        quoted = "; a value with = , ( ) [ ] { } or spaces stands in quotes: 'data.root=\"a=b\"'"
+        return f"the command line can't be read: {text.split(' See https')[0][:200]}{quoted}"
+    return text.split(" See https")[0][:300]
+
+
+def _unknown_key(error: BaseException | None) -> str | None:
+    """A key that isn't in the configuration, with its siblings' nearest name."""
+    while error is not None:
+        parent, path = getattr(error, "parent_node", None), str(getattr(error, "full_key", ""))
+        if parent is not None and path and path.rpartition(".")[2] not in parent:
+            siblings = [*map(str, parent), *(() if "." in path else PLANS)]
+            return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], siblings)}"
+        error = error.__cause__ or error.__context__
+    return None

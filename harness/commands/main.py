@@ -1,0 +1,142 @@
+"""The Hydra command line: one run, a multirun or a table; errors in one line; exit status 0, 1 or 2."""
+
+import contextlib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from harness.base import interruption
+from harness.base.command import FAILURE, USER_ERROR, complain, our_fault, unread
+from harness.base.errors import (
+    CellsFailed,
+    UserError,
+    explain_composition,
+    explain_failure,
+    nearest,
+    out_of_memory,
+)
+from harness.base.files import shown
+from harness.base.internals import command_line
+from harness.base.schema import CONF, EXPERIMENTS, prepare_hydra
+from harness.base.sealing import check_searchpath
+
+INTERRUPTED = 130
+FOREIGN = ("config_path", "config_name", "experimental_rerun")
+"""Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
+
+
+def task(cfg: DictConfig) -> str:
+    """Carry out one run and print its directory. Returns the run's id."""
+    from harness.config.composition import parse
+    from harness.machine.device import take_turn
+    from harness.runs.run import run
+
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is RunMode.MULTIRUN:
+        take_turn(hydra_config.job.num)
+    try:
+        with contextlib.chdir(
+            hydra_config.runtime.cwd
+        ):  # what paths were meant from, wherever the job stands
+            experiment = parse(cfg, hydra_config.runtime.choices)
+        record = run(experiment)
+    except UserError as error:
+        # Hydra has its own words for an Exception that leaves a job, but none for an exit.
+        sys.exit(complain(str(error), USER_ERROR))
+    print(f"{shown(experiment.paths.runs / record.id)}/", flush=True)
+    return record.id
+
+
+def main() -> None:
+    """Entry point of `python -m harness`."""
+    prepare_hydra()
+    run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
+    sys.exit(guarded(check_arguments) or guarded(spread_axes) or guarded(run))
+
+
+def check_arguments() -> None:
+    """Raises UserError for what Hydra would answer with its whole usage, or with a traceback."""
+    parser, options = command_line()
+    given, unknown = parser.parse_known_args()
+    if unknown and not unknown[0].startswith("-"):
+        raise UserError(f"{unknown[0]}: options such as -m stand before the settings, or after all of them")
+    if unknown:
+        raise UserError(f"{unknown[0]}: there is no such option{nearest(unknown[0], options)}")
+    for name in FOREIGN:
+        if getattr(given, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(
+                f"{option}: configurations of your own are files of groups, below --config-dir=FOLDER"
+            )
+    check_searchpath(given.overrides)
+    for override in given.overrides:
+        group, _, value = override.partition("=")
+        if "null" in value.split(",") and (names := choices(group)):
+            raise UserError(f"{override}: there is {', '.join(names)}")
+
+
+def spread_axes() -> None:
+    """Hand a single value of a sweep's axis to the sweep alone: `fl.local_epochs=2` as `fl.local_epochs=choice(2)`.
+
+    Hydra would set it before the sweep's cells have chosen the files that have such a setting.
+    """
+    given, _ = command_line()[0].parse_known_args()
+    named = [each.partition("=")[2] for each in given.overrides if each.startswith("sweep=")]
+    axes = {axis for name in named for axis in _axes(name, given.config_dir)}
+    for place, argument in enumerate(sys.argv):
+        key, _, value = argument.partition("=")
+        if key in axes and "." in key and re.fullmatch(r"[\w.+-]+", value):
+            sys.argv[place] = f"{key}=choice({value})"
+
+
+def _axes(name: str, own: str | None) -> set[str]:
+    """The axes of a sweep, at every scale; none where there is no such file, which Hydra says better."""
+    folders = [*([Path(own)] if own else []), EXPERIMENTS]
+    files = [path for folder in folders if (path := folder / "sweep" / f"{name}.yaml").is_file()]
+    if not files:
+        return set()
+    sweep = OmegaConf.select(OmegaConf.load(files[0]), "hydra.sweeper") or {}
+    return {str(axis) for node in (sweep, *sweep.get("scales", {}).values()) for axis in node.get("grid", {})}
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's files; of a setting there are none."""
+    folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS))
+    return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; the exit status says how it went, stderr says why."""
+    try:
+        with interruption.listening():
+            command()
+            interruption.check()
+            sys.stdout.flush()
+    except UserError as error:
+        return complain(str(error), USER_ERROR)
+    except CellsFailed as error:
+        return complain(str(error), FAILURE)
+    except YAMLError as error:
+        return complain(f"a configuration can't be read: {' '.join(str(error).split())}", USER_ERROR)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__
+        text = str(cause) if isinstance(cause, UserError) else explain_composition(error)
+        return complain(text, USER_ERROR)
+    except BrokenPipeError:
+        return unread()
+    except (KeyboardInterrupt, interruption.Interrupted):
+        return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last resort of the command line
+        if out_of_memory(error):
+            return complain(explain_failure(error), FAILURE)
+        return our_fault(error)
+    return 0

@@ -1,0 +1,221 @@
+"""Give the runs of an older store the ids of today: `harness migrate runs`, or of published results.
+
+A run keeps its folder's name, and answers for nothing any more, where its method has changed since or where it can't
+prove what it was computed from.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.base.aliases import original
+from harness.base.command import answered
+from harness.base.components import find
+from harness.base.files import to_json, write_atomically
+from harness.core import Record, UserError
+from harness.identity.identity import absence, class_path, components, is_native, plain
+from harness.store.records import MARK, Store, older
+
+IDENTIFIED = (
+    *("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge"),
+    *("seed", "trials", "targets"),
+)
+LATER = ("start", "order", "training")
+"""What the older scheme hashed always, and what it hashed where it was not the default."""
+UNVERIFIED = "data not verified"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What becomes of a run: its new id, or why it keeps the old one."""
+
+    new: str = ""
+    kept: str = ""
+
+
+def older_id(config: Mapping[str, Any], root: str | None) -> str:
+    """The id that a stored configuration had under the older scheme: paths of classes, version 1, names and sizes.
+
+    Raises UserError where a component is not there any more.
+    """
+    from harness.config.experiment import Experiment, Granted
+
+    means = {f.name: absence(f) for f in dataclasses.fields(Experiment)}
+    parts: dict[str, Any] = {name: _older(config[name]) for name in IDENTIFIED}
+    parts["knowledge"] = {"class": original(class_path(Granted)), "version": 1} | {
+        name: value for name, value in config["knowledge"].items() if value
+    }
+    for name in LATER:
+        if name in config and (now := _older(config[name])) != _older(plain(means[name])):
+            parts[name] = now
+    files = _older_files(config["dataset"], root)
+    text = json.dumps(parts | ({"files": files} if files else {}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _older(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_older(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" not in value:
+        return {key: _older(item) for key, item in value.items()}
+    kind: Any = find("stored", value["_target_"])
+    names = {f.metadata.get("once", f.name): f for f in dataclasses.fields(kind)}
+    kept = {
+        key: now
+        for key, item in value.items()
+        if key in names and names[key].name not in kind.execution
+        for now in [_older(item)]
+        if now != _older(plain(absence(names[key])))
+    }
+    return {"class": original(str(value["_target_"])), "version": 1} | kept
+
+
+def _older_files(dataset: Mapping[str, Any], root: str | None) -> str:
+    """The hash of the names and sizes of the files of data sets that had one; empty where there are none."""
+    from harness.datasets.files import locate
+    from harness.datasets.image_folder import ImageFolder
+    from harness.datasets.tile_sheets import TileSheets
+
+    kind = find("dataset", dataset["_target_"])
+    if not issubclass(kind, ImageFolder | TileSheets):
+        return ""
+    part = dataset.get("test") if issubclass(kind, ImageFolder) else None
+    try:
+        folder = "/".join(filter(None, (dataset.get("folder"), part))) or "."
+        place = locate(root, [folder]) / folder
+    except UserError:
+        return ""
+    files = sorted((str(f.relative_to(place)), f.stat().st_size) for f in place.rglob("*") if f.is_file())
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+
+
+def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict:
+    """What becomes of a run with an id and a configuration."""
+    from harness.config.composition import restore
+    from harness.config.experiment import Experiment, Paths
+
+    try:
+        experiment = restore(config, root, Paths())
+        before = older_id(config, root)
+    except (UserError, KeyError, TypeError, AttributeError) as error:
+        return Verdict(kept=f"its configuration is none of today's ({error})".splitlines()[0])
+    if identity == experiment.id:
+        return Verdict(new=identity)
+    fields = (f.name for f in dataclasses.fields(experiment) if f.name not in Experiment.execution)
+    parts = [part for name in fields for part in components(getattr(experiment, name))]
+    if raised := sorted({type(part).__name__ for part in parts if part.version != 1}):
+        return Verdict(kept=f"its method has changed since: {', '.join(raised)}")
+    if not _proven(experiment, parts):
+        return Verdict(kept=UNVERIFIED)
+    if before != identity:
+        return Verdict(kept="its id is not that of its settings")
+    return Verdict(new=experiment.id)
+
+
+def _proven(experiment: Any, parts: Sequence[Any]) -> bool:
+    """Whether there can be but one content behind the settings: no files of the user's, and no code of others."""
+    dataset = experiment.dataset
+    files = any(isinstance(value, Path) for part in parts for value in vars(part).values())
+    return (
+        (dataset.embedded or dataset.checked) and not files and all(is_native(type(part)) for part in parts)
+    )
+
+
+def migrate(root: Path, data: str | None) -> Iterator[str]:
+    """Re-key the runs of a store; a line for each. Those with most targets first, for they answer for fewer too.
+
+    Raises UserError for a damaged run, when all before it are done.
+    """
+    store = Store(root)
+    runs = [(path, record) for path in older(root) if (record := store.load(path.name)) is not None]
+    for folder, record in sorted(runs, key=lambda run: -len(run[1].rows)):
+        yield _migrated(store, folder, record, data)
+
+
+def _migrated(store: Store, folder: Path, record: Record, data: str | None) -> str:
+    """A kill leaves the folder under its new name, or the record with its new id: either is found here again."""
+    formerly = record.provenance.get("formerly", record.id)
+    found = judge(formerly, record.config, data)
+    if found.new and found.new != folder.name and (store.root / found.new).exists():
+        found = Verdict(kept=f"{found.new} answers in its place")
+    if found.kept:
+        marked = {"data": "not verified"} if found.kept == UNVERIFIED else {"superseded": found.kept}
+        _write(folder, record, formerly, marked)
+        write_atomically(folder / MARK, f"{to_json({'kept': found.kept})}\n".encode())
+        return f"{formerly}: kept: {found.kept}"
+    if folder.name != found.new:
+        folder = folder.rename(store.root / found.new)
+    _write(folder, record, found.new, {"formerly": formerly})
+    write_atomically(folder / MARK, f"{to_json({'formerly': formerly})}\n".encode())
+    return f"{formerly}: now {found.new}"
+
+
+def _write(folder: Path, record: Record, identity: str, more: Mapping[str, str]) -> None:
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    new = {**result, "id": identity, "provenance": {**record.provenance, **more}}
+    write_atomically(folder / "result.json", (to_json(new, indent=1) + "\n").encode())
+
+
+def migrate_published(root: Path) -> Iterator[str]:
+    """Put new ids in the place of old ones in all files of published results, and say how many there are."""
+    for path in sorted(root.glob("*/*/provenance.json")):
+        cells = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
+        verdicts = {cell["run"]: _published(cell) for cell in cells}
+        right = [old for old, verdict in verdicts.items() if verdict.new == old]
+        new = {old: verdict.new for old, verdict in verdicts.items() if verdict.new not in ("", old)}
+        for file in path.parent.iterdir():
+            if new and file.suffix in (".json", ".csv", ".md"):
+                write_atomically(file, _replaced(file.read_text(encoding="utf-8"), new).encode())
+        reasons = sorted({verdict.kept for verdict in verdicts.values() if verdict.kept})
+        left = len(verdicts) - len(new) - len(right)
+        kept = f"; {left} kept: {'; '.join(reasons)}" if left else ""
+        had = f", {len(right)} had it before" if right else ""
+        yield f"{path.parent}: {len(new)} of {len(verdicts)} runs have a new id{had}{kept}"
+
+
+def _replaced(text: str, new: Mapping[str, str]) -> str:
+    return re.sub("|".join(new), lambda match: new[match[0]], text)
+
+
+def _published(cell: Mapping[str, Any]) -> Verdict:
+    from harness.config.composition import compose
+
+    overrides = (line for line in cell["overrides"] if not line.endswith("=PATH"))
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a scale lowers what it lowered then: no news
+            config = compose(*overrides).config
+        return judge(cell["run"], config, None)
+    except Exception as error:  # noqa: BLE001 - Hydra has many kinds for what is no setting any more
+        return Verdict(kept=f"its settings are none of today's ({type(error).__name__})")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 2 for a user error."""
+    parser = argparse.ArgumentParser(prog="harness migrate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("store", type=Path, help="a folder of runs, or of published results")
+    parser.add_argument("--data", help="where the data sets are; default: $HARNESS_DATA")
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        published = [*options.store.glob("*/*/provenance.json")]
+        if not published and not [*options.store.glob("*/result.json")]:
+            raise UserError(f"{options.store} holds neither finished runs nor published results")
+        lines = migrate_published(options.store) if published else migrate(options.store, options.data)
+        for line in lines:
+            print(line, flush=True)
+
+    return answered(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Copy a rendered table to where the README takes it from: `make publish TABLE=table3`."""
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from harness.base.command import answered, expanded
+from harness.base.errors import UserError
+from harness.base.files import to_json, to_json_lines, write_atomically
+
+COPIED = (".csv", ".md")
+COLOURS = 256
+"""Of a published picture: a third of the bytes. All of its numbers are in the store."""
+PROVENANCE = "provenance.json"
+_PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\](?![/\\])[^\s'\"\]),]+")
+"""An absolute path at the start of a text, or after a sign that can stand before one."""
+
+
+def publish(
+    table: str, results: Path, to: Path, dataset: str | None = None, scale: str | None = None
+) -> list[Path]:
+    """Copy `<results>/<table>/<dataset>-<scale>/` to the same place below `to`, for each dataset and scale.
+
+    Raises UserError when there is no such table.
+    """
+    found = sorted((results / table).glob(f"{dataset or '*'}-{scale or '*'}/{PROVENANCE}"))
+    if not found:
+        raise UserError(f"there is no rendered {table} in {results / table}: run make {table} first")
+    return [_copy(path.parent, to / table / path.parent.name) for path in found]
+
+
+def _copy(source: Path, target: Path) -> Path:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.suffix in COPIED and not path.name.startswith("."):
+            write_atomically(target / path.name, path.read_bytes())
+    for path in sorted(source.glob("[!.]*.png")):
+        write_atomically(target / path.name, compressed(path.read_bytes()))
+    for path in sorted(source.glob("*.json")):
+        content: Any = without_paths(json.loads(path.read_text(encoding="utf-8")))
+        text = to_json_lines(content) if path.name == PROVENANCE else to_json(content, indent=1) + "\n"
+        write_atomically(target / path.name, text.encode())
+    return target
+
+
+def compressed(picture: bytes) -> bytes:
+    """The same PNG in so many colours, those nearest to its own; as it was, where that is no smaller."""
+    opened = Image.open(io.BytesIO(picture))
+    if opened.mode == "P":
+        return picture
+    buffer = io.BytesIO()
+    fewer = opened.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    fewer.save(buffer, format="PNG", optimize=True)
+    return min(picture, buffer.getvalue(), key=len)
+
+
+def without_paths(value: object) -> object:
+    """The same data, with every absolute path in its texts replaced: it names a machine, not a result."""
+    if isinstance(value, str):
+        return _PATH.sub("PATH", value)
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_paths(item) for item in value]
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 2 for a user error."""
+    parser = argparse.ArgumentParser(prog="harness publish", description=(__doc__ or "").split(":")[0])
+    parser.add_argument("table", help="its name, like table3")
+    parser.add_argument("--dataset", help="default: every one that is rendered")
+    parser.add_argument("--scale", help="default: every one that is rendered")
+    parser.add_argument("--results", type=expanded, default=Path("results"))
+    parser.add_argument("--to", type=expanded, default=Path("experiments/results"))
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        for target in publish(options.table, options.results, options.to, options.dataset, options.scale):
+            print(f"{target}/")
+
+    return answered(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Fill in scores that finished runs lack, such as LPIPS without its weights: `harness rescore runs/ID`.
+
+What was measured stays as it is, in the record; W&B's log of the run stays as it is altogether.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from harness.base.command import expanded
+from harness.base.files import to_json, write_atomically
+from harness.commands.main import guarded
+from harness.commands.verify import CLOSE, apart, changed, stored
+from harness.core import Batch, Classifier, Normalize, Record, UserError
+from harness.metrics.scores import Row, Scores
+from harness.store.journal import damaged, encode
+
+
+def rescore(directory: Path) -> bool:
+    """Score a run's stored images again; whether what was measured agrees. Says on stdout what it has filled in.
+
+    Raises UserError when there is no such run, or it can't be read.
+    """
+    record, scores = _opened(directory)
+    fresh = [*_scored(directory, record.rows, scores)]
+    filled = [_filled(row, new) for row, new in zip(record.rows, fresh, strict=True)]
+    columns = sorted(
+        {name for row, new in zip(record.rows, filled, strict=True) for name in _differing(row, new)}
+    )
+    if columns:
+        _write(directory, record, filled, columns)
+    print(f"{directory}: {'filled in ' + ', '.join(columns) if columns else 'nothing to fill in'}")
+    for name, metric in scores.metrics.items():
+        if metric.needs_model and any(_lacks(row, name) for row in record.rows):
+            print(f"{directory}: {name} is left out: it needs the attacked network")
+    off = sorted({name for row, new in zip(record.rows, fresh, strict=True) for name in _off(row, new)})
+    if off:
+        print(f"{directory}: DIFFERS, and was left as it was measured: {', '.join(off)}")
+    return not off
+
+
+def _opened(directory: Path) -> tuple[Record, Scores]:
+    """A run's record, and its metrics as they were configured."""
+    from harness.config.composition import restore
+    from harness.config.experiment import Paths
+
+    record, config = stored(directory)
+    if changes := changed(config, record.config):
+        raise UserError(f"{directory / 'config.yaml'} is not what was run: {', '.join(changes[:3])}")
+    experiment = restore(config, None, Paths())
+    if not experiment.attack.reconstructs_images:
+        raise UserError(f"{directory} has no images to score: its attack infers labels alone")
+    return record, experiment.metric
+
+
+def _scored(directory: Path, rows: Sequence[Row], scores: Scores) -> Iterator[Row]:
+    """What every row's images score, problem by problem as in the run; nothing where the attack has failed."""
+    import torch
+    from torch import nn
+
+    from harness.store.records import Store
+
+    images = Store(directory.parent).images(directory.name)
+    truth, found = images["truth"], images["reconstruction"]
+    if len(truth) != len(rows):
+        raise damaged(directory, ValueError(f"{len(truth)} images, {len(rows)} rows"))
+    none = Classifier(Normalize((0.0,), (1.0,)), nn.Linear(1, 1))
+    metrics = {name: metric for name, metric in scores.metrics.items() if not metric.needs_model}
+    places = range(len(rows))
+    for _, group in groupby(places, key=lambda place: rows[place]["problem"]):
+        at = [*group]
+        if rows[at[0]]["status"] == "failed":
+            yield from ({} for _ in at)
+            continue
+        labels = torch.tensor([rows[place]["label"] for place in at])
+        pair = Batch(found[at], labels), Batch(truth[at], labels)
+        values = {name: metric(*pair, none, {}) for name, metric in metrics.items()}
+        values["success"] = scores.success(values.get(scores.success_metric))
+        had = {name: value.tolist() for name, value in values.items() if value is not None}
+        yield from ({name: column[i] for name, column in had.items()} for i in range(len(at)))
+
+
+def _lacks(row: Row, name: str) -> bool:
+    return row["status"] != "failed" and row.get(name) is None
+
+
+def _filled(row: Row, new: Row) -> Row:
+    """The row, with what it lacks and what can be measured now."""
+    return row | {name: value for name, value in new.items() if _lacks(row, name) and math.isfinite(value)}
+
+
+def _differing(row: Row, new: Row) -> list[str]:
+    return [name for name, value in new.items() if value != row.get(name)]
+
+
+def _off(row: Row, new: Row) -> list[str]:
+    """The columns that were measured, and would be another number now."""
+    measured = {name: value for name, value in new.items() if row.get(name) is not None}
+    return [name for name, value in measured.items() if apart(row[name], value)[1] > CLOSE]
+
+
+def _write(directory: Path, record: Record, rows: list[Row], columns: list[str]) -> None:
+    """The summary first: if the process dies before the rows are there, the same command fills them in again."""
+    import torch
+
+    from harness.store.provenance import provenance
+    from harness.store.records import summarise
+
+    origin = provenance(torch.device("cpu"))
+    note = {"columns": columns, "git": origin["git"], "versions": origin["versions"]}
+    notes = [*record.provenance.get("rescored", []), note]
+    result: dict[str, Any] = {
+        "id": record.id,
+        "config": record.config,
+        "summary": summarise(rows),
+        "provenance": record.provenance | {"rescored": notes},
+    }
+    write_atomically(directory / "result.json", (to_json(result, indent=1) + "\n").encode())
+    write_atomically(directory / "rows.jsonl", encode(rows))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 0, 1 when a number that was measured would be another now, 2 for a user error."""
+    parser = argparse.ArgumentParser(prog="harness rescore", description=(__doc__ or "").split(":")[0])
+    parser.add_argument(
+        "runs", nargs="+", type=expanded, help="directories of finished runs, like runs/0123456789ab"
+    )
+    options = parser.parse_args(arguments)
+    agree: list[bool] = []
+    status = guarded(lambda: agree.extend(rescore(run) for run in options.runs))
+    return status or int(not all(agree))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Combinations of settings that can't work together, or of which one would be without effect."""
+
+import dataclasses
+
+from harness.attacks.optimization import OptimizationAttack
+from harness.config.experiment import Experiment
+from harness.core import Attack, LabelInference, UserError
+from harness.federated.fedavg import FedAvg
+from harness.priors.none import NoPrior
+from harness.starts.policy import StartPolicy
+from harness.starts.random import Random
+
+
+def check(experiment: Experiment) -> Experiment:
+    """Refuse combinations that can't work. Raises UserError."""
+    if experiment.attack.requires_prior and isinstance(experiment.prior, NoPrior):
+        name = experiment.choices["attack"] or type(experiment.attack).__name__
+        raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
+    experiment.attack.check(experiment.model)
+    if experiment.training.steps and experiment.model.fresh:
+        raise UserError("training: one model is trained for all targets: say model.fresh=false")
+    check_start(experiment.start, experiment.attack)
+    check_rounds(experiment)
+    check_labels(experiment)
+    if experiment.knowledge.order and experiment.fl.dummies is not None:
+        raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
+    if experiment.targets is not None and experiment.order != "random":
+        raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
+    return experiment
+
+
+def check_labels(experiment: Experiment) -> None:
+    """Refuse a rule that needs what the attacker is not given, or can't tell so many labels. Raises UserError."""
+    granted, fl = experiment.knowledge, experiment.fl
+    for field in dataclasses.fields(experiment.attack):
+        rule = getattr(experiment.attack, field.name)
+        if not isinstance(rule, LabelInference) or granted.labels:
+            continue
+        if not fl.in_rounds:  # there the clients hold different numbers of images
+            rule.check(fl.dummies or fl.examples, fl.examples, len(experiment.dataset.classes))
+        if rule.requires_public and not granted.public:
+            name = type(rule).__name__
+            raise UserError(
+                f"attack.{field.name}: {name} needs public images with labels: say knowledge.public=true"
+            )
+
+
+def check_start(start: StartPolicy, attack: Attack) -> None:
+    """Refuse a start that the attack would not use, or that would wait for ever. Raises UserError."""
+    if start == Random():
+        return
+    if not attack.accepts_start or not isinstance(attack, OptimizationAttack):
+        raise UserError(f"start: {type(attack).__name__} searches for no images that it could begin with")
+    if start.awaits_success and attack.tolerance is None:
+        raise UserError("start: it waits for successful attacks: say below which loss, attack.tolerance=1e-4")
+
+
+def check_rounds(experiment: Experiment) -> None:
+    """Refuse settings that federated rounds, or their absence, would leave without effect. Raises UserError."""
+    protocol = experiment.fl
+    if isinstance(protocol, FedAvg) and protocol.keep_momentum and not protocol.momentum:
+        raise UserError("fl.keep_momentum: there is none to keep: say fl.momentum=0.5 (or another number)")
+    if not protocol.in_rounds:
+        if protocol.dummies is not None and protocol.dummies > protocol.examples:
+            raise UserError(f"fl.dummies={protocol.dummies}: the client holds {protocol.examples} images")
+        of_rounds = FedAvg.of_rounds if isinstance(protocol, FedAvg) else ()
+        default = FedAvg()
+        if idle := [name for name in of_rounds if getattr(protocol, name) != getattr(default, name)]:
+            raise UserError(f"fl.{idle[0]}: there are no rounds: say fl.clients=10 (or another number)")
+        return
+    if experiment.targets is not None or experiment.order != "random":
+        name = "order" if experiment.targets is None else "targets"
+        raise UserError(f"{name}: in federated rounds clients are attacked, not images: say fl.victims=[0,1]")
+    if experiment.ranks * experiment.nodes > 1:
+        raise UserError("ranks: one process simulates the rounds: say ranks=1, and JOBS=n for several runs")
+    if experiment.start != Random() and protocol.dummies is None:
+        raise UserError("start: clients hold different numbers of images: say for how many, fl.dummies=8")

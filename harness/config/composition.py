@@ -1,0 +1,117 @@
+"""From a composed configuration to a validated experiment."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import hydra
+import pydantic
+from omegaconf import DictConfig, OmegaConf
+
+from harness.base import secrecy
+from harness.base.components import build
+from harness.base.errors import explain_validation, warn
+from harness.base.schema import CONF, prepare_hydra
+from harness.config.checks import check
+from harness.config.experiment import Experiment, Paths, Scale
+from harness.core import Attack, Prior, UserError
+from harness.identity.identity import absences, class_path, plain, stored
+from harness.loggers.logger import NoLogger
+
+NO_PART = ("hydra", "table")
+"""What a composed configuration holds beside the experiment."""
+GROUPS = (
+    "dataset",
+    "model",
+    "fl",
+    "attack",
+    "defense",
+    "prior",
+    "training",
+    "start",
+    "metric",
+    "logger",
+    "scale",
+)
+
+
+def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experiment:
+    """Validate a composed configuration and build its components. Raises UserError with one clear line.
+
+    `choices` names the file behind each group; by default those that `cfg.hydra` holds, if it does.
+    """
+    if choices is None:
+        choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
+    keys = [str(key) for key in cfg if key not in NO_PART]
+    values = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True))
+    return assemble(values, choices)
+
+
+def restore(config: Mapping[str, Any], root: str | None, paths: Paths) -> Experiment:
+    """The experiment of a stored configuration, which leaves out what is of no consequence for the numbers.
+
+    `root` is where the data are. Raises UserError where the configuration is not one, or no longer one.
+    """
+    values = {name: plain(once) for name, once in absences(Experiment).items() if name != "choices"}
+    values |= {name: stored(name, value) for name, value in config.items() if name != "choices"}
+    values |= {
+        "logger": {"_target_": class_path(NoLogger)},
+        "data": {"root": root},
+        "paths": paths,
+        "label": {},
+    }
+    if isinstance(scale := config.get("scale"), Mapping):
+        values["scale"] = {"_target_": class_path(Scale), **scale}
+    return assemble(values, config.get("choices", {}))
+
+
+def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experiment:
+    """The experiment of plain data, its components built and its parts checked. Raises UserError."""
+    secrecy.refuse(values)
+    parts = {name: build(name, values.get(name)) for name in GROUPS}
+    names = {name: str(choices.get(name, "")) for name in GROUPS}
+    try:
+        experiment = Experiment(**{**values, **parts}, choices=names)
+    except pydantic.ValidationError as error:
+        raise UserError(explain_validation(error, Experiment, "")) from error
+    found = experiment.dataset.resolved(experiment.data.root)
+    return check(apply_scale(dataclasses.replace(experiment, dataset=found)))
+
+
+def compose(*overrides: str) -> Experiment:
+    """The experiment of some overrides, as on the command line: for notebooks, scripts and tests."""
+    prepare_hydra()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return parse(hydra.compose("config", list(overrides), return_hydra_config=True))
+
+
+def apply_scale(experiment: Experiment) -> Experiment:
+    """Lower trials and steps to the scale's limits."""
+    scale = experiment.scale
+    if scale.name != "smoke":
+        _say_what_is_lowered(experiment)
+    return dataclasses.replace(
+        experiment,
+        trials=min(experiment.trials, scale.trials or experiment.trials),
+        attack=_cap(experiment.attack, scale.steps),
+        prior=_cap(experiment.prior, scale.prior_steps),
+    )
+
+
+def _say_what_is_lowered(experiment: Experiment) -> None:
+    scale = experiment.scale
+    asked = {
+        "trials": (experiment.trials, scale.trials),
+        "attack.steps": (experiment.attack.steps, scale.steps),
+        "prior.steps": (experiment.prior.steps, scale.prior_steps),
+    }
+    for name, (value, limit) in asked.items():
+        if limit is not None and value > limit:
+            warn(f"scale={scale.name} lowers {name} from {value} to {limit}; scale=paper lowers nothing")
+
+
+Capped = TypeVar("Capped", Attack, Prior)
+
+
+def _cap(part: Capped, limit: int | None) -> Capped:
+    return part if limit is None or part.steps <= limit else dataclasses.replace(part, steps=limit)

@@ -1,0 +1,274 @@
+"""The report of feedback blending: Figures 3 to 5, and every method beside its base, the paper and the controls."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.base.files import write_atomically
+from harness.base.numbers import Count, Steps
+from harness.base.schema import EXPERIMENTS
+from harness.base.statistics import FEWEST
+from harness.core import component
+from harness.papers.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
+from harness.papers.feedback.methods import Method, Pair, gather
+from harness.papers.feedback.settings import (
+    Settings,
+    controls,
+    draw_settings,
+    gains,
+    recovered,
+    settings_csv,
+)
+from harness.papers.feedback.strip import draw_strips, strips, strips_csv
+from harness.papers.feedback.text import mean, percent, points
+from harness.plots import pictures
+from harness.store.records import Store
+from harness.tables.markdown import pipes
+from harness.tables.measurement import Outcome
+from harness.tables.reference import read
+from harness.tables.spec import BLOCK, Reference
+from harness.tables.supplement import Supplement
+
+Numbers = Mapping[tuple[str, str], float]
+"""Published numbers by (row, metric)."""
+
+
+@component
+class FeedbackReport(Supplement):
+    """report.md and figure3, figure4 and figure5 as .csv and .png.
+
+    A table of several columns has them for each, named after it, and a report.md that sets the columns side by side.
+    """
+
+    families: list[Family]
+    """Each base attack with its variants and controls."""
+    reference: Reference
+    attacked: Count = 1200
+    """How many images the paper probably attacked: it does not say, but 1187 were recovered."""
+    strip: str
+    """The method of Figure 5."""
+    images: Count = 3
+    steps: list[Steps]
+    """The iterations that Figure 5 shows beside the first and the last."""
+
+    def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
+        columns = {outcome.cell.column: None for outcome in outcomes}
+        parts = {column: [one for one in outcomes if one.cell.column == column] for column in columns}
+        names = [name for family in self.families for name in family.names]
+        settings = {column: gather(part, names) for column, part in parts.items()}
+        for column, methods in settings.items():
+            several = len(settings) > 1
+            suffix, title = (f"-{_slug(column)}", f"{dataset}, {column}") if several else ("", dataset)
+            self._column(dataset, title, methods, directory, suffix)
+            done = [one for one in parts[column] if one.record and one.cell.row == self.strip]
+            self._strips(done, store, directory, suffix)
+        if len(settings) > 1:
+            self._settings(dataset, settings, directory)
+
+    def _column(
+        self, dataset: str, title: str, methods: Mapping[str, Method], directory: Path, suffix: str
+    ) -> None:
+        """The report and Figures 3 and 4 of one column."""
+        shown = [method for method in methods.values() if method.rows]
+        if not shown:
+            return
+        curves, iterations = curves_csv(shown), iterations_csv(shown)
+        files = {
+            f"figure3{suffix}.csv": curves.encode(),
+            f"figure3{suffix}.png": draw_curves(
+                curves, self.families, f"Cumulative recovered images, {title}"
+            ),
+            f"figure4{suffix}.csv": iterations.encode(),
+            f"figure4{suffix}.png": draw_iterations(
+                iterations, self.families, f"Iterations to success, {title}"
+            ),
+            f"report{suffix}.md": self.markdown(dataset, methods, title, suffix).encode(),
+        }
+        for name, content in files.items():
+            write_atomically(directory / name, content)
+
+    def _settings(self, dataset: str, settings: Settings, directory: Path) -> None:
+        """report.md, settings.csv and settings.png, where there are several columns."""
+        blocks = [
+            f"# Feedback blending on {dataset}, in several settings",
+            _READING,
+            recovered(settings, self.families),
+            "![Rates and iterations](settings.png)",
+            "## What does feedback gain over the base attack?",
+            gains(settings, self.families),
+            "## Is it the blend?",
+            _CONTROLS,
+            controls(settings, self.families),
+            "## Each setting by itself",
+            *(f"- [{column}](report-{_slug(column)}.md)" for column in settings),
+        ]
+        values = settings_csv(settings)
+        files = {
+            "settings.csv": values.encode(),
+            "settings.png": draw_settings(values, self.families, f"Feedback blending on {dataset}"),
+            "report.md": ("\n\n".join(blocks) + "\n").encode(),
+        }
+        for name, content in files.items():
+            write_atomically(directory / name, content)
+
+    def _strips(self, done: Sequence[Outcome], store: Store, directory: Path, suffix: str) -> None:
+        """Figure 5, of the first finished run; not again when it is there."""
+        if not done:
+            return
+        outcome, path = done[0], directory / f"figure5{suffix}.csv"
+        if path.exists() and f"\n{outcome.id}," in path.read_text(encoding="utf-8"):
+            return
+        assert outcome.record is not None
+        assert outcome.experiment is not None
+        found = strips(outcome.experiment, outcome.record, outcome.images(store), self.images, self.steps)
+        write_atomically(path, strips_csv(outcome.id, found).encode())
+        if found:
+            pictures.save(draw_strips(found), directory / f"figure5{suffix}.png")
+
+    def published(self, dataset: str) -> Numbers:
+        """The paper's numbers about the dataset that ours stands for."""
+        theirs = self.reference.dataset(dataset)
+        found = read(EXPERIMENTS / self.reference.file).get(theirs or "", {})
+        return {(row, metric): value for (row, _, metric), value in found.items()}
+
+    def markdown(
+        self, dataset: str, methods: Mapping[str, Method], title: str | None = None, suffix: str = ""
+    ) -> str:
+        """report.md, whose pictures' names end in `suffix`."""
+        published, theirs = self.published(dataset), self.reference.dataset(dataset)
+        blocks = [
+            f"# Feedback blending on {title or dataset}",
+            _READING,
+            pipes(self._methods(methods)),
+        ]
+        if published:
+            blocks += [f"## Published beside measured ({self.reference.name}, {theirs})"]
+            blocks += [pipes(self._beside(methods, published)), *self._slip(published)]
+        blocks += ["## Is it the blend?", _CONTROLS, pipes(self._against_controls(methods))]
+        blocks += ["## Success by another measure", pipes(self._measures(methods)), _MEASURES]
+        blocks += [
+            f"![Cumulative recovered images](figure3{suffix}.png)",
+            f"![Iterations to success](figure4{suffix}.png)",
+        ]
+        blocks += [
+            f"{self.strip}, from the blend that each search began at:",
+            f"![Strips](figure5{suffix}.png)",
+        ]
+        return "\n\n".join(blocks) + "\n"
+
+    def _methods(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
+        yield [
+            "method",
+            "recovered",
+            "rate",
+            "gain over base",
+            "only it / only base",
+            "more recovered",
+            "iterations",
+            "saved",
+        ]
+        for family in self.families:
+            base = methods[family.base]
+            for name in family.names:
+                method, pair = methods[name], Pair(methods[name], base)
+                own = [name, f"{method.recovered} of {len(method)}", _rate(method)]
+                versus = [percent(pair.gain), "{} / {}".format(*pair.discordant), points(pair.more)]
+                yield [
+                    *own,
+                    *(versus if method is not base else [""] * 3),
+                    mean(method.iterations),
+                    percent(pair.saved) if method is not base else "",
+                ]
+
+    def _beside(self, methods: Mapping[str, Method], published: Numbers) -> Iterator[list[str]]:
+        yield [
+            *("method", "recovered, published", f"rate if of {self.attacked}", "rate, measured"),
+            *("gain, published", "gain, measured", "iterations saved, published", "measured"),
+        ]
+        for family in self.families:
+            for name in (family.base, family.feedback, family.noise):
+                pair, count = Pair(methods[name], methods[family.base]), published.get((name, "recovered"))
+                gain, saved = published.get((name, "gain_pct")), published.get((name, "iterations_saved_pct"))
+                yield [
+                    name,
+                    "not stated" if count is None else f"{count:.0f}",
+                    "" if count is None else f"{count / self.attacked:.1%}",
+                    _rate(methods[name]),
+                    "" if gain is None else f"{gain:+.2f} %",
+                    percent(pair.gain) if name != family.base else "",
+                    "" if saved is None else f"{saved:+.2f} %",
+                    percent(pair.saved) if name != family.base else "",
+                ]
+
+    def _slip(self, published: Numbers) -> Iterator[str]:
+        """The paper's arithmetic, where two of its numbers contradict a third."""
+        for family in self.families:
+            printed, read_as = (published.get((family.base, m)) for m in ("recovered", "recovered_corrected"))
+            with_feedback, gain = (published.get((family.feedback, m)) for m in ("recovered", "gain_pct"))
+            if printed and read_as and with_feedback and gain:
+                yield (
+                    f"The paper prints {printed:.0f} for {family.base} and a gain of {gain:.2f} %, but "
+                    f"{with_feedback:.0f} / {printed:.0f} is {with_feedback / printed - 1:+.2%}. With {read_as:.0f} "
+                    f"it is {with_feedback / read_as - 1:+.2%}: two digits were probably swapped. The rate would then "
+                    f"be {read_as / self.attacked:.1%}."
+                )
+
+    def _against_controls(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
+        yield [
+            "pair",
+            "recovered",
+            "only the first / only the second",
+            "more recovered",
+            "iterations fewer, both recovered",
+        ]
+        for family in self.families:
+            for name in family.controls:
+                pair = Pair(methods[family.feedback], methods[name])
+                yield [
+                    f"{family.feedback} v {name}",
+                    f"{pair.one.recovered} v {pair.other.recovered}",
+                    "{} / {}".format(*pair.discordant),
+                    points(pair.more),
+                    mean(pair.fewer, sign="+"),
+                ]
+
+    def _measures(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
+        measures = [("loss", 1e-3), ("loss", 1e-4), ("mse", 1e-2), ("mse", 1e-3)]
+        yield [
+            "method",
+            *(f"{'true MSE' if name == 'mse' else name} < {limit:g}" for name, limit in measures),
+        ]
+        for family in self.families:
+            for name in family.names:
+                yield [name, *(str(methods[name].below(of, limit)) for of, limit in measures)]
+
+
+_READING = (
+    "Recovered: the matching loss, which the attacker sees, fell below the tolerance within the budget. Rates with "
+    "Wilson's 95 % interval, as if images were independent; more recovered is the mean of paired differences from the "
+    "base on the same images, in points; iterations are means over the recovered images. A search that begins where "
+    f"earlier ones ended is not independent of them, so that intervals of differences and iterations are over blocks "
+    f"of {BLOCK} successive images (a bootstrap, BCa, over all sequences); below {FEWEST} blocks there is none, and "
+    "the means of the blocks stand in its place. They say how far other images would change a number; one order of the "
+    "images and one seed say nothing of other orders."
+)
+_CONTROLS = (
+    "The blend is a start within the range of images, while N(0, 1) is far outside it. The controls have such a start "
+    "too, but know nothing of earlier images (the last one knows a single one). Positive: feedback needs fewer."
+)
+_MEASURES = (
+    "The attacker sees the loss alone; the true MSE (1e-3 is 30 dB, 1e-2 is 20 dB) audits it. A search stops at its "
+    "tolerance, so that smaller losses can't be counted: another tolerance is another run."
+)
+
+
+def _rate(method: Method) -> str:
+    if method.rate is None:
+        return "-"
+    low, high = method.rate
+    return f"{method.recovered / len(method):.1%} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _slug(column: str) -> str:
+    """A column's name as a part of a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", column.lower()).strip("-")

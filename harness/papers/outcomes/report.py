@@ -1,0 +1,243 @@
+"""The report of 'Not Easy': each figure's published outcome beside ours, RTF's guarantee, and a gallery a figure."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from harness.attacks.rtf import expected_alone
+from harness.base.files import csv_cell, write_atomically
+from harness.base.numbers import Count
+from harness.base.schema import EXPERIMENTS
+from harness.base.statistics.agreement import agreement
+from harness.core import component
+from harness.models.imprint import Imprint
+from harness.papers.outcomes.rule import CLEAR, RULE, VAGUE, Published, Verdict, decide, read
+from harness.plots import pictures
+from harness.store.records import Store
+from harness.tables.markdown import pipes
+from harness.tables.measurement import Outcome
+from harness.tables.supplement import Supplement
+
+COLUMNS = (
+    "row",
+    "published",
+    "measured",
+    "agrees",
+    "clients",
+    "images",
+    "psnr_unit",
+    "clear",
+    "vague",
+    "run",
+)
+SIDE = 32
+"""Pixels of a picture in the overview."""
+EXACT = 30.0
+"""dB above which an image that was read off in closed form counts as recovered."""
+
+
+@component
+class OutcomeReport(Supplement):
+    """report.md, outcomes.csv, and a gallery with some images of every row."""
+
+    reference: str
+    """The published outcomes; relative to experiments/."""
+    apart: list[str] = field(default_factory=list)
+    """Attacks that succeed by construction: the agreement is counted without them too."""
+    images: Count = 10
+    """Images of each row, from the best by PSNR to the worst in equal steps."""
+
+    def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
+        published = read(EXPERIMENTS / self.reference)
+        done = {outcome.cell.row: outcome for outcome in outcomes if outcome.record}
+        text = markdown(
+            dataset, [outcome.cell.row for outcome in outcomes], done, published, store, self.apart
+        )
+        write_atomically(directory / "outcomes.csv", outcomes_csv(done, published).encode())
+        write_atomically(directory / "report.md", text.encode())
+        strips = {row: strip(outcome, store, self.images) for row, outcome in done.items()}
+        if strips:
+            pictures.save(overview(strips), directory / "gallery.png")
+
+
+Strip = tuple[Tensor, Tensor, list[float | None]]
+"""Some truths and reconstructions [n, c, h, w], and their PSNR in dB."""
+
+
+def strip(outcome: Outcome, store: Store, most: int) -> Strip:
+    """Some images of a row, from the best to the worst in equal steps."""
+    images, scores = outcome.images(store), [row.get("psnr_unit") for row in rows_of(outcome)]
+    ranked = sorted(range(len(scores)), key=lambda place: -(scores[place] or 0.0))
+    shown = [ranked[place] for place in evenly(len(ranked), most)]
+    return images["truth"][shown], images["reconstruction"][shown], [scores[place] for place in shown]
+
+
+def overview(strips: Mapping[str, Strip]) -> Image.Image:
+    """All rows below one another, small: truth above reconstruction."""
+    lines = []
+    for row, (truth, reconstruction, _) in strips.items():
+        both = [
+            pictures.beside([pictures.tile(image, SIDE) for image in x], 2) for x in (truth, reconstruction)
+        ]
+        lines.append([pictures.label(row), pictures.above(both, gap=2)])
+    return pictures.framed(pictures.grid(lines, across=12, down=10))
+
+
+def evenly(count: int, shown: int) -> list[int]:
+    """So many places of `count`, from the first to the last in equal steps."""
+    if count <= shown:
+        return list(range(count))
+    return [round(step * (count - 1) / (shown - 1)) for step in range(shown)]
+
+
+def rows_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """The rows of a finished run, in the order of its images."""
+    assert outcome.record is not None
+    return outcome.record.rows
+
+
+def clients(outcome: Outcome) -> int:
+    """How many updates were attacked: the images of one are not independent."""
+    return len({row["problem"] for row in rows_of(outcome)})
+
+
+def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
+    """outcomes.csv: one line per finished row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row, outcome in done.items():
+        verdict, theirs = decide(rows_of(outcome)), published.get(row)
+        words = (
+            [theirs.label, verdict.label, theirs.label == verdict.label]
+            if theirs
+            else ["", verdict.label, ""]
+        )
+        found = [clients(outcome), verdict.images, verdict.psnr, verdict.clear, verdict.vague]
+        writer.writerow([*map(csv_cell, [row, *words]), *found, outcome.id])
+    return text.getvalue()
+
+
+def markdown(
+    dataset: str,
+    rows: Sequence[str],
+    done: Mapping[str, Outcome],
+    published: Mapping[str, Published],
+    store: Store,
+    apart: Sequence[str] = (),
+) -> str:
+    """report.md."""
+    compared = [row for row in done if row in published]
+    others = [row for row in compared if published[row].attack not in apart]
+    blocks = [
+        f"# Published outcomes beside ours, {dataset}",
+        f"{_agreement(compared, done, published)}. The paper gives no measure; ours is {RULE}.",
+        *(
+            [f"Without {', '.join(apart)}: {_agreement(others, done, published)}."]
+            if others != compared
+            else []
+        ),
+        _INDEPENDENCE,
+        pipes(_outcomes(rows, done, published)),
+    ]
+    guarantee = list(_guarantee(done, store))
+    if len(guarantee) > 1:
+        blocks += ["## Robbing the Fed: the guarantee", _GUARANTEE, pipes(guarantee)]
+    if done:
+        blocks += ["## Pictures", "![Truth above reconstruction, row by row](gallery.png)"]
+    for row in done:
+        said = f" The paper: {published[row].text}." if row in published else ""
+        blocks.append(f"**{row}**: {_numbers(decide(rows_of(done[row])))}.{said}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _agreement(rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
+    """How many outcomes agree, and how far beyond chance."""
+    found = agreement(
+        [published[row].label for row in rows], [decide(rows_of(done[row])).label for row in rows]
+    )
+    kappa = "not defined" if found.kappa is None else f"{found.kappa:.2f}"
+    return f"{found.same} of {found.n} outcomes agree, {found.chance:.1f} would by chance: Cohen's kappa is {kappa}"
+
+
+def _outcomes(
+    rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Published]
+) -> Iterator[list[str]]:
+    yield [
+        *(
+            "figure",
+            "the paper's setting",
+            "published",
+            "measured",
+            "agrees",
+            "clients",
+            "images",
+            "PSNR, dB",
+        ),
+        *(f"SSIM ≥ {CLEAR}", f"SSIM ≥ {VAGUE}"),
+    ]
+    for row in rows:
+        theirs = published.get(row)
+        said = [theirs.described, theirs.said] if theirs else ["", ""]
+        if row not in done:
+            yield [row, *said, "no result", *[""] * 6]
+            continue
+        verdict = decide(rows_of(done[row]))
+        agrees = "" if theirs is None else ("yes" if theirs.label == verdict.label else "no")
+        psnr = "-" if verdict.psnr is None else f"{verdict.psnr:.1f}"
+        shares = [f"{verdict.clear:.0%}", f"{verdict.vague:.0%}"]
+        yield [
+            row,
+            *said,
+            f"**{verdict.label}**",
+            agrees,
+            str(clients(done[row])),
+            str(verdict.images),
+            psnr,
+            *shares,
+        ]
+
+
+def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]:
+    """For every row with an imprint block, how many images should be alone in a bin, and how many were recovered."""
+    yield [
+        *("figure", "bins", "images", "alone if all in one step", "batch", "alone if one batch in one step"),
+        *("images read off", f"PSNR > {EXACT:.0f} dB"),
+    ]
+    for row, outcome in done.items():
+        experiment = outcome.experiment
+        if experiment is None or not isinstance(experiment.model, Imprint):
+            continue
+        batch, bins = experiment.fl.batch_size, experiment.model.bins
+        images = rows_of(outcome)[0].get("examples", experiment.fl.examples)
+        traces = store.traces(outcome.id).values()
+        returned = sum(point.get("returned", 0) for trace in traces for point in trace)
+        exact = sum((line.get("psnr_unit") or 0) > EXACT for line in rows_of(outcome))
+        expected = [f"{expected_alone(number, bins):.1f}" for number in (images, min(batch, images))]
+        each = experiment.trials
+        yield [
+            *(row, str(bins), str(images), expected[0], str(batch), expected[1]),
+            *(f"{returned / each:.1f}", f"{exact / each:.1f}"),
+        ]
+
+
+def _numbers(verdict: Verdict) -> str:
+    psnr = "no PSNR" if verdict.psnr is None else f"{verdict.psnr:.1f} dB"
+    return f"{verdict.label}; {psnr} on average over {verdict.images} images, {verdict.clear:.0%} with SSIM ≥ {CLEAR}"
+
+
+_INDEPENDENCE = (
+    "Images of one client come from one update and are not independent: what an outcome rests on is its number of "
+    "clients, and no interval is given where these are so few. Kappa is of figures, of which several share a setting."
+)
+_GUARANTEE = (
+    "Of n images in one step, n (1 - 1/K)^(n - 1) are expected alone in one of K equally likely bins, and one that is "
+    "alone is recovered exactly. With many local steps the rows drift, and there is no guarantee. Numbers are means "
+    "over clients; read off are the quotients within the range of images."
+)

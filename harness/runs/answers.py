@@ -1,0 +1,125 @@
+"""What the store says to an experiment: as many targets as it asks for, scored as it asks, by the iterate it reports.
+
+The number of targets, the metrics and the report are no part of a run's id: a run is extended, scored anew and shown
+otherwise, never computed twice.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from harness.base.files import write_atomically
+from harness.config.composition import restore
+from harness.config.experiment import Experiment, Paths
+from harness.core import Record, UserError
+from harness.runs.scoring import SCORED_BY, Fingerprints, fingerprints, key, score_again
+from harness.runs.targets import Targets
+from harness.store.iterates import shown
+from harness.store.journal import Row
+from harness.store.recording import Run
+from harness.store.records import Store, summarise
+
+METRICS = "metrics.json"
+"""In a run's folder: what the keys in its rows stand for."""
+
+
+def wanted(experiment: Experiment) -> int:
+    """How many targets an experiment asks for."""
+    if experiment.targets is None or experiment.fl.in_rounds:
+        return experiment.trials
+    return len(experiment.targets) // experiment.fl.examples
+
+
+def answer(store: Store, experiment: Experiment) -> Record | None:
+    """The record of a finished run as far as it is asked for; None where it is not finished, holds fewer targets or
+    was scored by other settings. Raises UserError where it is damaged."""
+    record = store.load(experiment.id)
+    if record is None:
+        return None
+    count = wanted(experiment)
+    held = {row["problem"] for row in record.rows}
+    if not held >= set(range(count)):
+        return None
+    if experiment.attack.reconstructs_images and _keys(record) != {key(fingerprints(experiment.metric))}:
+        return None
+    rows = [shown(row, experiment.report) for row in record.rows if row["problem"] < count]
+    if rows == record.rows:
+        return record
+    return dataclasses.replace(record, rows=rows, summary=summarise(rows))
+
+
+def settled(store: Store, experiment: Experiment) -> bool:
+    """Whether nothing is left to be done: there is an answer, or what there is is damaged, which only a user mends."""
+    try:
+        return answer(store, experiment) is not None
+    except UserError:
+        return True
+
+
+def _keys(record: Record) -> set[str | None]:
+    """By which settings the rows were scored; rows that don't say so, by those of their run."""
+    found: set[str | None] = {row.get(SCORED_BY) for row in record.rows}
+    if None not in found:
+        return found
+    own = _configured(record.config)
+    return (found - {None}) | {key(own) if own else None}
+
+
+def _configured(config: Mapping[str, Any]) -> Fingerprints | None:
+    try:
+        return fingerprints(restore(config, None, Paths()).metric)
+    except UserError:
+        return None
+
+
+def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> None:
+    """Have all that is stored scored as the experiment asks: anew from the images that were kept.
+
+    What can't be, for want of the attacked network, is dropped, and so computed again.
+    """
+    if not experiment.attack.reconstructs_images:
+        return
+    asked = fingerprints(experiment.metric)
+    known = _known(stored) | {key(asked): asked}
+    if known != _known(stored):
+        write_atomically(stored.directory / METRICS, json.dumps(known, sort_keys=True).encode())
+    if all(row.get(SCORED_BY) == key(asked) for row in stored.rows):
+        return
+    experiment.metric.prepare()
+    kept: list[Row] = []
+    for problem, group in groupby(stored.rows, key=lambda row: int(row["problem"])):
+        rows = list(group)
+        before = known.get(rows[0].get(SCORED_BY, ""), {})
+        kept += _scored(experiment, targets, stored, problem, rows, before) or []
+    stored.replace(kept)
+
+
+def _scored(
+    experiment: Experiment,
+    targets: Targets,
+    stored: Run,
+    problem: int,
+    rows: Sequence[Row],
+    before: Fingerprints,
+) -> Sequence[Row] | None:
+    if rows[0].get(SCORED_BY) == key(fingerprints(experiment.metric)):
+        return rows
+    return score_again(experiment.metric, targets, rows, stored.images(problem), before)
+
+
+def _known(stored: Run) -> dict[str, Fingerprints]:
+    try:
+        found = json.loads((stored.directory / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def config_of(experiment: Experiment, count: int) -> dict[str, Any]:
+    """The configuration of a run that holds so many targets, which may be more than were asked for."""
+    config = experiment.config
+    if count <= wanted(experiment):
+        return config
+    return config | {"trials": count, "scale": {**config["scale"], "trials": None}}

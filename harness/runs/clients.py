@@ -1,0 +1,64 @@
+"""Clients that each send their first update of an untrained model."""
+
+import torch
+from torch import Tensor
+
+from harness.config.experiment import Experiment
+from harness.core import Batch, Classifier, derive_seed, generator, normalized
+from harness.federated.client import Sent
+from harness.runs.choice import choose
+from harness.runs.targets import Client as Client
+from harness.runs.targets import Targets, length
+
+
+def open_targets(experiment: Experiment, like: Targets | None = None) -> Targets:
+    """The targets of a run; `like`: those of a run with the same prior. Raises UserError when there are too few."""
+    if experiment.fl.in_rounds:
+        from harness.runs.rounds import Rounds
+
+        return Rounds(experiment, like)
+    return Clients(experiment, like)
+
+
+class Clients(Targets):
+    """Images of the attack split, each of its own client."""
+
+    def __init__(self, experiment: Experiment, like: Targets | None = None) -> None:
+        super().__init__(experiment, like)
+        self.images = experiment.dataset.load("attack", experiment.data.root)
+        self.size = experiment.fl.examples
+        self.order = choose(experiment, self.images)
+
+    @property
+    def trials(self) -> int:
+        """How many targets there are."""
+        if self.experiment.targets is None:
+            return self.experiment.trials
+        return len(self.order) // self.size
+
+    def looked_for(self, position: int) -> int:
+        return self.experiment.fl.dummies or self.size
+
+    def network(self, position: int) -> Classifier:
+        if not self.experiment.model.fresh:
+            return self.fixed_model
+        own = self.experiment.model.seed
+        return self.build(derive_seed("model", self.experiment.seed if own is None else own, position))
+
+    def client(self, position: int, start: Tensor | None = None) -> Client:
+        experiment = self.experiment
+        rows = self.order[position * self.size : (position + 1) * self.size]
+        pairs = [self.images[row] for row in rows]
+        images, labels = torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
+        truth = Batch(images.to(self.device), labels.to(self.device))
+        model = self.network(position)
+        params = {name: value.detach() for name, value in model.named_parameters()}
+        rng = generator("client", experiment.seed, position)
+        batch = experiment.defense.on_batch(truth, rng)
+        order = experiment.fl.order(rng)
+        update = experiment.fl.update(model, params, batch, order)
+        with normalized(model, experiment.fl.normalization):
+            defended = experiment.defense.on_update(update, model, params, batch, rng)
+        sent = Sent(truth, batch, order, update, defended)
+        problem = self.observed(position, model, experiment.fl, sent, start)
+        return Client([self.images.indices[row] for row in rows], truth, problem, length(update))

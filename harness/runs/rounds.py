@@ -1,0 +1,118 @@
+"""Clients under attack in federated rounds: the same as others, but that their model has been trained by then."""
+
+from harness.simulation.simulation import Checkpoint, Simulation  # before pytorch_lightning  # isort: skip
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from harness.base import interruption
+from harness.config.experiment import Experiment
+from harness.federated.fedavg import FedAvg
+from harness.runs.targets import Client, Targets, length
+from harness.simulation.population import Population, some
+from harness.simulation.schedule import Schedule
+
+CHECKPOINT = "simulation.ckpt"
+TESTED = 2000
+"""Held-out images behind the accuracy that stands beside an attack."""
+
+
+class Rounds(Targets):
+    """The victims of a federated simulation, round by round.
+
+    The clients hold the `train` split: it has neither images that are public nor any of the attack split. The
+    attacker is handed the update before it is averaged, with the model that was sent to the client.
+    """
+
+    def __init__(
+        self, experiment: Experiment, like: Targets | None = None, images: int | None = None
+    ) -> None:
+        """`images`: deal out so many at most."""
+        super().__init__(experiment, like)
+        protocol = experiment.fl
+        assert isinstance(protocol, FedAvg)
+        assert protocol.clients is not None
+        split = experiment.dataset.load("train", experiment.data.root)
+        held = split if images is None else some(split, images, experiment.seed)
+        self.population = Population(held, protocol.partition, protocol.clients, experiment.seed)
+        self.schedule = Schedule(protocol, self.population.holders, experiment.seed)
+        self.victims = self.schedule.victims(experiment.trials)
+        """Round and client of each attack."""
+        self.simulation = Simulation(
+            self.fixed_model, self.population, self.schedule, experiment.defense, experiment.seed
+        )
+        self.reached = 0
+        self.accuracy: float | None = None
+
+    @property
+    def trials(self) -> int:
+        return len(self.victims)
+
+    @property
+    def available(self) -> int:
+        return self.reached
+
+    def looked_for(self, position: int) -> int:
+        _, client = self.victims[position]
+        held = self.population.examples(client)
+        return min(self.experiment.fl.dummies or held, held)
+
+    def serve(self, attack: Callable[[], None], done: frozenset[int], directory: Path) -> None:
+        """Simulate as far as there are victims that are not stored yet, and attack each in its round."""
+        left = [position for position in range(self.trials) if position not in done]
+        if left:
+            if self.experiment.attack.requires_prior:
+                self.prior  # noqa: B018 - trained before, for it has a Trainer of its own
+            checkpoint = directory / CHECKPOINT
+            callbacks = [Attacks(self, attack, done), Checkpoint(checkpoint)]
+            self.simulation.simulate(self.victims[left[-1]][0], callbacks, checkpoint, self.device)
+            if not interruption.requested():
+                checkpoint.unlink(missing_ok=True)
+
+    def client(self, position: int, start: Tensor | None = None) -> Client:
+        """The client at a position; its round must be the one that comes next."""
+        number, client = self.victims[position]
+        report = self.simulation.report(number, client)
+        model = copy.deepcopy(
+            self.simulation.model
+        )  # which is trained on, and an attack may be looked at later
+        problem = self.observed(position, model, report.protocol, report, start)
+        circumstances = {
+            "round": number,
+            "client": client,
+            "examples": len(report.truth),
+            "test_accuracy": self.accuracy,
+        }
+        return Client(
+            self.population.indices(client), report.truth, problem, length(report.update), circumstances
+        )
+
+
+class Attacks(pl.Callback):
+    """The attack on the victims of a round, after they have trained and before the server averages (paper 002)."""
+
+    def __init__(self, rounds: Rounds, attack: Callable[[], None], done: frozenset[int]) -> None:
+        self.attack = attack
+        self.rounds = rounds
+        self.left: dict[int, list[int]] = {}
+        """The positions to attack in each round."""
+        for position, (number, _) in enumerate(rounds.victims):
+            if position not in done:
+                self.left.setdefault(number, []).append(position)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: int, batch_idx: int
+    ) -> None:
+        positions = self.left.pop(batch, [])
+        if positions:
+            tested = self.rounds.simulation.evaluate(TESTED)
+            self.rounds.accuracy = tested and tested[0]
+        for position in positions:  # one by one, for each may hold another number of images
+            self.rounds.reached = position + 1
+            self.attack()
+        # What would be trained after the last attack, nobody looks at.
+        self.rounds.simulation.over = not self.left or interruption.requested()

@@ -1,0 +1,282 @@
+"""Runs: clients send updates, an attack inverts them, metrics score it, the store keeps it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness.base import interruption
+from harness.base.errors import warn
+from harness.base.files import to_json, write_atomically
+from harness.base.progress import Bar, meanwhile, task
+from harness.base.threat import tag
+from harness.config.experiment import Experiment
+from harness.core import Attack, Reconstruction, Record
+from harness.loggers.logger import RunInfo, Session, warn_unlogged
+from harness.machine.device import device
+from harness.machine.ranks import Group, Share
+from harness.runs.answers import answer, bring_up_to_date, config_of
+from harness.runs.clients import open_targets
+from harness.runs.memory import check_memory
+from harness.runs.scoring import score
+from harness.runs.series import Series, invert
+from harness.runs.targets import Client, Targets
+from harness.store.iterates import Report, shown
+from harness.store.lease import LOOK, Held
+from harness.store.provenance import dated, note_stored, provenance
+from harness.store.recording import Row, Run, Shard
+from harness.store.records import MARK, Store, hint_older, summarise
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+COLLECT_SECONDS = 1.0
+"""Between two looks at what the ranks have stored."""
+
+
+def run(experiment: Experiment) -> Record:
+    """Carry out what is not yet done of a run, image by image, and return its record.
+
+    Where another process is at it, wait until that has finished or is dead.
+    """
+    store = Store(experiment.paths.runs)
+    while True:
+        try:
+            (record,) = run_together([experiment])
+            return record
+        except Held as held:
+            warn(f"{held}; waiting for it")
+        while store.holder(experiment.id):
+            interruption.check()
+            time.sleep(LOOK)
+
+
+def run_together(experiments: Sequence[Experiment]) -> list[Record]:
+    """Carry out what is not yet done of runs that differ in seed and start alone, in one call of their attack.
+
+    Returns their records in order. What a run finds does not depend on those beside it. Federated runs are carried out
+    one after the other, for each has a simulation of its own. Raises Held when another process is at one of them: the
+    others are left, as far as they have come.
+    """
+    if len({experiment.kinship for experiment in experiments}) > 1:
+        raise ValueError("runs side by side may differ in seed and start alone")
+    store = Store(experiments[0].paths.runs)
+    found = {experiment.id: answer(store, experiment) for experiment in experiments}
+    pending = {e.id: e for e in experiments if found[e.id] is None}
+    note_stored([store.root / identity for identity, record in found.items() if record is not None])
+    warn_unlogged((record, e.logger) for e in experiments if (record := found[e.id]))
+    if pending:
+        interruption.check()
+        hint_older(store.root)
+        apart = experiments[0].fl.in_rounds
+        for job in [[e] for e in pending.values()] if apart else [list(pending.values())]:
+            found |= {record.id: record for record in _carry_out(store, job)}
+    return [record for experiment in experiments if (record := found[experiment.id])]
+
+
+def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
+    first = experiments[0]
+    torch.set_num_threads(first.threads)
+    return _in_ranks(store, experiments) if first.ranks * first.nodes > 1 else _alone(store, experiments)
+
+
+def _alone(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
+    """In this process."""
+    with ExitStack() as stack:
+        series = _open(store, experiments, stack)
+        first, finished = series[0], series[0].stored.finished
+        with task(_title(experiments), _left(series)) as bar:
+            work = _Work(experiments[0].attack, series, bar)
+            first.clients.serve(work.attack, finished, store.root / experiments[0].id)
+        yield from work.records
+        for one in work.at_work:
+            if one.done:  # stored whole, but killed before it was finished
+                yield _finish(one)
+        if not all(one.done for one in work.at_work):
+            interruption.check()
+
+
+class _Work:
+    """Runs under way: what their attacks find is stored as it comes, and a run that has all is finished."""
+
+    def __init__(self, attack: Attack, series: Sequence[Series], bar: Bar) -> None:
+        self._attack, self._bar, self._clock = attack, bar, _Clock()
+        self.at_work = list(series)
+        self.records: list[Record] = []
+
+    def attack(self) -> None:
+        """Attack all that can be attacked by now."""
+        for one, client, found in invert(self._attack, self.at_work):
+            rows = _store(one, client, found)
+            one.session.image(found.problem, rows, found.trace)
+            self._bar.advance(_postfix(rows))
+            self._clock.share(self.at_work)
+            if one.done:
+                self.at_work.remove(one)
+                self.records.append(_finish(one))
+
+
+def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
+    """In several processes, the first of which keeps the runs: it logs what comes, and finishes them at the end."""
+    first, clock = experiments[0], _Clock()
+    group = Group(first.ranks, first.nodes, device(first.device).type)
+    with ExitStack() as stack:
+        series = _open(store, experiments, stack) if group.leads else []
+        with (
+            task(_title(experiments), _left(series)) as bar,
+            meanwhile(lambda: _collect(series, bar), COLLECT_SECONDS),
+        ):
+            spent = group.launch(partial(_share, experiments))
+        clock.share(series)
+        for one, cpu_seconds in zip(series, spent, strict=False):
+            one.cpu_seconds = cpu_seconds
+            if one.done:
+                yield _finish(one)
+        group.wait()
+        if not all(one.done for one in series):
+            interruption.check()
+            raise RuntimeError("the ranks have ended, and not all targets are attacked")
+    if not group.leads:
+        yield from (record for e in experiments if (record := answer(store, e)))
+
+
+def _share(experiments: Sequence[Experiment], fabric: "Fabric") -> list[float]:
+    """What one rank attacks and stores. Returns the CPU seconds of each run, over all ranks."""
+    share, clock = Share(fabric.global_rank, fabric.world_size), _Clock()
+    interruption.leave_to_parent()
+    torch.set_num_threads(experiments[0].threads)
+    fabric.barrier()  # until the runs are there
+    series = [
+        Series(each, own, Shard(each.paths.runs / each.id, share.rank), Session(), number, share)
+        for number, (each, own) in enumerate(zip(experiments, _clients(experiments), strict=True))
+    ]
+    for one, client, found in invert(experiments[0].attack, series):
+        _store(one, client, found)
+        clock.share(series)
+    spent = fabric.all_reduce(torch.tensor([one.cpu_seconds for one in series]), reduce_op="sum")
+    return [float(each) for each in spent]
+
+
+def _collect(series: Sequence[Series], bar: Bar) -> None:
+    """Take in what the ranks have stored since, and log it."""
+    for one in series:
+        assert isinstance(one.stored, Run)
+        for problem in one.stored.merge():
+            rows = [shown(row, one.experiment.report) for row in one.stored.rows if row["problem"] == problem]
+            one.session.image(problem, rows, one.stored.trace(problem))
+            bar.advance(_postfix(rows))
+
+
+def _left(series: Sequence[Series]) -> int:
+    """How many clients are still to be attacked."""
+    return sum(len(one.left) for one in series)
+
+
+def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
+    """The runs with their data and their stores, before a logger begins with any of them."""
+    check_memory(experiments[0])
+    clients = _clients(experiments)
+    if experiments[0].attack.reconstructs_images:
+        experiments[0].metric.prepare()
+    series: list[Series] = []
+    for experiment, own in zip(experiments, clients, strict=True):
+        stored = store.open(
+            experiment.id, experiment.config, experiment.lease.expiry, partial(_answered, store, experiment)
+        )
+        stack.callback(stored.close)
+        bring_up_to_date(experiment, own, stored)
+        session = experiment.logger.open(_information(experiment, stored))
+        write_atomically(stored.directory / MARK, (to_json(experiment.identity, indent=1) + "\n").encode())
+        series.append(Series(experiment, own, stored, session, len(series)))
+        stack.push(series[-1].closing)
+        if session.forgets:
+            _log_again(session, stored, experiment.report)
+    return series
+
+
+def _log_again(session: Session, stored: Run, report: Report) -> None:
+    """Log the images that were finished before the run was interrupted."""
+    for problem in sorted(stored.finished):
+        rows = [shown(row, report) for row in stored.rows if row["problem"] == problem]
+        session.image(problem, rows, stored.trace(problem))
+
+
+def _answered(store: Store, experiment: Experiment) -> bool:
+    return answer(store, experiment) is not None
+
+
+def _clients(experiments: Sequence[Experiment]) -> list[Targets]:
+    """The clients of runs side by side, with one prior for all."""
+    first = open_targets(experiments[0])
+    return [first, *(open_targets(experiment, first) for experiment in experiments[1:])]
+
+
+def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
+    """Score a reconstruction and store it."""
+    scored = score(series.experiment, client, found)
+    raw = found.end.unclamped if series.policy.learns else None
+    images = scored.images | ({} if raw is None else {"unclamped": raw})
+    series.stored.append(found.problem, scored.rows, images, found.trace)
+    return [shown(row, series.experiment.report) for row in scored.rows]
+
+
+def _finish(series: Series) -> Record:
+    assert isinstance(series.stored, Run)
+    spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
+    logger = {"logger": type(series.experiment.logger).__name__}
+    origin = provenance(series.clients.device) | dated() | spent | logger
+    series.stored.trim()
+    series.stored.config = config_of(series.experiment, len(series.stored.finished))
+    series.stored.finish(summarise(series.stored.rows), origin)
+    record = answer(Store(series.experiment.paths.runs), series.experiment)
+    assert record is not None
+    gallery = series.stored.directory / "gallery.png"
+    series.session.finish(record, gallery if gallery.exists() else None)
+    series.closing.close()
+    return record
+
+
+class _Clock:
+    """Time since it was last looked at, in equal shares for the runs at work."""
+
+    def __init__(self) -> None:
+        self.seconds, self.cpu_seconds = time.perf_counter(), time.process_time()
+
+    def share(self, series: Sequence[Series]) -> None:
+        seconds, cpu_seconds = time.perf_counter(), time.process_time()
+        for one in series:
+            one.seconds += (seconds - self.seconds) / len(series)
+            one.cpu_seconds += (cpu_seconds - self.cpu_seconds) / len(series)
+        self.seconds, self.cpu_seconds = seconds, cpu_seconds
+
+
+def _information(experiment: Experiment, stored: Run) -> RunInfo:
+    label, choices = experiment.label, experiment.choices
+    return RunInfo(
+        id=experiment.id,
+        directory=stored.directory,
+        config=experiment.config,
+        group=label.group,
+        job_type=label.job_type,
+        name=label.name,
+        tags=(
+            *label.tags,
+            tag(experiment.config),
+            *(choices[g] for g in ("dataset", "scale") if g in choices),
+        ),
+    )
+
+
+def _title(experiments: Sequence[Experiment]) -> str:
+    """What a progress bar calls runs side by side."""
+    others = len(experiments) - 1
+    return f"{experiments[0].title} and {others} beside it" if others else experiments[0].title
+
+
+def _postfix(rows: list[Row]) -> str:
+    """What a progress bar says of the newest images."""
+    values = [row["psnr_unit"] for row in rows if row.get("psnr_unit") is not None]
+    return f"psnr_unit {sum(values) / len(values):.2f} dB" if values else ""

@@ -1,0 +1,158 @@
+"""What a run attacks, one target after the other: clients, and what each of them sent."""
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.config.experiment import Experiment
+from harness.core import (
+    Batch,
+    Classifier,
+    Generator,
+    Images,
+    Knowledge,
+    Observation,
+    Params,
+    Problem,
+    Protocol,
+    derive_seed,
+)
+from harness.federated.client import Sent
+from harness.machine.device import device
+
+PRIOR_SEED = 0
+"""One generator serves all seeds of a table: training it is the dearest part of an attack that needs one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Client:
+    """One target: the client's secret, and what it sent. Only `problem` goes to an attack."""
+
+    indices: list[int]
+    """Row numbers of the images in the data set."""
+    truth: Batch
+    problem: Problem
+    norm: float
+    """Length of the update before any defence: what a clipping bound is to be compared with."""
+    circumstances: dict[str, Any] = field(default_factory=dict)
+    """What else the rows of its images say: in federated rounds, which round it was, and how good the model."""
+
+
+class Targets(ABC):
+    """The targets of a run, made one at a time: all depends on the seed and the position alone.
+
+    Attacks, defences and scales that are compared therefore see the same images, networks and noise.
+    """
+
+    def __init__(self, experiment: Experiment, like: "Targets | None" = None) -> None:
+        """`like`: targets with the same prior, whose generator is used instead of a second one."""
+        self.experiment, self.like = experiment, like
+        self.device = device(experiment.device)
+
+    @property
+    @abstractmethod
+    def trials(self) -> int:
+        """How many targets there are."""
+
+    @property
+    def available(self) -> int:
+        """How many of them, from the first on, can be attacked by now."""
+        return self.trials
+
+    @abstractmethod
+    def looked_for(self, position: int) -> int:
+        """How many images the attack is to look for at a position."""
+
+    def network(self, position: int) -> Classifier | None:
+        """The network that is attacked at a position; None where it can't be had without what came before."""
+        return None
+
+    @abstractmethod
+    def client(self, position: int, start: Tensor | None = None) -> Client:
+        """The client at a position, for an attacker who begins the search at `start`."""
+
+    def __getitem__(self, position: int) -> Client:
+        """The client at a position: it computes its update, defends it and sends it."""
+        return self.client(position)
+
+    def serve(self, attack: Callable[[], None], done: frozenset[int], directory: Path) -> None:
+        """Call `attack` whenever there are targets to attack that are not done; `directory` is the run's own."""
+        attack()
+
+    @functools.cached_property
+    def prior(self) -> Generator | None:
+        """The attacker's generator, trained on the public split at the first use."""
+        if self.like is not None:
+            return self.like.prior
+        experiment = self.experiment
+        cache = str(experiment.paths.runs / "priors")
+        found = experiment.prior.generator(experiment.dataset, experiment.data.root, cache, PRIOR_SEED)
+        return found if found is None else found.to(self.device)
+
+    def public(self) -> Images:
+        """Images like the clients' that the attacker may know."""
+        return self.experiment.dataset.load("public", self.experiment.data.root)
+
+    @functools.cached_property
+    def fixed_model(self) -> Classifier:
+        """The network of all targets, as it begins."""
+        own = self.experiment.model.seed
+        return self.build(derive_seed("model", self.experiment.seed) if own is None else own)
+
+    def build(self, seed: int) -> Classifier:
+        """A network as the client's defence has it."""
+        experiment = self.experiment
+        cache = str(experiment.paths.runs / "models")
+        model = experiment.training.model(
+            experiment.model, experiment.dataset, experiment.data.root, cache, seed, self.device
+        )
+        return experiment.defense.on_model(model)
+
+    def observed(
+        self,
+        position: int,
+        model: Classifier,
+        protocol: Protocol,
+        sent: Sent,
+        start: Tensor | None,
+    ) -> Problem:
+        """What the attacker is handed: the update, and what else it is granted."""
+        experiment = self.experiment
+        params = {name: value.detach() for name, value in model.named_parameters()}
+        observation = Observation(
+            model=model,
+            params=params,
+            update={name: value.detach() for name, value in sent.sent.items()},
+            protocol=protocol,
+            n=self.looked_for(position),
+            held=len(sent.truth),
+            statistics=protocol.statistics(model, params, sent.batch, sent.order),
+            shape=experiment.dataset.shape,
+            classes=len(experiment.dataset.classes),
+            knowledge=self._knowledge(sent, start),
+        )
+        seed = derive_seed("attack", experiment.seed, position)
+        return Problem(position, observation, seed)
+
+    def _knowledge(self, sent: Sent, start: Tensor | None) -> Knowledge:
+        granted = self.experiment.knowledge
+        # An attack that has no use for a generator must not wait until one is trained.
+        return Knowledge(
+            labels=sent.truth.y if granted.labels else None,
+            adaptations=self.experiment.defense.adaptations() if granted.defense else (),
+            prior=self.prior if self.experiment.attack.requires_prior else None,
+            order=sent.order if granted.order else None,
+            public=self.public() if granted.public else None,
+            start=None if start is None else start.to(self.device),
+        )
+
+
+def length(update: Params) -> float:
+    """The norm of all tensors of an update together."""
+    return float(torch.linalg.vector_norm(torch.stack([value.norm() for value in update.values()])))

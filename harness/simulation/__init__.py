@@ -1,0 +1,1 @@
+"""Federated rounds: clients, server, and who takes part when."""

@@ -1,5 +1,0 @@
-"""What some values say: their mean and interval, how two rows differ, how many more would decide it."""
-
-from harness.statistics.summary import FEWEST as FEWEST
-from harness.statistics.summary import Statistic as Statistic
-from harness.statistics.summary import statistic as statistic

@@ -1,0 +1,1 @@
+"""Runs on disk: written safely, read with suspicion, asked and filtered."""

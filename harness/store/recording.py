@@ -1,0 +1,280 @@
+"""A run that is being written: what is finished survives a kill, and nothing is written twice."""
+
+import itertools
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, cat
+
+from harness.base.errors import warn
+from harness.base.files import to_json, write_atomically, writing
+from harness.core import Record
+from harness.store.iterates import LAST
+from harness.store.journal import Row as Row
+from harness.store.journal import decode, encode
+from harness.store.lease import EXPIRY, Held, Lease
+from harness.store.reopening import BEFORE, RESULT, reopen, with_earlier, write_part
+from harness.store.reopening import Trace as Trace
+
+
+class Journal:
+    """Problems that are stored. Their tensors are on disk, whole, before their rows are: a row is a promise."""
+
+    _appended: BinaryIO
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory = directory
+        self._journal = directory / name
+        self._parts = directory / "parts"
+        self._rows: list[Row] = []
+
+    @property
+    def finished(self) -> frozenset[int]:
+        """The problems whose rows and tensors are safe on disk."""
+        return frozenset(row["problem"] for row in self._rows)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all finished problems, in order."""
+        return sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
+
+    def _part(self, problem: int) -> Path:
+        return self._parts / f"{problem}.safetensors"
+
+    def images(self, problem: int) -> dict[str, Tensor]:
+        """The images of a stored problem by name."""
+        return load_file(str(self._part(problem)))
+
+    def _stored(self, problem: int) -> set[int]:
+        """The images that the stored part of a problem holds; none when it is missing or broken."""
+        try:
+            with safe_open(str(self._part(problem)), framework="pt") as part:
+                return set(range(part.get_slice("truth").get_shape()[0]))
+        except (OSError, SafetensorError):
+            return set()
+
+    def unclamped(self, problem: int) -> Tensor:
+        """The images [n, c, h, w] of a finished problem as the search left them, where they were given."""
+        with safe_open(str(self._part(problem)), framework="pt") as part:
+            images: Tensor = part.get_tensor("unclamped")
+        return images
+
+    def trace(self, problem: int) -> Trace:
+        """The course of the loss of a finished problem."""
+        with safe_open(str(self._part(problem)), framework="pt") as part:
+            trace: Trace = json.loads(part.metadata()["trace"])
+        return trace
+
+    def append(
+        self,
+        problem: int,
+        rows: Sequence[Row],
+        images: Mapping[str, Tensor],
+        trace: Trace,
+    ) -> None:
+        """Store one finished problem durably: rows [n], images `truth` and `reconstruction` [n, c, h, w] in [0, 1].
+
+        Of an attack on labels alone they are counts of the classes [n, classes]. Images of the last iterate are there
+        under names of their own (see `iterates`) where they are others. `unclamped` [n, c, h, w] is for attacks that
+        learn from earlier ones: if one problem has it, all must.
+        """
+        if problem in self.finished:
+            raise ValueError(f"problem {problem} of {self.directory} is already stored")
+        truth, reconstruction = len(images["truth"]), len(images["reconstruction"])
+        if not len(rows) == truth == reconstruction or not rows:
+            raise ValueError(f"{len(rows)} rows, {truth} truths, {reconstruction} reconstructions")
+        self._renew()
+        write_part(self._part(problem), images, trace)
+        self._renew()
+        new = [{**row, "problem": problem, "image": image} for image, row in enumerate(rows)]
+        self._write([json.loads(to_json(row)) for row in new])
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        with writing(self._journal):
+            self._appended.write(encode(rows))
+            self._appended.flush()
+            os.fsync(self._appended.fileno())
+        self._rows += rows
+
+    def _renew(self) -> None:
+        """Raises Held when nothing may be written any more."""
+
+    def _whole(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of problems that are stored with all their images."""
+        images: dict[int, set[int]] = defaultdict(set)
+        for row in rows:
+            images[row["problem"]].add(row["image"])
+        whole = {problem for problem, found in images.items() if found == self._stored(problem)}
+        return [row for row in rows if row["problem"] in whole]
+
+
+class Run(Journal):
+    """An open run: the lease of it, and what its ranks have stored."""
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        expiry: float = EXPIRY,
+        answered: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """A finished run is opened again unless it is `answered`. Raises Held when another process is writing it, or
+        has just finished it."""
+        super().__init__(directory, "rows.jsonl")
+        with writing(directory):
+            self._parts.mkdir(parents=True, exist_ok=True)
+        self._lease = Lease(directory, expiry)
+        try:
+            self._begin(answered)
+        except BaseException:
+            self._lease.release()
+            raise
+        self.config = dict(config)
+        self._rows = self._recover()
+        self._appended = self._journal.open("ab")
+        write_atomically(directory / "config.yaml", _yaml(self.config))
+
+    def _begin(self, answered: Callable[[], bool]) -> None:
+        if (
+            self.directory / RESULT
+        ).exists():  # perhaps since it was last looked at, before the lease was ours
+            if answered():
+                self._lease.end()
+                shutil.rmtree(self._parts)
+                raise Held(f"{self.directory} was finished by another process")
+            reopen(self.directory)
+        for stale in self.directory.rglob(".*.tmp"):
+            stale.unlink()
+
+    def close(self) -> None:
+        """Let another process go on with it."""
+        self._lease.release()
+        with suppress(OSError):  # what can't be written was said when it was tried
+            self._appended.close()
+
+    def _recover(self) -> list[Row]:
+        """The rows of whole problems, from all ranks. What a kill tore off (half a line, half a batch) is dropped."""
+        journals = [path for path in (self._journal, *self._shards()) if path.exists()]
+        contents = [decode(path.read_bytes()) for path in journals]
+        rows = {(row["problem"], row["image"]): row for found, _ in contents for row in found}
+        kept = self._whole([*rows.values()])
+        broken = sum(lines for _, lines in contents)
+        if broken or len(kept) < len(rows):
+            torn = len({problem for problem, _ in rows} - {row["problem"] for row in kept})
+            lost = f"{broken} broken lines, {torn} problems that are not whole"
+            warn(f"{self._journal}: dropped {lost}; what they held is computed again")
+        if (
+            journals
+        ):  # even if all is well: what one that lost its lease may still write must go to another file
+            write_atomically(self._journal, encode(kept))
+        self._remove_shards()
+        return kept
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Have other rows for what is stored, or fewer problems."""
+        self._renew()
+        self._appended.close()
+        self._rows = [json.loads(to_json(row)) for row in rows]
+        write_atomically(self._journal, encode(self.rows))
+        self._appended = self._journal.open("ab")
+
+    def trim(self) -> None:
+        """Leave out what is stored beyond a gap: the problems of a finished run are 0, 1, 2, ..."""
+        whole = next(count for count in itertools.count() if count not in self.finished)
+        self._rows = [row for row in self._rows if row["problem"] < whole]
+
+    def merge(self) -> list[int]:
+        """Take in what other ranks have stored since; returns the problems that are new.
+
+        What they are just writing is left for the next time.
+        """
+        known = self.finished
+        found = [row for path in self._shards() for row in decode(path.read_bytes())[0]]
+        rows = {(row["problem"], row["image"]): row for row in found if row["problem"] not in known}
+        new = self._whole([*rows.values()])
+        if new:
+            self._renew()
+            self._write(new)
+        return sorted({row["problem"] for row in new})
+
+    def _renew(self) -> None:
+        self._lease.renew()
+
+    def _shards(self) -> list[Path]:
+        """The journals of other ranks."""
+        return sorted(self.directory.glob("rows.*.jsonl"))
+
+    def _remove_shards(self) -> None:
+        """Once their rows are in the journal: a rank that comes later begins its own anew."""
+        for shard in self._shards():
+            shard.unlink()
+
+    def finish(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Record:
+        """Sort and merge what was appended, draw the gallery of images, and write result.json last of all."""
+        from harness.plots import pictures
+
+        if not self._rows:
+            raise ValueError(f"{self.directory} has no rows to finish")
+        rows = sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
+        problems = sorted(self.finished)
+        parts = [load_file(str(self._part(problem))) for problem in problems]
+        names = {name: None for part in parts for name in part}
+        images = {name: cat([_named(part, name) for part in parts]) for name in names}
+        traces = "".join(to_json({"problem": p, "trace": self.trace(p)}) + "\n" for p in problems)
+        self._renew()
+        ordered = encode(rows)
+        if self._journal.read_bytes() != ordered:  # as a rule it is in order, and safe on disk
+            write_atomically(self._journal, ordered)
+        write_atomically(self.directory / "reconstructions.safetensors", save(images))
+        write_atomically(self.directory / "traces.jsonl", traces.encode())
+        if images["truth"].ndim == 4:
+            scores = [row.get("psnr_unit") for row in rows]
+            pictures.save(
+                pictures.gallery(images["truth"], images["reconstruction"], scores),
+                self.directory / "gallery.png",
+            )
+        write_atomically(self.directory / "config.yaml", _yaml(self.config))
+        result = {
+            "id": self.directory.name,
+            "config": self.config,
+            "summary": summary,
+            "provenance": with_earlier(self.directory, provenance),
+        }
+        text = to_json(result, indent=1)
+        write_atomically(self.directory / RESULT, f"{text}\n".encode())
+        (self.directory / BEFORE).unlink(missing_ok=True)
+        self._remove_shards()
+        shutil.rmtree(self._parts)
+        self._appended.close()
+        self._lease.end()
+        return Record(rows=rows, **json.loads(text))
+
+
+class Shard(Journal):
+    """A run as one of several ranks writes it, beside the one that has the lease: to a journal of its own."""
+
+    def __init__(self, directory: Path, rank: int) -> None:
+        super().__init__(directory, f"rows.{rank}.jsonl")
+        journal = directory / "rows.jsonl"
+        self._rows = decode(journal.read_bytes())[0] if journal.exists() else []
+        self._appended = self._journal.open("ab")
+
+
+def _named(part: Mapping[str, Tensor], name: str) -> Tensor:
+    """Images of a part; where its search ended at its best iterate, that is the last too."""
+    return part[name] if name in part else part[name.removesuffix(LAST)]
+
+
+def _yaml(config: Mapping[str, Any]) -> bytes:
+    """With libyaml where it is there: a tenth of the time."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(dict(config), Dumper=dumper, sort_keys=False, encoding="utf-8")

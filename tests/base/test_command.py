@@ -1,0 +1,69 @@
+"""How small command lines end."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.base.command import answered
+from harness.base.errors import UserError
+from harness.commands.main import guarded
+
+
+def test_a_mistake_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def mistaken() -> None:
+        raise UserError("there is no such thing")
+
+    assert answered(mistaken) == 2
+    assert capsys.readouterr().err == "harness: there is no such thing\n"
+
+
+def test_a_secret_in_a_mistake_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "abcdef0123456789")
+
+    def mistaken() -> None:
+        raise UserError("abcdef0123456789 is no number")
+
+    assert answered(mistaken) == 2
+    assert "abcdef0123456789" not in capsys.readouterr().err
+
+
+def test_a_reader_may_stop() -> None:
+    code = "import sys\nfrom harness.base.command import answered\n"
+    code += "sys.exit(answered(lambda: print('many words ' * 100_000)))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_what_nobody_foresaw_is_two_lines_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("MY_TOKEN", "secret-secret")
+
+    def broken() -> None:
+        raise KeyError("of secret-secret\n" + "x" * 1000)
+
+    for boundary in (answered, guarded):
+        assert boundary(broken) == 1
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith("harness: an error of the harness's own, KeyError: ")
+        assert len(first) < 250
+        path = Path(second.partition(", with ")[2].partition(";")[0])
+        assert "in broken" in path.read_text()
+        assert "secret-secret" not in path.read_text() + first
+
+
+def test_a_reader_of_the_help_may_stop() -> None:
+    command = f"{sys.executable} -m harness --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Gradient")
+    assert done.stderr == ""

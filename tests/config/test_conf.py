@@ -1,0 +1,148 @@
+"""Every YAML in conf/ composes and builds, and every attack runs end to end on real images."""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import hydra
+import pytest
+import yaml
+from PIL import Image
+
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
+from harness.core import Component, UserError
+from harness.priors.wgan_gp import WGANGP
+from harness.runs.run import run
+
+CONF = Path(__file__).parents[2] / "conf"
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+NEEDS = {"rtf": ["model=imprint_mlp"], "fedavg": ["knowledge.labels=true"], "image_folder": ["data.root=zoo"]}
+"""What a choice can't run without; attacks have a prior at hand."""
+CITATION = re.compile(r"\b(19|20)\d\d\b|paper 00\d")
+
+
+def plant(folder: Path) -> Path:
+    """A folder with images of four classes in `zoo`."""
+    for number in range(4):
+        (folder / "zoo" / f"class {number}").mkdir(parents=True)
+        Image.linear_gradient("L").rotate(90 * number).save(folder / "zoo" / f"class {number}" / "1.png")
+    return folder
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_composes_and_builds(
+    group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(plant(tmp_path))
+    needs = NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])
+    if group == "labels":
+        built = compose(f"labels@attack.labels={name}", "knowledge.public=true").attack.labels  # type: ignore[attr-defined]
+    elif group == "partition":
+        built = compose("fl=fedavg", "fl.clients=2", f"partition@fl.partition={name}").fl.partition  # type: ignore[attr-defined]
+    else:
+        built = getattr(compose(f"{group}={name}", *needs), group)
+    assert type(built).__doc__
+    if isinstance(built, Component) and group in ("attack", "defense") and name != "none":
+        assert CITATION.search(type(built).__doc__ or ""), f"{type(built).__name__} cites no paper"
+
+
+def settings(node: object) -> Iterator[tuple[type, set[str]]]:
+    """Every component of a YAML file, with the settings that it lists."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield hydra.utils.get_class(node["_target_"]), set(node) - {"_target_"}
+        for value in node.values():
+            yield from settings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from settings(value)
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_lists_every_setting(group: str, name: str) -> None:
+    """A setting that the YAML leaves out can't be overridden on the command line, nor found by reading."""
+    content = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    composed = {
+        key.partition("@")[2] for default in content.pop("defaults", []) for key in default if "@" in key
+    }
+    for cls, listed in settings(content):
+        listed |= composed if content.get("_target_") == f"{cls.__module__}.{cls.__qualname__}" else set()
+        fields = {f.name for f in dataclasses.fields(cls)}
+        if group == "prior" and not issubclass(cls, WGANGP):
+            fields.discard("steps")  # nothing is trained
+        assert fields == listed, f"{cls.__name__} in {group}/{name}.yaml"
+
+
+def test_the_id_depends_on_the_science_alone() -> None:
+    base = compose().id
+    same = ("logger=none", "threads=2", "paths.runs=elsewhere", "data.root=x", "label.name=y", "device=cpu")
+    same += ("attack.engine=loop", "attack.slots=3")  # type: ignore[assignment]
+    same += ("trials=5", "metric.success_threshold=0.5", "report=last")  # type: ignore[assignment]
+    assert {compose(change).id for change in same} == {base}
+    different = (
+        "seed=1",
+        "attack=dlg",
+        "attack.steps=7",
+        "defense=noise",
+        "fl.batch_size=2 labels@attack.labels=llg_star",
+    )
+    different += (  # type: ignore[assignment]
+        "model=cnn",
+        "dataset=photos32",
+        "knowledge.labels=true",
+        "targets=[9]",
+    )
+    assert len({base} | {compose(*change.split()).id for change in different}) == len(different) + 1
+
+
+def test_a_value_that_equals_the_default_does_not_change_the_id() -> None:
+    assert compose("attack=ig", "attack.boxed=true").id == compose("attack=ig", "~attack.boxed").id
+
+
+def test_the_scale_only_lowers() -> None:
+    small = compose("attack=dlg", "scale=smoke", "trials=50")
+    assert (small.attack.steps, small.trials) == (3, 1)
+    assert compose("attack=dlg", "attack.steps=2", "scale=smoke").attack.steps == 2
+
+
+@pytest.mark.parametrize("name", [name for group, name in FILES if group == "attack"])
+def test_every_attack_runs_and_is_deterministic(name: str, tmp_path: Path) -> None:
+    def attempt(folder: str) -> tuple[Experiment, list[dict[str, object]]]:
+        overrides = [f"attack={name}", "logger=none", "scale=smoke", "trials=1"]
+        overrides += NEEDS.get(name, ["prior=untrained"])
+        if name.startswith("ggl"):
+            overrides.append("attack.per_round=4")
+        experiment = compose(*overrides, f"paths.runs={tmp_path / folder}")
+        return experiment, run(experiment).rows
+
+    experiment, rows = attempt("one")
+    _, again = attempt("two")
+    assert len(rows) == experiment.fl.examples
+    scored = "mse" if experiment.attack.reconstructs_images else "label_accuracy"
+    for row, other in zip(rows, again, strict=True):
+        assert math.isfinite(row[scored])  # type: ignore[arg-type]
+        assert {k: v for k, v in row.items() if k != "seconds"} == {
+            k: v for k, v in other.items() if k != "seconds"
+        }
+    if not experiment.attack.reconstructs_images:
+        return  # nothing is searched for
+    lines = (tmp_path / "one" / experiment.id / "traces.jsonl").read_text().splitlines()
+    trace = json.loads(lines[0])["trace"]
+    if "loss" in trace[0]:
+        assert rows[0]["loss"] <= trace[0]["loss"]  # type: ignore[operator]
+
+
+def test_a_rule_that_needs_public_images_asks_for_them() -> None:
+    for rule in ("llg_plus", "rlu"):
+        chosen = ("attack=ig", f"labels@attack.labels={rule}")
+        with pytest.raises(
+            UserError, match=r"attack\.labels: \w+ needs public images .* say knowledge\.public=true"
+        ):
+            compose(*chosen)
+        compose(*chosen, "knowledge.public=true")
+        compose(*chosen, "knowledge.labels=true")  # which leave nothing to infer
