@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.base.schema import PLANS, Schema
-
 if TYPE_CHECKING:
     import pydantic
 
@@ -113,34 +111,3 @@ def shortened(value: object) -> str:
     """A value as Python writes it, cut at 80 characters."""
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def explain_composition(error: Exception) -> str:
-    """Hydra's complaint about a command line or a YAML file, in one line with the nearest valid name."""
-    text = " ".join(str(error).split())
-    listed = r"Could not find '([\w/@.-]+)'.*?Available options in '([\w/@.-]+)':(.*?)(?:Config search|$)"
-    if match := re.search(listed, text):
-        missing, group, options = match[1].rpartition("/")[2], match[2], match[3].split()
-        return f"{group}={missing}: there is no such {group}{nearest(missing, options)}"
-    if unknown := _unknown_key(error):
-        return unknown
-    if match := re.search(r"Could not override '([\w/@.]+)'", text):
-        keys = [f.name for f in dataclasses.fields(Schema)]
-        return f"{match[1]}: there is no such setting{nearest(match[1], keys)}"
-    if re.search(
-        r"LexerNoViableAlt|(mismatched|extraneous|missing) .* (at|expecting) |no viable alternative", text
-    ):
-        quoted = "; a value with = , ( ) [ ] { } or spaces stands in quotes: 'data.root=\"a=b\"'"
-        return f"the command line can't be read: {text.split(' See https')[0][:200]}{quoted}"
-    return text.split(" See https")[0][:300]
-
-
-def _unknown_key(error: BaseException | None) -> str | None:
-    """A key that isn't in the configuration, with its siblings' nearest name."""
-    while error is not None:
-        parent, path = getattr(error, "parent_node", None), str(getattr(error, "full_key", ""))
-        if parent is not None and path and path.rpartition(".")[2] not in parent:
-            siblings = [*map(str, parent), *(() if "." in path else PLANS)]
-            return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], siblings)}"
-        error = error.__cause__ or error.__context__
-    return None

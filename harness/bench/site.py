@@ -16,9 +16,10 @@ from harness.bench.report import Measurement
 from harness.core import generator
 from harness.report.site import build
 from harness.store.records import Store, summarise
+from harness.tables.layout import MetricColumn
 from harness.tables.measurement import Outcome
 from harness.tables.render import render
-from harness.tables.spec import MetricColumn, Table
+from harness.tables.spec import Table
 
 ROWS, COLUMNS, IMAGES, POINTS, REPEATS = 20, 50, 4, 100, 3
 METRICS = ("psnr_unit", "psnr_ggl", "mse", "mse_ggl", "ssim", "mse_r")

@@ -9,7 +9,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.base.errors import explain_composition, nearest, shortened
+from harness.base.complaints import explain_composition
+from harness.base.errors import nearest, shortened
 from harness.cells.composer import Composer
 from harness.config.experiment import Experiment
 from harness.core import UserError

@@ -16,10 +16,10 @@ from yaml import YAMLError
 
 from harness.base import interruption
 from harness.base.command import FAILURE, USER_ERROR, complain, our_fault, unread
+from harness.base.complaints import explain_composition
 from harness.base.errors import (
     CellsFailed,
     UserError,
-    explain_composition,
     explain_failure,
     nearest,
     out_of_memory,

@@ -64,9 +64,10 @@ class Training(Component):
         seed: int,
         device: torch.device,
     ) -> None:
-        from harness.models.victim import right, train
+        from harness.models.victim import Course, right, train
 
-        train(self, model, dataset.load("train", root), seed, device, entry.folder)
+        course = Course(self.steps, self.batch_size, self.lr)
+        train(course, model, dataset.load("train", root), seed, device, entry.folder)
         if not finite(model):
             raise UserError(f"the model's training diverged: lower training.lr, and delete {entry.folder}")
         share = right(model, dataset.load("attack", root))

@@ -3,7 +3,7 @@
 from harness.machine.lightning import quiet, trainer  # before pytorch_lightning  # isort: skip
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -14,26 +14,33 @@ from torch.utils.data import Dataset as TorchDataset
 
 from harness.base.progress import Bar, task
 from harness.core import Classifier, Images, derive_seed, generator
-from harness.models.training import Training
 
 Pairs = tuple[Tensor, Tensor]
 JUDGED = 1000
 """Images that a trained model is judged by, for people to read."""
 
 
+class Course(NamedTuple):
+    """How a network is trained."""
+
+    steps: int
+    batch_size: int
+    lr: float
+
+
 class Minibatches(TorchDataset[Pairs]):
     """Minibatch k of the training: images [n, c, h, w] and classes [n], a function of the seed and k alone."""
 
-    def __init__(self, training: Training, images: Images, seed: int) -> None:
-        self.training, self.images, self.seed = training, images, seed
+    def __init__(self, course: Course, images: Images, seed: int) -> None:
+        self.course, self.images, self.seed = course, images, seed
 
     def __len__(self) -> int:
-        return self.training.steps
+        return self.course.steps
 
     def __getitem__(self, step: int) -> Pairs:
         size = len(self.images)
         rng = generator("victim", self.seed, step)
-        return pairs(self.images, torch.randint(size, (min(self.training.batch_size, size),), generator=rng))
+        return pairs(self.images, torch.randint(size, (min(self.course.batch_size, size),), generator=rng))
 
 
 def pairs(images: Images, rows: Tensor) -> Pairs:
@@ -45,12 +52,12 @@ def pairs(images: Images, rows: Tensor) -> Pairs:
 class Victim(pl.LightningModule):
     """A classifier that learns by cross-entropy."""
 
-    def __init__(self, training: Training, model: Classifier, batches: Minibatches) -> None:
+    def __init__(self, lr: float, model: Classifier, batches: Minibatches) -> None:
         super().__init__()
-        self.training_setting, self.model, self.batches = training, model, batches
+        self.lr, self.model, self.batches = lr, model, batches
 
     def configure_optimizers(self) -> Any:
-        return torch.optim.Adam(self.model.parameters(), lr=self.training_setting.lr)
+        return torch.optim.Adam(self.model.parameters(), lr=self.lr)
 
     def train_dataloader(self) -> DataLoader[Pairs]:
         """One epoch of the Trainer is the whole training."""
@@ -72,14 +79,14 @@ class Progress(pl.Callback):
 
 
 def train(
-    training: Training, model: Classifier, images: Images, seed: int, device: torch.device, folder: Path
+    course: Course, model: Classifier, images: Images, seed: int, device: torch.device, folder: Path
 ) -> None:
     """Train a model in place; it comes back in eval mode."""
-    with quiet(), torch.random.fork_rng(devices=[]), task("model", training.steps) as bar:
+    with quiet(), torch.random.fork_rng(devices=[]), task("model", course.steps) as bar:
         torch.manual_seed(derive_seed("victim", seed))  # for networks that draw, by dropout
         model.train().requires_grad_(True)
         trainer(device, [Progress(bar)], 1, folder).fit(
-            Victim(training, model, Minibatches(training, images, seed))
+            Victim(course.lr, model, Minibatches(course, images, seed))
         )
         model.eval()
 

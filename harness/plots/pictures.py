@@ -1,10 +1,11 @@
 """Small pictures side by side: tiles, labels and their arrangement, drawn with Pillow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -104,6 +105,13 @@ def gallery(
         pairs.append(above([original, guess, centred(note, guess.width)]))
     shown = label(f"truth above reconstruction; {len(pairs)} of {total or len(truth)} images")
     return framed(above([shown, lines(pairs, per_line, gap=8)], gap=8))
+
+
+def draw_run(images: Mapping[str, Tensor], rows: Sequence[Mapping[str, Any]], directory: Path) -> None:
+    """The gallery of a run, where what it attacks are images."""
+    if images["truth"].ndim == 4:
+        scores = [row.get("psnr_unit") for row in rows]
+        save(gallery(images["truth"], images["reconstruction"], scores), directory / "gallery.png")
 
 
 def save(picture: Image.Image, path: Path) -> None:

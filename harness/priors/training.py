@@ -7,7 +7,7 @@ import sys
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -19,11 +19,41 @@ from harness.base import interruption
 from harness.base.progress import Bar, task
 from harness.core import derive_seed, generator
 from harness.priors.networks import ConvolutionalGenerator, critic
-from harness.priors.wgan_gp import WGANGP
 
 CHECKPOINT_EVERY = 100
 """Steps of the generator between two checkpoints; one "epoch" of the Trainer. Does not alter the result."""
 Draw = tuple[int, Tensor, Tensor, Tensor]
+
+
+class Settings(Protocol):
+    """What `WGANGP` says of each."""
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def latent(self) -> int: ...
+
+    @property
+    def critic(self) -> int: ...
+
+    @property
+    def critic_steps(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def lr(self) -> float: ...
+
+    @property
+    def betas(self) -> tuple[float, float]: ...
+
+    @property
+    def penalty(self) -> float: ...
+
+    @property
+    def ema(self) -> float: ...
 
 
 class Draws(TorchDataset[Draw]):
@@ -33,7 +63,7 @@ class Draws(TorchDataset[Draw]):
     mixing weights [critic_steps, n, 1, 1, 1] for the penalty). Every pass over the images has its own order.
     """
 
-    def __init__(self, prior: WGANGP, images: Tensor, seed: int) -> None:
+    def __init__(self, prior: Settings, images: Tensor, seed: int) -> None:
         self.prior, self.images, self.seed = prior, images, seed
         self.order = lru_cache(maxsize=2)(self._order)
 
@@ -60,7 +90,7 @@ class Adversaries(pl.LightningModule):
     """Generator against critic. `average` is the generator that is kept."""
 
     def __init__(
-        self, prior: WGANGP, network: ConvolutionalGenerator, draws: Draws, critic: nn.Module
+        self, prior: Settings, network: ConvolutionalGenerator, draws: Draws, critic: nn.Module
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -143,7 +173,7 @@ class Progress(pl.Callback):
 
 
 def train(
-    prior: WGANGP, network: ConvolutionalGenerator, images: Tensor, seed: int, checkpoint: Path
+    prior: Settings, network: ConvolutionalGenerator, images: Tensor, seed: int, checkpoint: Path
 ) -> None:
     """Train `network` in place on bytes [n, c, h, w], from the checkpoint where there is one."""
     channels, height, width = images.shape[1:]
@@ -162,7 +192,7 @@ def train(
     network.load_state_dict(module.average.state_dict())
 
 
-def finished_steps(checkpoint: Path, prior: WGANGP) -> int:
+def finished_steps(checkpoint: Path, prior: Settings) -> int:
     """Steps of the generator behind a checkpoint; 0 without one. Raises UserError when it is damaged."""
     if not checkpoint.exists():
         return 0

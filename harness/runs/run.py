@@ -18,6 +18,7 @@ from harness.core import Attack, Reconstruction, Record
 from harness.loggers.logger import RunInfo, Session, warn_unlogged
 from harness.machine.device import device
 from harness.machine.ranks import Group, Share
+from harness.plots.pictures import draw_run
 from harness.runs.answers import answer, bring_up_to_date, config_of
 from harness.runs.clients import open_targets
 from harness.runs.memory import check_memory
@@ -230,7 +231,7 @@ def _finish(series: Series) -> Record:
     origin = provenance(series.clients.device) | dated() | spent | logger
     series.stored.trim()
     series.stored.config = config_of(series.experiment, len(series.stored.finished))
-    series.stored.finish(summarise(series.stored.rows), origin)
+    series.stored.finish(summarise(series.stored.rows), origin, draw_run)
     record = answer(Store(series.experiment.paths.runs), series.experiment)
     assert record is not None
     gallery = series.stored.directory / "gallery.png"

@@ -25,6 +25,9 @@ from harness.store.lease import EXPIRY, Held, Lease
 from harness.store.reopening import BEFORE, RESULT, reopen, with_earlier, write_part
 from harness.store.reopening import Trace as Trace
 
+Draw = Callable[[Mapping[str, Tensor], Sequence[Row], Path], None]
+"""Draws pictures of a run's images and rows into its directory."""
+
 
 class Journal:
     """Problems that are stored. Their tensors are on disk, whole, before their rows are: a row is a promise."""
@@ -218,10 +221,10 @@ class Run(Journal):
         for shard in self._shards():
             shard.unlink()
 
-    def finish(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Record:
-        """Sort and merge what was appended, draw the gallery of images, and write result.json last of all."""
-        from harness.plots import pictures
-
+    def finish(
+        self, summary: Mapping[str, Any], provenance: Mapping[str, Any], draw: Draw | None = None
+    ) -> Record:
+        """Sort and merge what was appended, with the pictures of it, and write result.json last of all."""
         if not self._rows:
             raise ValueError(f"{self.directory} has no rows to finish")
         rows = sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
@@ -236,12 +239,8 @@ class Run(Journal):
             write_atomically(self._journal, ordered)
         write_atomically(self.directory / "reconstructions.safetensors", save(images))
         write_atomically(self.directory / "traces.jsonl", traces.encode())
-        if images["truth"].ndim == 4:
-            scores = [row.get("psnr_unit") for row in rows]
-            pictures.save(
-                pictures.gallery(images["truth"], images["reconstruction"], scores),
-                self.directory / "gallery.png",
-            )
+        if draw is not None:
+            draw(images, rows, self.directory)
         write_atomically(self.directory / "config.yaml", _yaml(self.config))
         result = {
             "id": self.directory.name,

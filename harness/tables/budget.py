@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from harness.attacks.optimization import OptimizationAttack
 from harness.core import Attack
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
-from harness.tables.spec import Cell, Table
+from harness.tables.spec import Table
 
 PAPER = "paper"
 """The scale at which a table has the paper's own settings."""

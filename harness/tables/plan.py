@@ -8,7 +8,8 @@ from hydra.types import HydraContext
 
 from harness.cells.plan import key
 from harness.core import UserError
-from harness.tables.spec import Overrides, Table
+from harness.tables.layout import Overrides
+from harness.tables.spec import Table
 
 
 def user(context: HydraContext, table: Table, arguments: Sequence[str]) -> tuple[Overrides, list[int] | None]:

@@ -1,140 +1,28 @@
-"""What a table is: rows x columns x seeds, its metrics, its claims and its published numbers."""
+"""A table of a paper: what it compares, what it claims, and what stands beside it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
 
 import pydantic
-from pydantic import Field
 
 from harness.base.components import build, listed
 from harness.base.errors import explain_validation, shortened
-from harness.base.numbers import Count, Natural, Real, Seed
-from harness.cells.plan import latest
 from harness.core import UserError, component
 from harness.plots.plot import Plot
 from harness.tables.claims.claim import Claim
+from harness.tables.layout import Delta, Layout
 from harness.tables.supplement import Supplement
 
-"""Where the tables and the published numbers are."""
-
-Overrides = list[str]
-
-BLOCK = 50
-"""Successive images that are drawn together where an attack learns from earlier ones, which makes them dependent."""
-
 
 @component
-class MetricColumn:
-    """A metric as the table shows it."""
-
-    title: str
-    higher_is_better: bool
-    digits: Annotated[Natural, Field(le=17)] = 4
-    missing: str = ""
-    """Why there may be no value, said once below the table."""
-    limits: tuple[Real, Real] | None = None
-    """Between what numbers every value lies; null: nothing bounds a difference."""
-
-
-@component
-class Reference:
-    """Where the published numbers are, and which of them stand beside a dataset of ours."""
-
-    file: str
-    """Columns dataset, row, column, metric, published; relative to experiments/."""
-    name: str
-    """How a caption cites them."""
-    datasets: dict[str, str] = field(default_factory=dict)
-    default: str | None = None
-    """The published dataset for all others; null: none is shown."""
-
-    def dataset(self, ours: str) -> str | None:
-        return self.datasets.get(ours, self.default)
-
-
-@component
-class Delta:
-    """Overrides that a scale, or a dataset at that scale, adds."""
-
-    base: Overrides = field(default_factory=list)
-    rows: dict[str, Overrides] = field(default_factory=dict)
-    columns: dict[str, Overrides] = field(default_factory=dict)
-
-
-@component
-class ScaleDelta(Delta):
-    """What a scale changes, in general and for single datasets."""
-
-    datasets: dict[str, Delta] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a table: a row under a column with one seed, and the overrides that make it."""
-
-    row: str
-    column: str
-    seed: int
-    overrides: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.row} x {self.column}"
-
-
-@component
-class Table:
+class Table(Layout):
     """A table of a paper."""
 
-    name: str = Field(pattern=r"^[\w-]{1,100}$")
-    """Of its folder in results/."""
-    title: str
-    source: str
-    metrics: dict[str, MetricColumn]
-    rows: Annotated[dict[str, Overrides], Field(min_length=1)]
-    columns: Annotated[dict[str, Overrides], Field(min_length=1)]
-    base: Overrides = field(default_factory=list)
-    seeds: list[Seed] = field(default_factory=lambda: [0])
-    scales: dict[str, ScaleDelta] = field(default_factory=dict)
-    reference: Reference | None = None
     claims: list[Claim] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
-    """A line below the table for a dataset or a scale, by its name; `all` is for every table."""
-    comparable: bool = True
-    """Whether the rows attack the same images: only then is the best of a column set in bold, and one gallery made."""
-    independent: Literal["image", "client", "block"] = "image"
-    """What is drawn by itself, and so is a unit of every interval and test: an image with its seeds, a client with all
-    its images, or a block of successive images, where an attack learns from earlier ones."""
-    block: Count = BLOCK
-    """How many successive images are a block."""
-    picture: str | None = None
-    """The metric whose mean stands under the pictures of the gallery."""
     supplements: list[Supplement] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
     """Their columns are those of the store, and `row` and `column`."""
-
-    def cells(
-        self, dataset: str, scale: str, user: Sequence[str] = (), seeds: Sequence[int] | None = None
-    ) -> list[Cell]:
-        """Every run, row by row. Later overrides win: base, scale, dataset, row, column, what the scale and
-        the dataset add to them, the seed, and last the user's own."""
-        general = self.scales.get(scale, ScaleDelta())
-        deltas: tuple[Delta, ...] = (general, general.datasets.get(dataset, Delta()))
-        chosen = [f"dataset={dataset}", f"scale={scale}", *self.base]
-        chosen += [override for delta in deltas for override in delta.base]
-        return [
-            Cell(row, column, seed, latest([*chosen, *settings, f"seed={seed}", *user]))
-            for row in self.rows
-            for column in self.columns
-            for settings in [self.rows[row] + self.columns[column] + _added(deltas, row, column)]
-            for seed in (self.seeds if seeds is None else seeds)
-        ]
-
-
-def _added(deltas: Sequence[Delta], row: str, column: str) -> Overrides:
-    by_row = [override for delta in deltas for override in delta.rows.get(row, [])]
-    return by_row + [override for delta in deltas for override in delta.columns.get(column, [])]
 
 
 def parse(node: Mapping[str, Any]) -> Table:

@@ -3,13 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.core import Component, component
-
-if TYPE_CHECKING:
-    from harness.store.records import Store
-    from harness.tables.measurement import Outcome
+from harness.store.records import Store
+from harness.tables.measurement import Outcome
 
 
 @component
@@ -20,5 +17,5 @@ class Supplement(Component, ABC):
     """
 
     @abstractmethod
-    def write(self, dataset: str, outcomes: "Sequence[Outcome]", store: "Store", directory: Path) -> None:
+    def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
         """Write the files, as far as the finished runs allow; `dataset` is our name for it."""

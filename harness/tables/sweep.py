@@ -19,10 +19,11 @@ from harness.runs.answers import answer
 from harness.store.records import Store
 from harness.tables import spec
 from harness.tables.budget import budgets, papers
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
 from harness.tables.plan import user
 from harness.tables.render import render
-from harness.tables.spec import Cell, Table
+from harness.tables.spec import Table
 from harness.tables.terminal import show
 from harness.tables.view import number
 

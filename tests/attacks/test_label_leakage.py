@@ -9,8 +9,8 @@ from harness.core import Record
 from harness.runs.run import run
 from harness.store.records import Store
 from harness.tables.caption import unit
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
-from harness.tables.spec import Cell
 
 CELL = ("attack=labels", "logger=none", "dataset=digits32", "model=mlp", "model.hidden=16", "trials=3")
 

@@ -16,7 +16,8 @@ from harness.base.component import Component
 from harness.config.composition import compose
 from harness.config.experiment import Experiment, Scale
 from harness.core import UserError
-from harness.tables.spec import Delta, MetricColumn, Table
+from harness.tables.layout import Delta, MetricColumn
+from harness.tables.spec import Table
 
 GROUPS = (
     "tables.claims",

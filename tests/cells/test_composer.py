@@ -13,7 +13,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.base.errors import explain_composition
+from harness.base.complaints import explain_composition
 from harness.base.schema import CONF, prepare_hydra
 from harness.cells.composer import Composer
 from harness.cells.plan import cell_config

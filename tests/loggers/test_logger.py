@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.core import Record
-from harness.loggers import logger as log
 from harness.loggers import wandb as weights_and_biases
 from harness.loggers.csv import Csv
 from harness.loggers.logger import Logger, NoLogger, RunInfo, Session, curve, scores
@@ -314,11 +313,6 @@ def test_a_killed_run_is_readable_and_goes_on_under_the_same_id(
         (started,) = (entry["run"] for entry in records if entry["type"] == "run")
         assert (started["run_id"], started["resume"]) == ("abc123", True)
     assert [records[-1]["type"] for records in (killed, finished)] == ["history", "exit"]
-
-
-def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    log.warn("mind this")
-    assert capsys.readouterr() == ("", "warning: mind this\n")
 
 
 def test_what_a_session_forgets_is_logged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

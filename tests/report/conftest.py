@@ -9,9 +9,10 @@ import torch
 
 from harness.report.site import build
 from harness.store.records import Store, summarise
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
 from harness.tables.render import render
-from harness.tables.spec import Cell, Table, parse
+from harness.tables.spec import Table, parse
 
 TAG = '</script><script>document.title = "owned"</script><img src=x onerror="document.title = \'owned\'">'
 """A name that would end a script element, begin another, and run at a broken picture."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from harness.base.files import write_atomically
 from harness.core import UserError
+from harness.plots.pictures import draw_run
 from harness.store.recording import Shard
 from harness.store.records import Run, Store, summarise
 
@@ -57,7 +58,7 @@ def test_a_finished_run_can_be_loaded_and_holds_all_its_files(tmp_path: Path) ->
     for problem in (1, 0):  # attacks finish in any order
         store_problem(run, problem)
     assert store.load("abc") is None
-    record = run.finish(summarise(run.rows), {"git": "0123"})
+    record = run.finish(summarise(run.rows), {"git": "0123"}, draw_run)
     assert store.load("abc") == record
     assert record.config == CONFIG
     assert keys(record.rows) == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -77,7 +78,7 @@ def test_the_gallery_shows_every_truth_above_its_reconstruction(tmp_path: Path) 
     run = Store(tmp_path).open("abc", CONFIG)
     black, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
     run.append(0, [{"psnr_unit": 0.0}], named(black, white), [])
-    run.finish({}, {})
+    run.finish({}, {}, draw_run)
     picture = Image.open(tmp_path / "abc" / "gallery.png").convert("L")
     column = [picture.getpixel((40, y)) for y in range(picture.height)]
     first_black = column.index(0)
@@ -192,7 +193,7 @@ def victim(root: Path, total: int, pause: float, backwards: bool = False) -> "tu
                 store_problem(run, problem)
                 told.send(problem)
                 time.sleep(pause)
-        run.finish({}, {})
+        run.finish({}, {}, draw_run)
 
     fork = multiprocessing.get_context("fork")
     heard, told = fork.Pipe(duplex=False)

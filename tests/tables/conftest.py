@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from harness.store.records import Store, summarise
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
-from harness.tables.spec import Cell, Table, parse
+from harness.tables.spec import Table, parse
 
 NODE: dict[str, Any] = {
     "name": "toy",

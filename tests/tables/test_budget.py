@@ -7,8 +7,9 @@ import pytest
 from harness.config.composition import compose
 from harness.config.experiment import Experiment
 from harness.tables.budget import budgets, effort, note, papers, poor
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
-from harness.tables.spec import Cell, Table
+from harness.tables.spec import Table
 
 
 @pytest.fixture(scope="module")

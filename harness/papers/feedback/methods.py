@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.base.statistics import Statistic, statistic
 from harness.base.statistics.intervals import wilson
+from harness.tables.layout import BLOCK
 from harness.tables.measurement import Image, Outcome, images
-from harness.tables.spec import BLOCK
 
 
 def block(image: Image) -> tuple[int, int]:

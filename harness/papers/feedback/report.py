@@ -23,10 +23,10 @@ from harness.papers.feedback.strip import draw_strips, strips, strips_csv
 from harness.papers.feedback.text import mean, percent, points
 from harness.plots import pictures
 from harness.store.records import Store
+from harness.tables.layout import BLOCK, Reference
 from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
-from harness.tables.spec import BLOCK, Reference
 from harness.tables.supplement import Supplement
 
 Numbers = Mapping[tuple[str, str], float]

@@ -1,7 +1,6 @@
 """A row is better than others: `GGL has the lowest MSE`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -9,11 +8,9 @@ from harness.base.component import component
 from harness.base.statistics.comparison import paired
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import Values, common, missing, p, share, spread, values
+from harness.tables.layout import Layout, MetricColumn
+from harness.tables.measurement import Measurements
 from harness.tables.view import number
-
-if TYPE_CHECKING:
-    from harness.tables.measurement import Measurements
-    from harness.tables.spec import MetricColumn, Table
 
 
 @component
@@ -27,7 +24,7 @@ class Better(Claim):
     """Null: all other rows."""
 
     @override
-    def compare(self, table: "Table", measurements: "Measurements") -> list[Comparison]:
+    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
         return [
             comparison
             for metric in self.metrics
@@ -36,7 +33,7 @@ class Better(Claim):
         ]
 
     def _column(
-        self, table: "Table", measurements: "Measurements", metric: str, column: str
+        self, table: Layout, measurements: Measurements, metric: str, column: str
     ) -> list[Comparison]:
         shown, found = (
             table.metrics[metric],
@@ -58,7 +55,7 @@ class Better(Claim):
         return comparisons
 
     def versus(
-        self, where: str, table: "Table", shown: "MetricColumn", mine: Values, other: Values
+        self, where: str, table: Layout, shown: MetricColumn, mine: Values, other: Values
     ) -> Comparison:
         """The claimed row against another on the same images."""
         found = paired(mine.numbers, other.numbers, mine.units, shown.limits)
@@ -75,7 +72,7 @@ class Better(Claim):
         return named + [("claimed column", column, list(columns)) for column in self.columns or []]
 
     @override
-    def rows(self, table: "Table") -> list[str]:
+    def rows(self, table: Layout) -> list[str]:
         return [self.row, *self._rivals(list(table.rows))]
 
     @override
@@ -86,6 +83,6 @@ class Better(Claim):
         return [row for row in self.over or rows if row != self.row]
 
 
-def beside(one: Values, other: Values, shown: "MetricColumn") -> str:
+def beside(one: Values, other: Values, shown: MetricColumn) -> str:
     """Two rows with their means over the common images."""
     return " v ".join(f"{each.row} {number(each.mean, shown.digits)}" for each in (one, other))

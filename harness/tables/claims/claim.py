@@ -3,14 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.base.component import Component, component
 from harness.base.statistics import FEWEST
-
-if TYPE_CHECKING:
-    from harness.tables.measurement import Measurements
-    from harness.tables.spec import Table
+from harness.tables.layout import Layout
+from harness.tables.measurement import Measurements
 
 Name = tuple[str, str, list[str]]
 """What a name stands for, the name, and which names there are."""
@@ -47,7 +44,7 @@ class Claim(Component, ABC):
     """If given, the claim is about this dataset of the paper: it is judged only beside its numbers."""
 
     @abstractmethod
-    def compare(self, table: "Table", measurements: "Measurements") -> list[Comparison]:
+    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
         """Every comparison. What was not measured is one with n = 0, and says so."""
 
     @abstractmethod
@@ -55,7 +52,7 @@ class Claim(Component, ABC):
         """The rows and columns of the table that the claim names, each with those that there are."""
 
     @abstractmethod
-    def rows(self, table: "Table") -> list[str]:
+    def rows(self, table: Layout) -> list[str]:
         """The rows on which the verdict hangs."""
 
     def mistake(self, rows: Sequence[str]) -> str | None:

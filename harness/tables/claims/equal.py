@@ -1,7 +1,5 @@
 """Rows that do not differ by more than a margin: `feedback is no better than a grey start`."""
 
-from typing import TYPE_CHECKING
-
 from typing_extensions import override
 
 from harness.base.component import component
@@ -10,9 +8,7 @@ from harness.base.statistics.comparison import equivalence
 from harness.tables.claims.better import Better, beside
 from harness.tables.claims.claim import Comparison
 from harness.tables.claims.figures import Values, p, share, spread
-
-if TYPE_CHECKING:
-    from harness.tables.spec import MetricColumn, Table
+from harness.tables.layout import Layout, MetricColumn
 
 
 @component
@@ -24,7 +20,7 @@ class Equal(Better):
 
     @override
     def versus(
-        self, where: str, table: "Table", shown: "MetricColumn", mine: Values, other: Values
+        self, where: str, table: Layout, shown: MetricColumn, mine: Values, other: Values
     ) -> Comparison:
         found = equivalence(mine.numbers, other.numbers, self.margin, mine.units, shown.limits)
         near = sum(abs(difference) < self.margin for difference in mine.less(other))

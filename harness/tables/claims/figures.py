@@ -7,8 +7,8 @@ from typing import Any
 from harness.base.statistics import FEWEST
 from harness.base.statistics.comparison import Difference
 from harness.tables.claims.claim import Comparison
+from harness.tables.layout import Layout, MetricColumn
 from harness.tables.measurement import Image, Measurement
-from harness.tables.spec import MetricColumn, Table
 from harness.tables.view import number
 
 
@@ -72,6 +72,6 @@ def spread(found: Difference, metric: MetricColumn) -> str:
     return f"{number(found.mean, metric.digits)} ({between.join(ends)})"
 
 
-def share(hits: int, images: int, units: int, table: Table) -> str:
+def share(hits: int, images: int, units: int, table: Layout) -> str:
     """In how many images; and in how many independent units these are, where they are fewer."""
     return f"{hits} of {images}" + (f" ({units} {table.independent}s)" if units != images else "")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -12,11 +12,9 @@ from harness.base.statistics.comparison import paired
 from harness.base.statistics.trend import jonckheere, page
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import missing, p, share, spread
+from harness.tables.layout import Layout, MetricColumn
+from harness.tables.measurement import Measurement, Measurements
 from harness.tables.view import number
-
-if TYPE_CHECKING:
-    from harness.tables.measurement import Measurement, Measurements
-    from harness.tables.spec import MetricColumn, Table
 
 Axis = Literal["rows", "columns"]
 Units = Mapping[Hashable, float]
@@ -40,7 +38,7 @@ class Trend(Claim):
     """Whether the claim is that it gets better."""
 
     @override
-    def compare(self, table: "Table", measurements: "Measurements") -> list[Comparison]:
+    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
         return [
             comparison
             for metric in self.metrics
@@ -51,7 +49,7 @@ class Trend(Claim):
         ]
 
     def _along(
-        self, where: str, table: "Table", metric: str, found: "Mapping[str, Measurement]"
+        self, where: str, table: Layout, metric: str, found: "Mapping[str, Measurement]"
     ) -> Comparison:
         shown = table.metrics[metric]
         rising = shown.higher_is_better == self.better
@@ -68,8 +66,8 @@ class Trend(Claim):
 
     def _ends(
         self,
-        table: "Table",
-        shown: "MetricColumn",
+        table: Layout,
+        shown: MetricColumn,
         levels: Sequence[Units],
         same: Sequence[Hashable],
         rising: bool,
@@ -82,7 +80,7 @@ class Trend(Claim):
         told = f"{'up' if rising else 'down'} in {share(moved, len(same), len(same), table)}"
         return f"last less first {spread(paired(last, first), shown)}, {told}"
 
-    def _places(self, table: "Table") -> list[str]:
+    def _places(self, table: Layout) -> list[str]:
         return self.within or list(table.columns if self.along == "rows" else table.rows)
 
     def _key(self, level: str, place: str) -> tuple[str, str]:
@@ -96,7 +94,7 @@ class Trend(Claim):
         return named + [(other, name, places) for name in self.within or []]
 
     @override
-    def rows(self, table: "Table") -> list[str]:
+    def rows(self, table: Layout) -> list[str]:
         return self.levels if self.along == "rows" else self._places(table)
 
 

@@ -17,8 +17,9 @@ from harness.papers.feedback.figures import curves_csv, draw_curves, draw_iterat
 from harness.papers.feedback.methods import Method, Pair, gather
 from harness.papers.feedback.report import FeedbackReport
 from harness.store.records import Store
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
-from harness.tables.spec import Cell, Table, parse
+from harness.tables.spec import Table, parse
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from harness.core import UserError
 from harness.papers.outcomes.report import OutcomeReport, evenly, outcomes_csv
 from harness.papers.outcomes.rule import LABELS, decide, read
 from harness.store.records import Store, summarise
+from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
-from harness.tables.spec import Cell
 
 REFERENCE = "reference/noteasy_outcomes.csv"
 Scores = Sequence[tuple[float | None, float | None]]
