@@ -1,1 +1,1 @@
-"""Names that commands had as modules, `python -m harness.query`: found on the path of the package."""
+"""Names that modules had, which people know: found on the path of the package, so `harness.run` still is."""

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from harness.base.numbers import Real
 from harness.core import Batch, Classifier, Metric, Params, component
-from harness.numbers import Real
 
 
 @component
