@@ -38,6 +38,7 @@ class Schema:
     targets: Any = None
     order: Any = MISSING
     report: Any = MISSING
+    budget: Any = "own"
     seed: Any = MISSING
     device: Any = MISSING
     threads: Any = MISSING

@@ -11,7 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from harness.base import internals
-from harness.config.composition import NO_PART, assemble
+from harness.config.composition import assemble, own_parts
 from harness.config.experiment import Experiment
 
 
@@ -35,7 +35,7 @@ class Composer:
         cell = copy.deepcopy(composed)
         internals.apply(settings, cell)
         values = cast(dict[str, Any], OmegaConf.to_container(cell, resolve=True))
-        return assemble({name: value for name, value in values.items() if name not in NO_PART}, choices)
+        return assemble(own_parts(values), choices)
 
     def _is_setting(self, override: Override) -> bool:
         """Whether it has no say in which files are read; what a cell may not have at all is left to Hydra."""

@@ -18,7 +18,9 @@ from harness.core import Attack, Prior, UserError
 from harness.identity.identity import absences, class_path, plain, stored
 from harness.loggers.logger import NoLogger
 
-NO_PART = ("hydra", "table")
+OWN = "own"
+"""The budget of who is compared with nobody."""
+NO_PART = ("hydra", "table", "budget")
 """What a composed configuration holds beside the experiment."""
 GROUPS = (
     "dataset",
@@ -42,9 +44,17 @@ def parse(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Experime
     """
     if choices is None:
         choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
-    keys = [str(key) for key in cfg if key not in NO_PART]
+    keys = [str(key) for key in cfg if key != "hydra"]
     values = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True))
-    return assemble(values, choices)
+    return assemble(own_parts(values), choices)
+
+
+def own_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an experiment among those of a composed configuration. Raises UserError for a budget, which a
+    single run, or a point of a sweep, shares with nobody."""
+    if values.get("budget", OWN) != OWN:
+        raise UserError(f"budget={values['budget']}: only the rows of a table share a budget")
+    return {name: value for name, value in values.items() if name not in NO_PART}
 
 
 def restore(config: Mapping[str, Any], root: str | None, paths: Paths) -> Experiment:

@@ -1,8 +1,10 @@
 """How much of the paper's budget each row of a table had."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.attacks.optimization import OptimizationAttack
+from harness.cells.plan import Plan, latest
 from harness.core import Attack
 from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
@@ -36,6 +38,33 @@ def budgets(outcomes: Sequence[Outcome], paper: Mapping[str, Attack]) -> dict[st
             part = effort(outcome.experiment.attack) / effort(paper[row])
             found[row] = min(part, found.get(row, part))
     return found
+
+
+def shared(plan: Plan[Cell]) -> list[Cell]:
+    """The cells of a table, each with the steps that give its search as many evaluations for an image as the search
+    with the fewest has.
+
+    A step may be many evaluations, and there is one at least: they are alike but for less than one step.
+    """
+    units = {c: effort(replace(e.attack, steps=1)) for c, e in plan.items() if e.attack.searches}
+    if not units:
+        return list(plan)
+    evaluations = max(min(effort(plan[cell].attack) for cell in units), *units.values())
+    return [_with_steps(cell, evaluations // units[cell]) if cell in units else cell for cell in plan]
+
+
+def _with_steps(cell: Cell, steps: int) -> Cell:
+    return replace(cell, overrides=latest([*cell.overrides, f"attack.steps={steps}"]))
+
+
+def told(table: Table, outcomes: Sequence[Outcome]) -> list[str]:
+    """A line that says how many evaluations all rows had alike, where that was asked for."""
+    attacks = [o.experiment.attack for o in outcomes if o.experiment is not None]
+    counts = sorted({effort(attack) for attack in attacks if attack.searches})
+    if table.budget != "equal" or not counts:
+        return []
+    many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}, whole steps being alike"
+    return [f"Equal budget: every row has at most {many} evaluations for an image, over all of its attempts."]
 
 
 def effort(attack: Attack) -> int:

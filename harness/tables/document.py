@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pydantic
 
 from harness.base.files import to_json
-from harness.tables.budget import Budgets, note, poor
+from harness.tables.budget import Budgets, note, poor, told
 from harness.tables.caption import caption, notes, unit
 from harness.tables.claims.verdict import Verdict, judge_all
 from harness.tables.measurement import Measurements, Outcome
@@ -44,7 +44,7 @@ def compose(
     return Document(
         title=table.title,
         source=table.source,
-        caption=(*caption(table, dataset, scale, outcomes), *note(budgets)),
+        caption=(*caption(table, dataset, scale, outcomes), *told(table, outcomes), *note(budgets)),
         columns=tuple(table.columns),
         sections=tuple(sections(table, measurements)),
         verdicts=tuple(judge_all(table, dataset, scale, measurements, poor(budgets))),

@@ -99,6 +99,8 @@ class Layout:
     its images, or a block of successive images, where an attack learns from earlier ones."""
     block: Count = BLOCK
     """How many successive images are a block."""
+    budget: Literal["own", "equal"] = "own"
+    """Evaluations of a row for an image: as many as it sets, or in all rows as many as in the one with the fewest."""
     picture: str | None = None
     """The metric whose mean stands under the pictures of the gallery."""
 

@@ -1,6 +1,7 @@
 """What a command line says to a table."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -12,14 +13,24 @@ from harness.tables.layout import Overrides
 from harness.tables.spec import Table
 
 
-def user(context: HydraContext, table: Table, arguments: Sequence[str]) -> tuple[Overrides, list[int] | None]:
-    """The user's own overrides, and the seeds that they name (None: the table's).
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks of a table: overrides, seeds (None: the table's), and the budget of its rows (likewise)."""
+
+    overrides: Overrides
+    seeds: list[int] | None = None
+    budget: str | None = None
+
+
+def user(context: HydraContext, table: Table, arguments: Sequence[str]) -> Asked:
+    """What the command line says.
 
     Raises UserError for a list of values of anything but `seed`, and for what every row or every column of
     the table sets, for then its rows or columns would all be the same.
     """
     kept: Overrides = []
     seeds: list[int] | None = None
+    budget: str | None = None
     taken = _set_by_all(table.rows) | _set_by_all(table.columns)
     parser = OverridesParser.create(config_loader=context.config_loader)
     for override in parser.parse_overrides(list(arguments)):
@@ -28,13 +39,15 @@ def user(context: HydraContext, table: Table, arguments: Sequence[str]) -> tuple
             continue
         if name == "seed" and not override.is_delete():
             seeds = _seeds(override)
+        elif name == "budget" and not override.is_sweep_override():
+            budget = str(override.value())
         elif override.is_sweep_override():
             raise UserError(f"{line}: a table takes one value; only seed may be a list")
         elif name in taken:
             raise UserError(f"{line}: the rows and columns of {table.name} choose the {name}")
         else:
             kept.append(line)
-    return kept, seeds
+    return Asked(kept, seeds, budget)
 
 
 def _seeds(override: Override) -> list[int]:

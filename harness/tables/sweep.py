@@ -18,7 +18,7 @@ from harness.loggers.logger import warn_unlogged
 from harness.runs.answers import answer
 from harness.store.records import Store
 from harness.tables import spec
-from harness.tables.budget import budgets, papers
+from harness.tables.budget import budgets, papers, shared
 from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
 from harness.tables.plan import user
@@ -37,13 +37,15 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     node = cast(dict[str, Any], OmegaConf.to_container(config.hydra.sweeper, resolve=True))
     table = spec.parse(node)
     dataset, scale = (str(config.hydra.runtime.choices[group]) for group in ("dataset", "scale"))
-    overrides, seeds = user(context, table, arguments)
+    asked = user(context, table, arguments)
+    if asked.budget is not None:
+        table = spec.parse({**node, "budget": asked.budget})
     config = cell_config(config)
-    cells = table.cells(dataset, scale, overrides, seeds)
-    plan = {
-        cell: _labelled(table, cell, experiment)
-        for cell, experiment in compose(context, config, cells).items()
-    }
+    cells = table.cells(dataset, scale, asked.overrides, asked.seeds)
+    composed = compose(context, config, cells)
+    if table.budget == "equal":
+        composed = compose(context, config, shared(composed))
+    plan = {cell: _labelled(table, cell, experiment) for cell, experiment in composed.items()}
     check_metrics(table.metrics, plan)
     paths = next(iter(plan.values())).paths
     check_writable(paths.results)
@@ -51,7 +53,8 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     broken = launch(context, config, store, plan, table.name, partial(_news, table))
     outcomes = [_outcome(store, cell, plan, broken) for cell in plan]
     warn_unlogged((o.record, o.experiment.logger) for o in outcomes if o.record and o.experiment)
-    directory = paths.results / table.name / f"{dataset}-{scale}"
+    suffix = "" if table.budget == "own" else f"-{table.budget}"
+    directory = paths.results / table.name / f"{dataset}-{scale}{suffix}"
     paper = compose(context, config, papers(table, dataset, scale))
     budget = budgets(outcomes, {cell.row: experiment.attack for cell, experiment in paper.items()})
     show(render(table, dataset, scale, outcomes, store, directory, budget))

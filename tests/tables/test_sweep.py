@@ -106,6 +106,18 @@ def test_the_command_line_wins_and_seeds_may_be_a_list(main: Main, tmp_path: Pat
         assert (config["trials"], config["seed"]) == (1, cell["seed"])
 
 
+def test_rows_may_share_one_budget(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("budget=equal", "trials=1") == 0
+    folder = tmp_path / "results/toy/digits32-paper-equal"
+    said = "Equal budget: every row has at most 20 evaluations for an image, over all of its attempts."
+    assert said in capsys.readouterr().out
+    assert said in (folder / "table.md").read_text()
+    for run in tmp_path.glob("runs/*"):
+        assert {row["evaluations"] for row in map(json.loads, (run / "rows.jsonl").open())} == {20}
+    assert main("budget=equl") == 2
+    assert "'own' or 'equal'" in capsys.readouterr().err
+
+
 def test_nothing_runs_when_one_cell_is_wrong(
     main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

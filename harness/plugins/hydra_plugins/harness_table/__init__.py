@@ -28,6 +28,7 @@ class TableNode:
     notes: Any = field(default_factory=dict)
     comparable: bool = True
     independent: str = "image"
+    budget: str = "own"
     block: int = 50
     picture: str | None = None
     supplements: Any = field(default_factory=list)
