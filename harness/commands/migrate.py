@@ -12,6 +12,7 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from harness.base.aliases import original
 from harness.base.command import answered
 from harness.base.components import find
-from harness.base.files import to_json, write_atomically
+from harness.base.files import to_json, to_json_lines, write_atomically
 from harness.core import Record, UserError
 from harness.identity.identity import absence, class_path, components, is_native, plain
 from harness.store.records import MARK, Store, older
@@ -167,19 +168,24 @@ def _write(folder: Path, record: Record, identity: str, more: Mapping[str, str])
 
 
 def migrate_published(root: Path) -> Iterator[str]:
-    """Put new ids in the place of old ones in all files of published results, and say how many there are."""
+    """Put new ids in the place of old ones in all files of published results, and say how many there are.
+
+    Why others keep their id is said in the provenance, which every page of the report shows.
+    """
     for path in sorted(root.glob("*/*/provenance.json")):
-        cells = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
-        verdicts = {cell["run"]: _published(cell) for cell in cells}
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+        verdicts = {cell["run"]: _published(cell) for cell in provenance.get("cells", [])}
         right = [old for old, verdict in verdicts.items() if verdict.new == old]
         new = {old: verdict.new for old, verdict in verdicts.items() if verdict.new not in ("", old)}
+        reasons = Counter(verdict.kept for verdict in verdicts.values() if verdict.kept)
+        if reasons:
+            provenance["kept"] = [f"{count} of {len(verdicts)} runs: {why}" for why, count in reasons.items()]
+            write_atomically(path, to_json_lines(provenance).encode())
         for file in path.parent.iterdir():
             if new and file.suffix in (".json", ".csv", ".md"):
                 write_atomically(file, _replaced(file.read_text(encoding="utf-8"), new).encode())
-        reasons = sorted({verdict.kept for verdict in verdicts.values() if verdict.kept})
-        left = len(verdicts) - len(new) - len(right)
-        kept = f"; {left} kept: {'; '.join(reasons)}" if left else ""
         had = f", {len(right)} had it before" if right else ""
+        kept = f"; {reasons.total()} kept: {'; '.join(sorted(reasons))}" if reasons else ""
         yield f"{path.parent}: {len(new)} of {len(verdicts)} runs have a new id{had}{kept}"
 
 
