@@ -1,8 +1,8 @@
 """Where components are now that stored configurations name by an earlier path: the one place that knows."""
 
 ALIASES: dict[str, str] = {
-    "harness.config.Scale": "harness.config.experiment.Scale",
-    "harness.config.Granted": "harness.config.experiment.Granted",
+    "harness.config.Scale": "harness.config.execution.Scale",
+    "harness.config.Granted": "harness.config.setup.Granted",
     "harness.log.NoLogger": "harness.loggers.logger.NoLogger",
     "harness.tables.feedback.report.FeedbackReport": "harness.papers.feedback.report.FeedbackReport",
     "harness.tables.outcomes.report.OutcomeReport": "harness.papers.outcomes.report.OutcomeReport",

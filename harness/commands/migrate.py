@@ -47,7 +47,8 @@ def older_id(config: Mapping[str, Any], root: str | None) -> str:
 
     Raises UserError where a component is not there any more.
     """
-    from harness.config.experiment import Experiment, Granted
+    from harness.config.experiment import Experiment
+    from harness.config.setup import Granted
 
     means = {f.name: absence(f) for f in dataclasses.fields(Experiment)}
     parts: dict[str, Any] = {name: _older(config[name]) for name in IDENTIFIED}
@@ -103,7 +104,8 @@ def _older_files(dataset: Mapping[str, Any], root: str | None) -> str:
 def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict:
     """What becomes of a run with an id and a configuration."""
     from harness.config.composition import restore
-    from harness.config.experiment import Experiment, Paths
+    from harness.config.execution import Paths
+    from harness.config.experiment import Experiment
 
     try:
         experiment = restore(config, root, Paths())

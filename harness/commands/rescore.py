@@ -46,7 +46,7 @@ def rescore(directory: Path) -> bool:
 def _opened(directory: Path) -> tuple[Record, Scores]:
     """A run's record, and its metrics as they were configured."""
     from harness.config.composition import restore
-    from harness.config.experiment import Paths
+    from harness.config.execution import Paths
 
     record, config = stored(directory)
     if changes := changed(config, record.config):

@@ -94,7 +94,7 @@ def changed(config: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
 def _again(directory: Path, config: Mapping[str, Any], root: str | None, folder: Path) -> Record | str:
     """The record of the same run in another folder; or why it is not the same run any more."""
     from harness.config.composition import restore
-    from harness.config.experiment import Paths
+    from harness.config.execution import Paths
     from harness.runs.run import run
     from harness.store.provenance import revision
 

@@ -13,7 +13,8 @@ from harness.base.components import build
 from harness.base.errors import explain_validation, warn
 from harness.base.schema import CONF, prepare_hydra
 from harness.config.checks import check
-from harness.config.experiment import Experiment, Paths, Scale
+from harness.config.execution import Paths, Scale
+from harness.config.experiment import Experiment
 from harness.core import Attack, Prior, UserError
 from harness.identity.identity import absences, class_path, plain, stored
 from harness.loggers.logger import NoLogger

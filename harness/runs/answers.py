@@ -12,7 +12,8 @@ from typing import Any
 
 from harness.base.files import write_atomically
 from harness.config.composition import restore
-from harness.config.experiment import Experiment, Paths
+from harness.config.execution import Paths
+from harness.config.experiment import Experiment
 from harness.core import Record, UserError
 from harness.runs.scoring import SCORED_BY, Fingerprints, fingerprints, key, score_again
 from harness.runs.targets import Targets

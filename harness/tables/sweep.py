@@ -12,7 +12,8 @@ from harness.base.files import check_writable, shown
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import LOG, failure, shortfall
-from harness.config.experiment import Experiment, Label
+from harness.config.execution import Label
+from harness.config.experiment import Experiment
 from harness.core import Record, UserError
 from harness.loggers.logger import warn_unlogged
 from harness.runs.answers import answer

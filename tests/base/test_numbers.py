@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from harness.base import numbers
 from harness.base.component import Component
 from harness.config.composition import compose
-from harness.config.experiment import Experiment, Scale
+from harness.config.execution import Scale
+from harness.config.experiment import Experiment
 from harness.core import UserError
 from harness.tables.layout import Delta, MetricColumn
 from harness.tables.spec import Table

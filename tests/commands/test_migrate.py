@@ -10,7 +10,7 @@ import torch
 from harness.commands import migrate
 from harness.commands.migrate import judge, older_id
 from harness.config.composition import compose, restore
-from harness.config.experiment import Paths
+from harness.config.execution import Paths
 from harness.store.records import MARK, Store, older, summarise
 from tests.command import QUICK, Main
 from tests.command import main as main

@@ -7,7 +7,7 @@ import pytest
 
 from harness.commands.verify import main as verify
 from harness.config.composition import compose, restore
-from harness.config.experiment import Paths
+from harness.config.execution import Paths
 from tests.command import QUICK, Main
 from tests.command import main as main
 from tests.config.test_conf import FILES, NEEDS, plant

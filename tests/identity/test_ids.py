@@ -14,7 +14,8 @@ from harness.attacks.dlg import DLG
 from harness.base import aliases
 from harness.base.component import Component, component, setting
 from harness.config.composition import compose, restore
-from harness.config.experiment import Experiment, Paths
+from harness.config.execution import Paths
+from harness.config.experiment import Experiment
 from harness.core import UserError
 from harness.identity.identity import canonical, stable_name, stored
 from tests.identity import golden

@@ -1,0 +1,53 @@
+"""What a run is of: all that its reconstructions depend on, and so all that is hashed."""
+
+import dataclasses
+from typing import Literal, get_args
+
+from harness.base.numbers import Natural, Seed
+from harness.core import Attack, Dataset, Defense, Model, Prior, Protocol, Split, component
+from harness.identity.identity import components, is_native
+from harness.models.training import Training
+from harness.starts.policy import StartPolicy
+from harness.starts.random import Random
+
+
+@component
+class Granted:
+    """What the attacker is given beside the update."""
+
+    labels: bool = False
+    defense: bool = False
+    order: bool = False
+    """The order in which the client goes through its images."""
+    public: bool = False
+    """Labelled images like the clients'."""
+
+
+@component
+class Setup:
+    """Who attacks what, and how the clients train."""
+
+    dataset: Dataset
+    model: Model
+    fl: Protocol
+    attack: Attack
+    defense: Defense
+    prior: Prior
+    training: Training = dataclasses.field(default_factory=Training)
+    """Of the model, before its clients send anything."""
+    start: StartPolicy = dataclasses.field(default_factory=Random)
+    knowledge: Granted
+    targets: list[Natural] | None
+    order: Literal["random", "same_class", "distinct", "sequential"] = "random"
+    """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
+    update are of different classes; or as the data set has them."""
+    seed: Seed
+
+    @property
+    def splits(self) -> list[Split]:
+        """The splits of the data set that the run reads. Components from elsewhere may read any."""
+        parts = [part for f in dataclasses.fields(Setup) for part in components(getattr(self, f.name))]
+        read = {"attack", *(split for part in parts for split in part.reads)}
+        read |= {"public"} if self.knowledge.public else set()
+        foreign = any(not is_native(type(part)) for part in parts)
+        return [split for split in get_args(Split) if foreign or split in read]
