@@ -4,7 +4,6 @@ import errno
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,6 @@ from pathlib import Path
 from harness.base.errors import UserError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that spreadsheets take for a formula, which can start programs."""
-NUMBER = re.compile(r"[+-](\d[\d.]*([eE][+-]?\d+)?|inf|nan)")
 
 
 @contextmanager
@@ -60,13 +55,6 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
         except OSError:
             temporary.unlink(missing_ok=True)  # on a full disk what was half written is in the way
             raise
-
-
-def csv_cell(value: object) -> object:
-    """A value for a CSV file: a text that a spreadsheet would take for a formula begins with an apostrophe."""
-    if isinstance(value, str) and value[:1] in FORMULAS and not NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
 
 
 def shown(path: Path) -> Path:

@@ -1,11 +1,11 @@
 """Whole attacks: images per CPU second and success, ours and the authors' on the same problems."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from harness.attacks.optimization import OptimizationAttack
+from harness.base.statistics.intervals import wilson
 from harness.bench import serial
 from harness.bench.report import Measurement
 from harness.bench.timing import Stopwatch, operations, peak_memory, sgemm_peak
@@ -130,15 +130,6 @@ def _measurement(
         "peak memory, MB": peak_memory(),
     }
     return Measurement(name, theirs / ours, details)
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927)."""
-    z, share = 1.96, successes / count
-    centre = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return (centre - half) / scale, (centre + half) / scale
 
 
 def _closure_operations(client: Client, case: Case) -> float:

@@ -1,12 +1,14 @@
 """The figures to reach, what was measured, and the two files that hold them."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.base.rows import pipes, read_csv, to_csv
+
 RESULTS = Path("experiments/results")
 MISSING = "not measured"
+HEAD = ("what", "target", "stretch", "measured", "met", "why not")
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,15 @@ def load(folder: Path = RESULTS) -> dict[str, Measurement]:
     if not path.is_file():
         return {}
     found: dict[str, Measurement] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            one = found.setdefault(row["name"], Measurement(row["name"], None))
-            if row["quantity"] == "figure":
-                found[row["name"]] = Measurement(one.name, _number(row["value"]), one.details, one.reason)
-            elif row["quantity"] == "reason":
-                found[row["name"]] = Measurement(one.name, one.value, one.details, row["value"])
-            else:
-                number = _number(row["value"])
-                one.details[row["quantity"]] = row["value"] if number is None else number
+    for row in read_csv(path):
+        one = found.setdefault(row["name"], Measurement(row["name"], None))
+        if row["quantity"] == "figure":
+            found[row["name"]] = Measurement(one.name, _number(row["value"]), one.details, one.reason)
+        elif row["quantity"] == "reason":
+            found[row["name"]] = Measurement(one.name, one.value, one.details, row["value"])
+        else:
+            number = _number(row["value"])
+            one.details[row["quantity"]] = row["value"] if number is None else number
     return found
 
 
@@ -99,48 +100,42 @@ def save(measurements: Iterable[Measurement], machine: dict[str, str], folder: P
     """Put new measurements among the old ones, and write bench.csv and bench.md."""
     found = load(folder) | {each.name: each for each in measurements}
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "bench.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", "quantity", "value"])
-        for name in sorted(found):
-            one = found[name]
-            writer.writerow([name, "figure", "" if one.value is None else f"{one.value:.4g}"])
-            for quantity, value in one.details.items():
-                writer.writerow([name, quantity, value if isinstance(value, str) else f"{value:.6g}"])
-            if one.reason:
-                writer.writerow([name, "reason", one.reason])
+    lines = [["name", "quantity", "value"]]
+    for name in sorted(found):
+        one = found[name]
+        lines.append([name, "figure", "" if one.value is None else f"{one.value:.4g}"])
+        for quantity, value in one.details.items():
+            lines.append([name, quantity, value if isinstance(value, str) else f"{value:.6g}"])
+        if one.reason:
+            lines.append([name, "reason", one.reason])
+    (folder / "bench.csv").write_text(to_csv(lines))
     (folder / "bench.md").write_text(document(found, machine))
 
 
 def document(found: dict[str, Measurement], machine: dict[str, str]) -> str:
     """bench.md: the figures to reach, then the details of every part."""
-    lines = ["# The engine beside the authors' way", ""]
-    lines += [
-        "Written by `make bench`. CPU seconds of one thread, both sides in turn in one process, on the same"
+    blocks = [
+        "# The engine beside the authors' way",
+        "Written by `make bench`. CPU seconds of one thread, both sides in turn in one process, on the same\n"
+        f"problems; medians where a part repeats. {', '.join(f'{k}: {v}' for k, v in machine.items())}.",
+        pipes([HEAD, *(_row(figure, found.get(name)) for name, figure in FIGURES.items())]),
     ]
-    lines += [
-        "problems; medians where a part repeats. " + ", ".join(f"{k}: {v}" for k, v in machine.items()) + ".",
-        "",
-    ]
-    lines += ["| what | target | stretch | measured | met | why not |", "|---|---|---|---|---|---|"]
-    for name, figure in FIGURES.items():
-        lines.append(_row(figure, found.get(name)))
     for name in sorted(found):
-        if found[name].details:
-            lines += ["", f"## {name}", "", "| quantity | value |", "|---|---|"]
-            lines += [f"| {quantity} | {_show(value)} |" for quantity, value in found[name].details.items()]
-    return "\n".join(lines) + "\n"
+        if details := found[name].details:
+            rows = [(quantity, _show(value)) for quantity, value in details.items()]
+            blocks += [f"## {name}", pipes([("quantity", "value"), *rows])]
+    return "\n\n".join(blocks) + "\n"
 
 
-def _row(figure: Figure, one: Measurement | None) -> str:
+def _row(figure: Figure, one: Measurement | None) -> list[str]:
     goals = [
         "-" if goal is None else f"{'<=' if figure.less else '>='} {goal:g} {figure.unit}"
         for goal in (figure.target, figure.stretch)
     ]
     if one is None or one.value is None:
-        return f"| {figure.what} | {goals[0]} | {goals[1]} | {MISSING} | | {one.reason if one else ''} |"
+        return [figure.what, *goals, MISSING, "", one.reason if one else ""]
     shown = f"{one.value:.3g} {figure.unit}"
-    return f"| {figure.what} | {goals[0]} | {goals[1]} | {shown} | {figure.met(one.value)} | {one.reason} |"
+    return [figure.what, *goals, shown, figure.met(one.value), one.reason]
 
 
 def _show(value: float | str) -> str:

@@ -1,7 +1,5 @@
 """Plain CSV files in the run's own directory."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from harness.base.files import write_atomically
+from harness.base.rows import to_csv
 from harness.core import Record, component
 from harness.loggers.logger import Logger, RunInfo, Session, curve
 from harness.store.frames import flatten
@@ -46,9 +45,6 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Rows under the union of their columns; a missing value is an empty cell."""
     rows = list(rows)
     columns = list({name: None for row in rows for name in row})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    text = to_csv([columns, *([row.get(name) for name in columns] for row in rows)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.getvalue().encode(), durable=False)
+    write_atomically(path, text.encode(), durable=False)

@@ -1,6 +1,5 @@
 """What lies below a directory of results: tables and sweeps with their numbers, figures, texts."""
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from harness.base.rows import read_csv
 from harness.core import UserError
 from harness.tables.document import Document, load
 
@@ -157,8 +157,7 @@ def _numbers(path: Path) -> tuple[dict[Key, Numbers], dict[str, dict[str, str]]]
     """The lines of a cells.csv, and the values of a sweep's points: what stands before the metric."""
     if not path.exists():
         return {}, {}
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    lines = read_csv(path)
     if lines and "row" in lines[0]:
         return {(line["row"], line["column"], line["metric"]): _line(line) for line in lines}, {}
     names = list(lines[0]) if lines else []

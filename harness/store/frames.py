@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from harness.base.errors import UserError, nearest, shortened
-from harness.base.files import csv_cell
+from harness.base.rows import csv_cell
 from harness.base.statistics import statistic
 from harness.store.journal import Row, damaged
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base import threat
 from harness.base.files import to_json_lines, write_atomically
+from harness.base.rows import pipes
 from harness.cells.plan import Plan
 from harness.plots.plot import write_all
 from harness.plots.style import label
@@ -116,12 +117,11 @@ def _images(cells: "pandas.DataFrame") -> str:
 def _markdown(
     sweep: Sweep, caption: str, shown: "pandas.DataFrame", drawn: Mapping[str, str], notes: Sequence[str]
 ) -> str:
-    head = [f"| {' | '.join(map(str, shown.columns))} |", "|---" * len(shown.columns) + "|"]
-    rows = [f"| {' | '.join(map(str, line))} |" for line in shown.itertuples(index=False)]
+    lines = [list(map(str, shown.columns)), *(list(map(str, line)) for line in shown.to_numpy())]
     blocks = [
         f"# {sweep.title or sweep.name}",
         caption,
         *(f"![{title}]({name}.png)" for name, title in drawn.items()),
     ]
-    blocks += ["\n".join([*head, *rows]), "\n".join(f"- {note}" for note in notes)]
+    blocks += [pipes(lines), "\n".join(f"- {note}" for note in notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -1,7 +1,6 @@
 """A table as Markdown, for the README."""
 
-from collections.abc import Iterable
-
+from harness.base.rows import pipes
 from harness.tables.claims.verdict import Verdict
 from harness.tables.document import Document, direction
 from harness.tables.view import Section, Shown
@@ -13,12 +12,8 @@ def markdown(document: Document) -> str:
     for section in document.sections:
         blocks += [f"### {_plain(direction(section))}", _table(document.columns, section)]
     if document.verdicts:
-        rows = [
-            f"| {_plain(v.text)} | {_verdict(v)} | {'<br>'.join(map(_plain, v.figures))} |"
-            for v in document.verdicts
-        ]
-        head = ["| the paper's claim | here | figures |", "|---|---|---|"]
-        blocks += ["### Claims", "\n".join([*head, *rows])]
+        rows = ([_plain(v.text), _verdict(v), "<br>".join(map(_plain, v.figures))] for v in document.verdicts)
+        blocks += ["### Claims", pipes([("the paper's claim", "here", "figures"), *rows])]
     blocks += [_bullets(document.notes)]
     if document.unit == "image":
         blocks += ["![Originals, and what each attack makes of them](gallery.png)"]
@@ -26,17 +21,9 @@ def markdown(document: Document) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def pipes(rows: Iterable[list[str]]) -> str:
-    """A pipe table of cells that are markup already; the first row is the head."""
-    head, *body = rows
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body])
-
-
 def _table(columns: tuple[str, ...], section: Section) -> str:
-    head = "| | " + " | ".join(map(_plain, columns)) + " |"
-    rule = "|---" * (len(columns) + 1) + "|"
-    rows = [f"| {_plain(name)} | " + " | ".join(map(_cell, cells)) + " |" for name, cells in section.rows]
-    return "\n".join([head, rule, *rows])
+    rows = ([_plain(name), *map(_cell, cells)] for name, cells in section.rows)
+    return pipes([["", *map(_plain, columns)], *rows])
 
 
 def _cell(shown: Shown) -> str:

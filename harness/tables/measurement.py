@@ -1,14 +1,12 @@
 """From the runs of a table to one measurement per row, column and metric."""
 
-import csv
-import io
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from harness.base.files import csv_cell
+from harness.base.rows import to_csv
 from harness.base.statistics import Statistic, statistic
 from harness.config.experiment import Experiment
 from harness.core import Record
@@ -140,18 +138,16 @@ COLUMNS = (
 )
 
 
-def to_csv(measurements: Measurements) -> str:
+def cells_csv(measurements: Measurements) -> str:
     """cells.csv: one line per measurement, empty where there is no number, run ids separated by spaces.
 
     `values` has those of the independent units where they are too few for an interval; `inside` says whether the
     published number is in the interval, `ratio` is measured / published.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[object]] = [COLUMNS]
     for key, measurement in measurements.items():
         s = measurement.statistic
         numbers = [0, *[None] * 5] if s is None else [s.n, s.mean, s.std, s.low, s.high, listed(s.values)]
         beside = [measurement.published, measurement.inside, measurement.ratio]
-        writer.writerow([*map(csv_cell, key), *numbers, *beside, " ".join(measurement.run_ids)])
-    return text.getvalue()
+        lines.append([*key, *numbers, *beside, " ".join(measurement.run_ids)])
+    return to_csv(lines)

@@ -19,7 +19,7 @@ from harness.tables.gallery import gallery
 from harness.tables.html import html
 from harness.tables.latex import latex
 from harness.tables.markdown import markdown
-from harness.tables.measurement import Outcome, measure, to_csv
+from harness.tables.measurement import Outcome, cells_csv, measure
 from harness.tables.reference import published
 from harness.tables.spec import Table
 
@@ -51,7 +51,7 @@ def render(
         pictures.save(picture, directory / "gallery.png")
     shown = (directory / "gallery.png").read_bytes() if picture else None
     texts = {
-        "cells.csv": to_csv(measurements),
+        "cells.csv": cells_csv(measurements),
         "document.json": dump(document),
         "table.md": markdown(document),
         "table.tex": latex(document),

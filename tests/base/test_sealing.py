@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.base.files import csv_cell
+from harness.base.rows import csv_cell
 from harness.config.composition import compose
 from harness.core import UserError
 from harness.store.provenance import revision
 from harness.sweeps import spec as sweeps
 from harness.tables import spec as tables
-from harness.tables.measurement import Measurement, to_csv
+from harness.tables.measurement import Measurement, cells_csv
 from tests.command import QUICK, Main, write_table
 from tests.command import main as main
 
@@ -223,7 +223,7 @@ def test_numbers_and_other_texts_stay_as_they_are(value: object) -> None:
 
 
 def test_names_of_rows_are_no_formulas_in_cells_csv() -> None:
-    (_, line) = to_csv({("=1+1", "@x", "mse"): Measurement({}, None, None, ())}).splitlines()
+    (_, line) = cells_csv({("=1+1", "@x", "mse"): Measurement({}, None, None, ())}).splitlines()
     assert line.startswith("'=1+1,'@x,mse,0,")
 
 

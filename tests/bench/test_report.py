@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 
-from harness.bench.attacks import wilson
 from harness.bench.report import FIGURES, Figure, Measurement, load, save
 from harness.bench.serial import attack
 from harness.core import Batch
@@ -28,11 +26,6 @@ def test_met() -> None:
     more, less = Figure("", 5, 8), Figure("", 5, 2, "%", less=True)
     assert [more.met(value) for value in (4.9, 5, 8)] == ["no", "yes", "stretch"]
     assert [less.met(value) for value in (5.1, 5, 2)] == ["no", "yes", "stretch"]
-
-
-def test_wilson() -> None:
-    assert wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-3)
-    assert wilson(59, 64) == pytest.approx((0.830, 0.966), abs=1e-3)
 
 
 def test_the_serial_baseline_inverts_a_smooth_network(observe: Observe, batch: Batch) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.base.statistics import statistic
-from harness.tables.measurement import Outcome, measure, to_csv
+from harness.tables.measurement import Outcome, cells_csv, measure
 from harness.tables.spec import Table
 
 Measured = Callable[..., list[Outcome]]
@@ -56,7 +56,7 @@ def test_a_run_that_two_cells_share_counts_once(table: Table, measured: Measured
 
 def test_the_csv_is_tidy(table: Table, measured: Measured) -> None:
     outcomes = measured({("A", "X"): [0.1, 0.3], ("B", "X"): []}) + measured({("A", "X"): [0.2, 0.4]}, seed=1)
-    text = to_csv(measure(table, outcomes, {("A", "X", "mse"): 0.5, ("B", "X", "mse"): 0.6}))
+    text = cells_csv(measure(table, outcomes, {("A", "X", "mse"): 0.5, ("B", "X", "mse"): 0.6}))
     lines = list(csv.DictReader(io.StringIO(text)))
     assert list(lines[0]) == [
         "row", "column", "metric", "n", "mean", "std", "ci_low", "ci_high", "values", "published", "inside", "ratio",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.base.files import write_atomically
 from harness.base.numbers import Count, Steps
+from harness.base.rows import pipes
 from harness.base.schema import EXPERIMENTS
 from harness.base.statistics import FEWEST
 from harness.core import component
@@ -24,7 +25,6 @@ from harness.papers.feedback.text import mean, percent, points
 from harness.plots import pictures
 from harness.store.records import Store
 from harness.tables.layout import BLOCK, Reference
-from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
 from harness.tables.supplement import Supplement

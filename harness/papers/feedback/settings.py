@@ -1,13 +1,12 @@
 """The methods in several settings, the columns of a table: what each recovered, and what feedback gains there."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.papers.feedback.figures import Family, grid, png, styles, to_text
+from harness.base.rows import parse_csv, pipes, to_csv
+from harness.papers.feedback.figures import Family, styles
 from harness.papers.feedback.methods import Method, Pair
 from harness.papers.feedback.text import mean, percent, points
-from harness.tables.markdown import pipes
+from harness.plots.style import panels, png
 
 Settings = Mapping[str, Mapping[str, Method]]
 """The methods by name, under each column."""
@@ -23,15 +22,16 @@ def settings_csv(settings: Settings) -> str:
             rate, s = method.rate or (None, None), method.iterations
             iterations = [s.mean, s.low, s.high] if s else [None] * 3
             lines.append([column, method.name, len(method), method.recovered, *rate, *iterations])
-    return to_text(lines)
+    return to_csv(lines)
 
 
 def draw_settings(text: str, families: Sequence[Family], title: str) -> bytes:
     """settings.png from its CSV: rates above iterations, one panel per base attack, columns from left to right."""
-    lines = list(csv.DictReader(io.StringIO(text)))
+    lines = parse_csv(text)
     columns = list(dict.fromkeys(line["column"] for line in lines))
-    figure, panels = grid(2, len(families), title, height=3.6)
-    for (above, below), family in zip(zip(*panels, strict=True), families, strict=True):
+    count = len(families)
+    figure, places = panels(2 * count, title, (5.2, 3.6), across=count)
+    for above, below, family in zip(places[:count], places[count:], families, strict=True):
         for number, (name, style) in enumerate(styles(family)):
             own = {columns.index(line["column"]): line for line in lines if line["method"] == name}
             shift = (number - len(family.names) / 2) / (1.5 * len(family.names))

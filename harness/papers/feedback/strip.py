@@ -1,8 +1,6 @@
 """Figure 5 of the feedback-blending paper: how images emerge from the blend that their search began at."""
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from harness.base.rows import to_csv
 from harness.config.experiment import Experiment
 from harness.core import Problem, Record, generator
 from harness.metrics.mse import squared_error
@@ -99,14 +98,12 @@ def _frames(
 
 def strips_csv(run: str, found: Sequence[Strip]) -> str:
     """figure5.csv: run, row in the data set, iteration, loss and true MSE of every picture in the strips."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", "target", "iteration", "loss", "mse"])
+    lines: list[list[object]] = [["run", "target", "iteration", "loss", "mse"]]
     for strip in found:
         for frame in strip.frames:
             mse = float(squared_error(frame.image[None], strip.truth[None]))
-            writer.writerow([run, strip.target, frame.iteration, frame.loss, mse])
-    return text.getvalue()
+            lines.append([run, strip.target, frame.iteration, frame.loss, mse])
+    return to_csv(lines)
 
 
 def draw_strips(found: Sequence[Strip]) -> Image.Image:

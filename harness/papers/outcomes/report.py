@@ -1,7 +1,5 @@
 """The report of 'Not Easy': each figure's published outcome beside ours, RTF's guarantee, and a gallery a figure."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -11,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from harness.attacks.rtf import expected_alone
-from harness.base.files import csv_cell, write_atomically
+from harness.base.files import write_atomically
 from harness.base.numbers import Count
+from harness.base.rows import pipes, to_csv
 from harness.base.schema import EXPERIMENTS
 from harness.base.statistics.agreement import agreement
 from harness.core import component
@@ -20,21 +19,12 @@ from harness.models.imprint import Imprint
 from harness.papers.outcomes.rule import CLEAR, RULE, VAGUE, Published, Verdict, decide, read
 from harness.plots import pictures
 from harness.store.records import Store
-from harness.tables.markdown import pipes
 from harness.tables.measurement import Outcome
 from harness.tables.supplement import Supplement
 
 COLUMNS = (
-    "row",
-    "published",
-    "measured",
-    "agrees",
-    "clients",
-    "images",
-    "psnr_unit",
-    "clear",
-    "vague",
-    "run",
+    *("row", "published", "measured", "agrees", "clients", "images"),
+    *("psnr_unit", "clear", "vague", "run"),
 )
 SIDE = 32
 """Pixels of a picture in the overview."""
@@ -109,19 +99,13 @@ def clients(outcome: Outcome) -> int:
 
 def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
     """outcomes.csv: one line per finished row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[object]] = [COLUMNS]
     for row, outcome in done.items():
         verdict, theirs = decide(rows_of(outcome)), published.get(row)
-        words = (
-            [theirs.label, verdict.label, theirs.label == verdict.label]
-            if theirs
-            else ["", verdict.label, ""]
-        )
+        words = [theirs and theirs.label, verdict.label, theirs and theirs.label == verdict.label]
         found = [clients(outcome), verdict.images, verdict.psnr, verdict.clear, verdict.vague]
-        writer.writerow([*map(csv_cell, [row, *words]), *found, outcome.id])
-    return text.getvalue()
+        lines.append([row, *words, *found, outcome.id])
+    return to_csv(lines)
 
 
 def markdown(
@@ -138,14 +122,10 @@ def markdown(
     blocks = [
         f"# Published outcomes beside ours, {dataset}",
         f"{_agreement(compared, done, published)}. The paper gives no measure; ours is {RULE}.",
-        *(
-            [f"Without {', '.join(apart)}: {_agreement(others, done, published)}."]
-            if others != compared
-            else []
-        ),
-        _INDEPENDENCE,
-        pipes(_outcomes(rows, done, published)),
     ]
+    if others != compared:
+        blocks.append(f"Without {', '.join(apart)}: {_agreement(others, done, published)}.")
+    blocks += [_INDEPENDENCE, pipes(_outcomes(rows, done, published))]
     guarantee = list(_guarantee(done, store))
     if len(guarantee) > 1:
         blocks += ["## Robbing the Fed: the guarantee", _GUARANTEE, pipes(guarantee)]
@@ -192,16 +172,8 @@ def _outcomes(
         agrees = "" if theirs is None else ("yes" if theirs.label == verdict.label else "no")
         psnr = "-" if verdict.psnr is None else f"{verdict.psnr:.1f}"
         shares = [f"{verdict.clear:.0%}", f"{verdict.vague:.0%}"]
-        yield [
-            row,
-            *said,
-            f"**{verdict.label}**",
-            agrees,
-            str(clients(done[row])),
-            str(verdict.images),
-            psnr,
-            *shares,
-        ]
+        counts = [str(clients(done[row])), str(verdict.images)]
+        yield [row, *said, f"**{verdict.label}**", agrees, *counts, psnr, *shares]
 
 
 def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]:

@@ -1,11 +1,11 @@
 """A stated rule for words that a paper uses without one: success, partial, fail."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from harness.base.rows import read_csv
 from harness.core import UserError
 
 Label = Literal["success", "partial", "fail"]
@@ -94,8 +94,7 @@ def read(path: Path) -> dict[str, Published]:
     """The published outcomes by the names of their rows. Raises UserError where the file is not such a one."""
     if not path.is_file():
         raise UserError(f"no published outcomes at {path}")
-    with path.open(newline="", encoding="utf-8") as file:
-        found = [_published(line) for line in csv.DictReader(file)]
+    found = [_published(line) for line in read_csv(path)]
     strange = next((each for each in found if each.label not in LABELS), None)
     if strange:
         raise UserError(f"{path}: {strange.row}: {strange.outcome!r} is none of {', '.join(LABELS)}")
