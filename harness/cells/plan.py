@@ -14,6 +14,7 @@ from harness.base.errors import nearest, shortened
 from harness.cells.composer import Composer
 from harness.config.experiment import Experiment
 from harness.core import UserError
+from harness.core.columns import EVERYWHERE
 from harness.runs.choice import choose
 
 
@@ -26,12 +27,6 @@ class Cell(Protocol):
     @property
     def overrides(self) -> tuple[str, ...]: ...
 
-
-COURSE = "loss iterations evaluations seconds converged iterations_to_converge status update_norm"
-LABELS = "label label_inferred label_correct exact success class_accuracy count_accuracy label_accuracy"
-TARGETS = "target targets examples round client held test_accuracy"
-COLUMNS = frozenset([*COURSE.split(), *LABELS.split(), *TARGETS.split()])
-"""What rows may hold beside the scores of the metrics."""
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
 Plan = Mapping[AnyCell, Experiment]
@@ -95,7 +90,7 @@ def check_data(plan: Plan[AnyCell]) -> None:
 
 def check_metrics(names: Iterable[str], plan: Plan[AnyCell]) -> None:
     """Raises UserError for a column that no run of a plan will have, before anything is computed."""
-    known = COLUMNS.union(*(experiment.metric.metrics for experiment in plan.values()))
+    known = EVERYWHERE.union(*(experiment.metric.metrics for experiment in plan.values()))
     for name in names:
         if name not in known:
             raise UserError(f"metrics: no run measures {shortened(name)}{nearest(str(name), known)}")

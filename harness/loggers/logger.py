@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from harness.base.errors import warn
 from harness.core import Component, Record, component
-from harness.store.records import IDENTITY, Row, Trace
+from harness.core.columns import NAMES
+from harness.store.records import Row, Trace
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def scores(row: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in row.items()
-        if name not in IDENTITY and isinstance(value, int | float)
+        if name not in NAMES and isinstance(value, int | float)
     }
 
 

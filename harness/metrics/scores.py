@@ -10,19 +10,14 @@ from torch import Tensor
 
 from harness.base.numbers import Real
 from harness.core import Batch, Classifier, Component, Metric, Params, component
+from harness.core.columns import EVERYWHERE
 from harness.metrics.matching import match
 
 Row = dict[str, Any]
 
-SCORED = frozenset({"label", "label_inferred", "label_correct", "exact", "success"})
-RUN = frozenset({"target", "problem", "image", "loss", "iterations", "evaluations", "seconds", "update_norm"})
-ROUND = frozenset({"round", "client", "examples", "test_accuracy"})
-RESERVED = SCORED | RUN | ROUND | {"converged", "iterations_to_converge", "status"}
-"""Columns that every row has, whatever the metrics."""
-
 
 def _free(name: str) -> str:
-    if name in RESERVED:
+    if name in EVERYWHERE:
         raise PydanticCustomError("taken", "every row has a column of that name anyway")
     return name
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.base.errors import UserError
+from harness.core import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,23 +23,7 @@ MAP = "cividis"
 PANEL = (4.4, 3.3)
 """Inches of one panel."""
 
-LABELS = {
-    "psnr_unit": "PSNR, dB",
-    "psnr_ggl": "PSNR (peak 1 of [-1, 1]), dB",
-    "ssim": "SSIM",
-    "lpips_vgg": "LPIPS (VGG)",
-    "lpips_alex": "LPIPS (AlexNet)",
-    "lpips_squeeze": "LPIPS (SqueezeNet)",
-    "mse": "MSE",
-    "mse_ggl": "MSE of [-1, 1]",
-    "mse_r": "MSE-R",
-    "success": "recovered, rate",
-    "success_ssim": "recovered by SSIM, rate",
-    "converged": "converged, rate",
-    "label_correct": "label accuracy",
-    "loss": "matching loss",
-    "update_norm": "norm of the update",
-    "seconds": "time, s",
+SETTINGS = {
     "fl.batch_size": "batch size, images",
     "fl.local_epochs": "local epochs",
     "fl.examples_per_client": "images of a client",
@@ -47,12 +32,12 @@ LABELS = {
     "defense.bound": "clipping bound",
     "defense.percent": "pruned, %",
 }
-"""What an axis calls a column; others have their own names."""
+"""What an axis calls a setting; others have their own names."""
 
 
-def label(column: str) -> str:
-    """A column's name on an axis, with its unit."""
-    return LABELS.get(column, column)
+def label(name: str) -> str:
+    """What an axis calls a column or a setting, with its unit."""
+    return SETTINGS.get(name) or columns.label(name)
 
 
 @dataclass(frozen=True)

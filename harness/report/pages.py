@@ -12,19 +12,14 @@ from markupsafe import Markup
 
 from harness.base.files import to_json
 from harness.core import Record
+from harness.core.columns import label
 from harness.report import texts as markdown
 from harness.report.results import Result
 from harness.report.runs import Place, settings
 from harness.tables.view import number
 
 TEMPLATES = Path(__file__).parent / "templates"
-HEADLINE = {
-    "psnr_unit": "PSNR (dB)",
-    "ssim": "SSIM",
-    "lpips_vgg": "LPIPS",
-    "success": "success",
-    "seconds": "s / image",
-}
+HEADLINE = {name: label(name) for name in ("psnr_unit", "ssim", "lpips_vgg", "success", "seconds")}
 """Metrics by which the list of runs can be sorted; the page of a run has all."""
 CHOSEN = ("dataset", "model", "fl", "attack", "defense", "scale")
 """Groups by which the list of runs can be filtered."""

@@ -13,6 +13,7 @@ from harness.base.errors import note
 from harness.base.files import shown as shown_path
 from harness.base.statistics import statistic
 from harness.core import Record
+from harness.core.columns import NAMES
 from harness.store.frames import finished, frame
 from harness.store.iterates import LAST, Report, shown
 from harness.store.journal import damaged, decode
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 MARK = "identity.json"
 """The file in a run's directory that says what it is, and by its being there that its id is of today's scheme."""
-IDENTITY = frozenset({"problem", "image", "target", "label", "label_inferred", "round", "client"})
-"""Columns of a row that name something: numbers, but no measurements."""
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     targets = [row.get("target", (row.get("problem"), row.get("image"))) for row in rows]
     summary: dict[str, Any] = {}
-    for name in {key: None for row in rows for key in row if key.removesuffix(LAST) not in IDENTITY}:
+    for name in {key: None for row in rows for key in row if key.removesuffix(LAST) not in NAMES}:
         values = [row.get(name) for row in rows]
         if all(value is None or isinstance(value, int | float) for value in values):
             found = statistic(values, targets)
