@@ -68,13 +68,10 @@ class RLU(LabelInference):
         noise = torch.randn(self.samples, observation.classes, generator=rng, dtype=torch.float64).to(
             x.device
         )
-        first, last = (
-            self._moments(observation, params, x)
-            for params in (observation.params, trained_params(observation))
-        )
-        confidence = first.confidence(noise)
-        mix = _mix(confidence, step)
+        first = self._moments(observation, observation.params, x)
+        mix = _mix(first.confidence(noise), step)
         if local_steps(observation) > 1:
+            last = self._moments(observation, trained_params(observation), x)
             for _ in range(self.rounds):
                 path = _path(observation, first, mix, noise)
                 confidence = torch.stack([*path, last.confidence(noise)]).mean(0)
