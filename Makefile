@@ -14,6 +14,7 @@ RUNS ?= runs
 PROBLEMS ?= 16
 ONLY ?=
 ROUNDS ?=
+CLUSTER ?= tests/cells/slurm
 PROJECT ?= harness
 
 VENV := .venv
@@ -29,7 +30,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test lint fidelity smoke table3 dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test slurm lint fidelity smoke table3 dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +46,9 @@ setup: $(READY)  ## make the environment .venv from constraints.txt
 
 test: $(READY)  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+slurm: $(READY)  ## run the tests on a real SLURM of two nodes, which it installs (root, Debian)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m slurm $(CLUSTER)
 
 lint: $(READY)  ## ruff and mypy (strict on harness/)
 	$(VENV)/bin/ruff check .

@@ -66,6 +66,14 @@ def meanwhile(look: Callable[[], None], every: float) -> Iterator[None]:
         look()
 
 
+def say(line: str) -> None:
+    """A line on stderr, above the bars where there are any."""
+    if _open:
+        _open[0].console.print(line, markup=False, highlight=False)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
 class _Silent:
     def advance(self, postfix: str = "", steps: int = 1) -> None:
         """A worker has nobody to tell."""

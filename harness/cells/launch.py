@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from typing import Any, cast
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
@@ -14,6 +15,7 @@ from harness.base import interruption
 from harness.base.errors import MEMORY, warn
 from harness.base.files import check_writable
 from harness.base.internals import is_basic, what_broke
+from harness.cells import cluster, slurm
 from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask, ended, forget, report
 from harness.cells.watch import Tell, watch
@@ -64,6 +66,8 @@ def launch(
     left = {identity: plan[cell] for identity, cell in pending.items()}
     named = {identity: (cell.name, plan[cell]) for identity, cell in pending.items()}
     with watch(title, store, named, tell, done=len(runs) - len(pending)):
+        if slurm.is_slurm(launcher):
+            return cluster.work(cast(Any, launcher), overrides, store, left)
         return _work(launcher, overrides, store, left)
 
 

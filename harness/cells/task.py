@@ -1,7 +1,8 @@
 """What a launcher carries out, in this process or in another."""
 
+import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,19 @@ from omegaconf import DictConfig
 
 from harness.base import interruption
 from harness.base.errors import CellsFailed, explain_failure, warn
-from harness.base.files import write_atomically
+from harness.base.files import shown, write_atomically
 from harness.base.secrecy import redact
 from harness.config.experiment import Experiment
 from harness.core import UserError
 from harness.runs.answers import settled
-from harness.store.lease import Held
+from harness.store.lease import LOOK, Held
 from harness.store.records import Store
 
 LOG = "error.log"
 """The file in a run's directory that says why it failed; there only while it is failed."""
+
+STAY = 1.5
+"""For so many times what it takes a dead worker's lease to expire, a worker waits for what others are at."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +35,51 @@ class CellsTask:
 
     jobs: tuple[tuple[Experiment, ...], ...]
     """The cells of a job are carried out side by side."""
+    stop: Path | None = None
+    """The file that asks a worker on a cluster to stop."""
 
     def __call__(self, cfg: DictConfig) -> tuple[str, ...]:
-        """Carry out, one after the other, the jobs that no one has done or is doing. Returns the runs it tried.
+        """Carry out the jobs that no one has done or is doing. Returns the runs it tried.
 
         The launcher's own configuration has done its duty in composing: what runs is what was validated before.
         """
         from harness.machine.device import take_turn
 
         interruption.leave_to_parent()
+        if self.stop:
+            interruption.attend(self.stop)
         take_turn(HydraConfig.get().job.num)
-        tried: list[str] = []
-        for job in self.jobs:
+        tried = tuple(self._work())
+        interruption.await_termination()
+        return tried
+
+    def _work(self) -> Iterator[str]:
+        """The runs that this worker tried, until all have been, or those left are others' for longer than a dead
+        worker would keep them."""
+        left, busy = [list(job) for job in self.jobs], time.monotonic()
+        while (left := [rest for job in left if (rest := _left(job))]) and not interruption.requested():
+            tried = list(self._pass(left))
+            yield from tried
+            left = [[run for run in job if run.id not in tried] for job in left]
+            if tried:
+                busy = time.monotonic()
+            elif time.monotonic() - busy > STAY * max(run.lease.expiry for job in left for run in job):
+                return
+            else:
+                time.sleep(LOOK)
+
+    def _pass(self, jobs: Iterable[list[Experiment]]) -> Iterator[str]:
+        """Carry out, one after the other, the jobs that no one has done or is doing."""
+        for job in jobs:
             if interruption.requested():
-                break  # whoever launched the worker knows, and lets those beside it come to their own stops
+                return  # whoever launched the worker knows, and lets those beside it come to their own stops
             free = [experiment for experiment in job if _free(experiment)]
             if free and _carry_out(free):
-                tried += [experiment.id for experiment in free]
-        return tuple(tried)
+                yield from (experiment.id for experiment in free)
+
+
+def _left(job: Iterable[Experiment]) -> list[Experiment]:
+    return [experiment for experiment in job if not ended(Store(experiment.paths.runs), experiment)]
 
 
 def _free(experiment: Experiment) -> bool:
@@ -100,6 +131,17 @@ def is_mistake(directory: Path) -> bool:
 def shortfall(complaint: str, failed: Iterable[Path]) -> UserError | CellsFailed:
     """What to raise where runs have no result: mistakes of the user's alone are told apart from failures."""
     return UserError(complaint) if all(map(is_mistake, failed)) else CellsFailed(complaint)
+
+
+def complaints(failures: Sequence[tuple[str, str, Path]]) -> Iterator[str]:
+    """A line for each reason why runs have no result, of each its name, why, and its directory."""
+    alike: dict[str, list[tuple[str, Path]]] = {}
+    for name, why, directory in failures:
+        alike.setdefault(why, []).append((name, directory))
+    for why, ((name, directory), *more) in alike.items():
+        others = f" and {len(more)} more" if more else ""
+        log = f" ({shown(directory / LOG)})" if (directory / LOG).exists() else ""
+        yield f"  {name}{others}: {why}{log}"
 
 
 def failure(directory: Path) -> str | None:

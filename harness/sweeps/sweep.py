@@ -1,6 +1,6 @@
 """Carry a sweep out: compose every point, launch what is missing from the store, show what there is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.base.files import check_writable, shown
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
-from harness.cells.task import LOG, failure, shortfall
+from harness.cells.task import complaints, failure, shortfall
 from harness.config.execution import Label
 from harness.config.experiment import Experiment
 from harness.core import Record
@@ -85,16 +85,6 @@ def _complain(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) ->
     """Raise what says how many runs failed, and why; a mistake of the user's is told apart from a failure."""
     if not failures:
         return
-    complaint = "\n".join(_lines(store, plan, failures))
-    raise shortfall(complaint, [store.root / plan[point].id for point in failures])
-
-
-def _lines(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) -> Iterator[str]:
-    reasons: dict[str, list[Point]] = {}
-    for point, why in failures.items():
-        reasons.setdefault(why, []).append(point)
-    yield f"{len(failures)} of {len(plan)} runs have no result; the same command tries them again"
-    for why, points in reasons.items():
-        log = shown(store.root / plan[points[0]].id / LOG)
-        others = f" and {len(points) - 1} more" if len(points) > 1 else ""
-        yield f"  {points[0].name}{others}: {why}{f' ({log})' if log.exists() else ''}"
+    said = [(point.name, why, store.root / plan[point].id) for point, why in failures.items()]
+    first = f"{len(failures)} of {len(plan)} runs have no result; the same command tries them again"
+    raise shortfall("\n".join([first, *complaints(said)]), [directory for *_, directory in said])

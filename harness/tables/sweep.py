@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.base.files import check_writable, shown
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
-from harness.cells.task import LOG, failure, shortfall
+from harness.cells.task import complaints, failure, shortfall
 from harness.config.execution import Label
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
@@ -98,10 +98,12 @@ def _outcome(store: Store, cell: Cell, plan: Plan[Cell], broken: str | None) -> 
 
 
 def _complaint(store: Store, outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """How many cells failed, and of each why, and where its log is."""
+    """How many cells failed, why, and where a log is."""
     failed = [outcome for outcome in outcomes if outcome.failure]
     yield f"{len(failed)} of {len(outcomes)} cells have no result; the same command tries them again"
-    for outcome in failed:
-        log = shown(store.root / outcome.id / LOG)
-        where = f" ({log})" if log.exists() else ""
-        yield f"  {outcome.cell.name}, seed {outcome.cell.seed}: {outcome.failure}{where}"
+    yield from complaints(
+        [
+            (f"{each.cell.name}, seed {each.cell.seed}", str(each.failure), store.root / each.id)
+            for each in failed
+        ]
+    )
