@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness import interruption
+from harness.base import interruption
+from harness.base.progress import say
 from harness.cells import slurm
 from harness.cells.slurm import Job, SlurmLauncher
 from harness.cells.submission import Submission, opened, others
 from harness.cells.task import ended
-from harness.config import Experiment
-from harness.lease import LOOK
-from harness.progress import say
-from harness.records import Store
+from harness.config.experiment import Experiment
+from harness.store.lease import LOOK
+from harness.store.records import Store
 
 FIRST, LONGEST = 1.0, 15.0
 """Seconds between two questions to the queue: each time twice as long, up to so many."""

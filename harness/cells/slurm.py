@@ -12,8 +12,8 @@ from typing import Any, Protocol, cast
 from hydra.core.singleton import Singleton
 from hydra.plugins.launcher import Launcher
 
+from harness.base.errors import first_line
 from harness.core import UserError
-from harness.errors import first_line
 
 PATIENCE = 30.0
 """Seconds after which a command of SLURM's has to have answered."""

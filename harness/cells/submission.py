@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import lease
-from harness.files import write_atomically
-from harness.lease import Lease
+from harness.base.files import write_atomically
+from harness.store import lease
+from harness.store.lease import Lease
 
 FOLDER = ".submissions"
 """In the store, with a folder for each command that has submitted workers."""

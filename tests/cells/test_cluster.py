@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from harness import interruption
+from harness.base import interruption
 from harness.cells import cluster, slurm, submission
 from harness.cells.slurm import Job
-from harness.lease import Lease
-from harness.records import Store
+from harness.store.lease import Lease
+from harness.store.records import Store
 
 RUNS = {f"{number:012x}": cast(Any, SimpleNamespace(id=f"{number:012x}")) for number in range(4)}
 Queue = dict[str, Job] | None
@@ -164,12 +164,12 @@ def test_workers_of_a_command_that_lives_are_left_to_it(
 ) -> None:
     earlier = leave_behind(tmp_path, "7_0", "7_1")
     with monkeypatch.context() as patch:
-        patch.setattr("harness.lease.os.getpid", lambda: 1)
-        patch.setattr("harness.lease._born", lambda pid: "then")
+        patch.setattr("harness.store.lease.os.getpid", lambda: 1)
+        patch.setattr("harness.store.lease._born", lambda pid: "then")
         Lease(earlier.directory)
     with interruption.listening():
         monkeypatch.setattr(Store, "holder", lambda *_: Path(os.environ[interruption.STOP]).touch())
-        monkeypatch.setattr("harness.lease._born", lambda pid: "then")
+        monkeypatch.setattr("harness.store.lease._born", lambda pid: "then")
         with pytest.raises(interruption.Interrupted):
             play(jobs("RUNNING", "RUNNING"))
     assert not earlier.stop.exists()
