@@ -1,4 +1,4 @@
-"""harness accuracy: train the networks of paper 002's figure 48, and draw its curves."""
+"""harness accuracy: train the networks of the figure 48 of Zhu et al. 2024, and draw its curves."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ SETTING = (
     *("fl.weight_decay=1e-5", "fl.keep_momentum=true", "fl.normalization=train"),
     *("model.normalize=symmetric", "model.fresh=false", "logger=none"),
 )
-"""Paper 002, figure 48, as its code runs it."""
+"""Zhu et al. 2024, figure 48, as their code runs it."""
 PHOTOGRAPHS = ["defense=augmentation", "dataset.public_fraction=0.02"]
 """Real data: mirrored and shifted, and nearly all of the training images dealt out; the rest calibrates the imprint."""
 EMBEDDED_DIGITS = ("digits32",)

@@ -21,7 +21,7 @@ def kl_divergence(z: Tensor) -> Tensor:
 
 
 def norm_deviation(z: Tensor) -> Tensor:
-    """(||z||^2 - k)^2 with k latent dimensions (paper 003, eq. 9)."""
+    """(||z||^2 - k)^2 with k latent dimensions (Li et al. 2022, eq. 9)."""
     return (z.square().sum(dim=-1) - z.shape[-1]).square().sum()
 
 

@@ -1,4 +1,4 @@
-"""GradInversion as paper 003 runs it: L2 matching by Adam, without batch-norm statistics."""
+"""GradInversion as Li et al. 2022 run it: L2 matching by Adam, without batch-norm statistics."""
 
 import torch
 from torch import Tensor
@@ -13,9 +13,9 @@ from harness.core import Batch, Observation, Params, component
 
 @component
 class GradInversion(ImageSearch):
-    """Yin et al. 2021, eqs. 1-7, less the batch-norm and group terms, which paper 003's setting does not allow.
+    """Yin et al. 2021, eqs. 1-7, less the batch-norm and group terms: Li et al. 2022 do not allow them.
 
-    The authors published no code, and paper 003 no regularisers: total variation 1e-4 and l2 1e-6 are the original
+    The authors published no code, and Li et al. 2022 no regularisers: total variation 1e-4 and l2 1e-6 are the original
     paper's (section 4.1).
     """
 

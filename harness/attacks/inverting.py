@@ -32,15 +32,15 @@ class InvertingGradients(ImageSearch):
     distance: Literal["cosine", "l2"] = "cosine"
     total_variation: NonNegative = 0.1
     """Weight of the total variation, in the network's units: the code's default 1e-1, its script 1e-4, on weight
-    updates 1e-6; paper 003 does not say."""
+    updates 1e-6; Li et al. 2022 do not say."""
 
     autocast: bool = False
     """Differentiate the network in bfloat16 where torch.autocast deems it safe: faster on large networks, and about
     0.1 % to 3 % off the exact slope."""
     full_batch: bool = False
-    """Unroll one step an epoch on all dummies, as paper 002's code does, instead of minibatches like the client's."""
+    """Unroll one step an epoch on all dummies, as Zhu et al. 2024 do, not minibatches like the client's."""
     soft_labels: bool = False
-    """Search for soft labels too, instead of reading them off the update (paper 002's code, for several images)."""
+    """Search for soft labels too, instead of reading them off the update (as Zhu et al. 2024 do for several images)."""
 
     @property
     def version(self) -> int:  # type: ignore[override]

@@ -48,7 +48,7 @@ def estimate_defenses(observation: Observation) -> Params:
 def trial_update(
     batch: Batch, observation: Observation, known: Params, order: Sequence[Tensor] | None = None
 ) -> Params:
-    """The update that the batch would have produced, through the known defences (paper 003, eq. 7: T(F(z))).
+    """The update that the batch would have produced, through the known defences (Li et al. 2022, eq. 7: T(F(z))).
 
     `order` lists the indices of each local step; None: the client's where it is known, else that of the batch.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class Adaptation(ABC):
     """What an attacker who knows the *kind* of a defence does: estimate its parameter from the received
-    update alone, then apply the same transform to its own trial update (paper 003, section 3.3)."""
+    update alone, then apply the same transform to its own trial update (Li et al. 2022, section 3.3)."""
 
     vectorizable: ClassVar[bool] = False
     """Whether `apply` may run under vmap: its course must not depend on the values of tensors."""

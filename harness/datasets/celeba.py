@@ -1,4 +1,4 @@
-"""CelebA through torchvision, prepared as in paper 003."""
+"""CelebA through torchvision, prepared as in Li et al. 2022."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -31,7 +31,7 @@ class CelebA(Dataset):
     """202,599 aligned faces with 40 binary attributes (Liu et al. 2015); one attribute is the class.
 
     The shorter side is resized to `size`, then the centre cropped; the official test part is attacked
-    (paper 003, section 4.1).
+    (Li et al. 2022, section 4.1).
     """
 
     size: Side = 32

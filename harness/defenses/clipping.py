@@ -20,7 +20,7 @@ def norms(update: Params, scope: Scope) -> dict[str, Tensor]:
 
 
 def clip(update: Params, bounds: dict[str, Tensor], scope: Scope) -> Params:
-    """g * min(1, S / (||g|| + 1e-6)) (GGL's code; paper 003, section 4.1)."""
+    """g * min(1, S / (||g|| + 1e-6)) (GGL's code; Li et al. 2022, section 4.1)."""
     length = norms(update, scope)
     return {
         name: g * torch.clamp(bounds[name] / (length[name] + 1e-6), max=1.0) for name, g in update.items()
@@ -46,7 +46,7 @@ class ClippingAdaptation(Adaptation):
 
 @component
 class Clipping(Defense):
-    """Scale the update down to norm `bound` where it is longer (paper 003, section 4.1)."""
+    """Scale the update down to norm `bound` where it is longer (Li et al. 2022, section 4.1)."""
 
     bound: Positive = 4.0
     scope: Scope = "global"

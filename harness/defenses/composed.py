@@ -7,7 +7,7 @@ from harness.core import Adaptation, Batch, Classifier, Defense, Params, compone
 
 @component
 class Composed(Defense):
-    """Every hook of every defence in turn, e.g. clip and then add noise (paper 003, figure 6)."""
+    """Every hook of every defence in turn, e.g. clip and then add noise (Li et al. 2022, figure 6)."""
 
     defenses: list[Defense]
 

@@ -8,7 +8,7 @@ from harness.core import Batch, Classifier, Defense, Params, component
 
 @component
 class Noise(Defense):
-    """Independent Gaussian noise N(0, sigma^2) on every entry of the update (paper 003, section 4.1).
+    """Independent Gaussian noise N(0, sigma^2) on every entry of the update (Li et al. 2022, section 4.1).
 
     An attacker who knows the kind does nothing about it: the authors' ImageNet code. (Their CelebA code adds fresh
     noise with the true sigma to every trial, which only buries the signal.)

@@ -41,7 +41,7 @@ class SparsificationAdaptation(Adaptation):
 
 @component
 class Sparsification(Defense):
-    """Zero all but the largest entries of every tensor (paper 003, section 4.1: 90 %)."""
+    """Zero all but the largest entries of every tensor (Li et al. 2022, section 4.1: 90 %)."""
 
     percent: Percent = 90.0
     """How much of each tensor is zeroed."""

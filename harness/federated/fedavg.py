@@ -34,7 +34,7 @@ class FedAvg(Protocol):
     """Of the local SGD."""
     weight_decay: NonNegative = 0.0
     scaling: Literal["raw", "per_step", "per_lr"] = "raw"
-    """What is handed on: the difference itself (paper 002's code), divided by the number of steps, or by lr."""
+    """What is handed on: the difference itself (as Zhu et al. 2024 do), divided by the number of steps, or by lr."""
 
     clients: Count | None = None
     """How many clients there are; null: no rounds, each update is the first of its client's."""
@@ -45,7 +45,7 @@ class FedAvg(Protocol):
     dropout: ProperFraction = 0.0
     """How likely it is that a client that was asked does not answer."""
     keep_momentum: bool = False
-    """Whether a client goes on in its next round with the momentum of its last one, as paper 002's code does; if not,
+    """Whether a client goes on in its next round with the momentum of its last one, as Zhu et al. 2024 do; if not,
     it starts every round without any. Nobody else knows it: attackers simulate a client without any."""
     lr_decay: Annotated[Positive, Field(le=1)] = 1.0
     """The factor of lr from one round to the next."""

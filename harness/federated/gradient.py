@@ -10,7 +10,7 @@ from harness.core import Batch, Params
 
 
 def loss(params: Params, model: nn.Module, batch: Batch) -> Tensor:
-    """Mean cross-entropy of a batch; labels are classes [n] or probabilities [n, classes] (paper 001, eq. 1)."""
+    """Mean cross-entropy; labels are classes [n] or probabilities [n, classes] (Leite et al. 2024, eq. 1)."""
     return F.cross_entropy(functional_call(model, params, (batch.x,)), batch.y)
 
 

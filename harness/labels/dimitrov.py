@@ -13,11 +13,11 @@ from harness.labels.signal import class_signal
 
 @component
 class Dimitrov(LabelInference):
-    """Dimitrov et al. 2022 (DLF; paper 002, eqs. 8-9): Geng's counts at every local step, averaged over the steps.
+    """Dimitrov et al. 2022 (DLF; Zhu et al. 2024, eqs. 8-9): Geng's counts at every local step, averaged.
 
     What a step's weights make of the dummies is interpolated linearly between the weights that were sent and those
-    that came back. Paper 002 prints that backwards (eq. 8) and divides the sum by the epochs (eq. 9): here step u of U
-    starts at u / U of the way, has the mean of the steps' gradients, and the counts are the mean over the steps.
+    that came back. Zhu et al. 2024 print that backwards (eq. 8) and divide the sum by the epochs (eq. 9): here step u
+    of U starts at u / U of the way, has the mean of the steps' gradients, and the counts are the mean over the steps.
     """
 
     dummies: Count = 64

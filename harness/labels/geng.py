@@ -11,7 +11,7 @@ from harness.labels.signal import class_signal
 
 @component
 class Geng(LabelInference):
-    """Geng et al. 2021, zero-shot label restoration (paper 002, eqs. 6-7): counts = n p - n s / a.
+    """Geng et al. 2021, zero-shot label restoration (Zhu et al. 2024, eqs. 6-7): counts = n p - n s / a.
 
     s are the row sums of the head's weight gradient; the mean prediction p and the mean a of the summed features, which
     the attacker can't see, are those of noise images under the weights that were sent. The sum must be positive.

@@ -12,7 +12,7 @@ class IDLG(LabelInference):
     """Zhao et al. 2020 (iDLG), section 3: the class whose gradient in the head is negative.
 
     Exact for one image and one local step. Reads the bias where there is one, which holds for any activation. If the
-    client has more images than the one that is looked for (GGL under FedAvg in paper 002), all get that class.
+    client has more images than the one that is looked for (GGL under FedAvg in Zhu et al. 2024), all get that class.
     """
 
     def check(self, n: int, examples: int, classes: int) -> None:

@@ -12,7 +12,7 @@ from harness.labels.signal import bias_gradient, weight_gradient
 
 @component
 class ILRG(LabelInference):
-    """Ma et al. 2023 (iLRG), section 3 (paper 002, eqs. 10-12): counts by least squares from the head alone.
+    """Ma et al. 2023 (iLRG), section 3 (Zhu et al. 2024, eqs. 10-12): counts by least squares from the head alone.
 
     The gradient of a class's weights over that of its bias is about the mean representation of its images; the head
     turns that into their mean prediction. With P the predictions by class, counts k solve P' k - k = n b, sum k = n.

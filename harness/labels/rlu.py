@@ -34,7 +34,7 @@ class Moments:
         return cls(mean, vectors * values.clamp_min(0).sqrt()[:, None])
 
     def confidence(self, noise: Tensor) -> Tensor:
-        """S [classes, classes]: the mean prediction over images of each class (paper 002, eqs. 13 and 16)."""
+        """S [classes, classes]: the mean prediction over images of each class (Zhu et al. 2024, eqs. 13 and 16)."""
         return (self.mean[:, None] + noise @ self.root.mT).softmax(2).mean(1)
 
     def moved(self, by: Tensor) -> "Moments":
@@ -43,10 +43,10 @@ class Moments:
 
 @component
 class RLU(LabelInference):
-    """Chen and Vikalo 2024 (RLU; paper 002, eqs. 13-18): the mix z of classes that explains the bias's gradient.
+    """Chen and Vikalo 2024 (RLU; Zhu et al. 2024, eqs. 13-18): the mix z of classes that explains the bias's gradient.
 
     Under z the expected step of the bias is H z with H = I - S', where S holds the mean prediction (column) on images
-    of each class (row): paper 002 prints S where its eq. 14 needs the transpose. S comes from public images under the
+    of each class (row): Zhu et al. 2024 print S where eq. 14 needs the transpose. S comes from public images under the
     weights that were sent; for the last local step, under those that came back; in between the logits move by as much
     as each step moves them (eq. 18), which depends on z, so that the two are found in turns.
     """

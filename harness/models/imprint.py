@@ -61,7 +61,7 @@ class ImprintBlock(nn.Module):
 
 @component
 class Imprint(Model):
-    """Fowl et al. 2022 (RTF), section 3: an imprint block before any network, as in paper 002's code.
+    """Fowl et al. 2022 (RTF), section 3: an imprint block before any network, as in the code of Zhu et al. 2024.
 
     Row k of the first layer measures the same number h of an image, less the edge of bin k; the columns of the second
     are alike, so that all rows that an image switches on receive the same slope of it. Of `base` the architecture alone

@@ -19,7 +19,7 @@ CONFIG, WEIGHTS = "config.json", "pytorch_model.bin"
 
 @component
 class BigGAN(Prior):
-    """BigGAN-deep (Brock et al. 2019) in the port `pytorch-pretrained-biggan`, as paper 003 uses it on ImageNet.
+    """BigGAN-deep (Brock et al. 2019) in the port `pytorch-pretrained-biggan`, as Li et al. 2022 use it on ImageNet.
 
     Needs the extra `harness[biggan]` and a checkpoint; nothing is downloaded, and nothing is trained.
     """

@@ -1,4 +1,4 @@
-"""The convolutional generator and critic of paper 003, for images of any size that halves often enough."""
+"""The convolutional generator and critic of Li et al. 2022, for images of any size that halves often enough."""
 
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ def stages(shape: Shape) -> int:
 class ConvolutionalGenerator(Generator):
     """z to a small map of `base` channels; transposed convolutions double it and halve the channels.
 
-    With latent 128, base 512 and kernel 2 this is paper 003's generator for 32x32 (its code, "DCGAN").
+    With latent 128, base 512 and kernel 2 this is the generator of Li et al. 2022 for 32x32 (its code, "DCGAN").
     """
 
     def __init__(self, shape: Shape, latent: int, base: int, kernel: int) -> None:
@@ -56,7 +56,7 @@ def _double(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
 
 
 def critic(shape: Shape, width: int) -> nn.Sequential:
-    """Images in [-1, 1] to one score each: paper 003's critic, without normalisation (width 128 there)."""
+    """Images in [-1, 1] to one score each: the critic of Li et al. 2022, without normalisation (width 128 there)."""
     count = stages(shape)
     channels, height, length = shape
     widths = [channels, *(width << i for i in range(count))]

@@ -11,7 +11,7 @@ from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 
 @component
 class Untrained(Prior):
-    """The architecture of a trained prior with random weights (the control of paper 002, figure 47).
+    """The architecture of a trained prior with random weights (the control of Zhu et al. 2024, figure 47).
 
     Batch-normalisation statistics are estimated as for a trained generator: training alone is missing.
     """

@@ -24,7 +24,7 @@ MAX_BYTES = 2**34
 
 @component
 class WGANGP(Prior):
-    """Wasserstein GAN with gradient penalty (Gulrajani et al. 2017); the defaults are paper 003's.
+    """Wasserstein GAN with gradient penalty (Gulrajani et al. 2017); the defaults are those of Li et al. 2022.
 
     Trains on the public split alone, goes on where a killed training stopped, and is kept in the cache.
     """

@@ -93,7 +93,7 @@ class Rounds(Targets):
 
 
 class Attacks(pl.Callback):
-    """The attack on the victims of a round, after they have trained and before the server averages (paper 002)."""
+    """The attack on a round's victims, after they have trained and before the server averages (Zhu et al. 2024)."""
 
     def __init__(self, rounds: Rounds, attack: Callable[[], None], done: frozenset[int]) -> None:
         self.attack = attack

@@ -10,7 +10,7 @@ from harness.datasets.splits import Subset
 from harness.federated.partitions.partition import Partition
 
 TEST_SHARE = 0.2
-"""Of each client's images (paper 002's code); what is left over is for training."""
+"""Of each client's images (the code of Zhu et al. 2024); what is left over is for training."""
 
 
 class Population:

@@ -12,7 +12,7 @@ from harness.starts.policy import Memory, Outcome, StartPolicy
 
 @component
 class Feedback(StartPolicy):
-    """Leite et al. 2024 (paper 001), section 4 and eq. 1: blend the results of successful attacks.
+    """Leite et al. 2024, section 4 and eq. 1: blend the results of successful attacks.
 
     The first success is kept, and every further one is blended in; from the second success on (`after`), attacks
     begin at the blend. A failure changes nothing. With alpha = .5 the blend is a moving average that gives the latest
@@ -45,7 +45,7 @@ class Feedback(StartPolicy):
 
 @component
 class FeedbackNoiseFactor(Feedback):
-    """Leite et al. 2024 (paper 001), section 5.2, "-NF": blend every result, whether or not the attack succeeded.
+    """Leite et al. 2024, section 5.2, "-NF": blend every result, whether or not the attack succeeded.
 
     Of a failure it blends where the search ended, as the authors' script does, not the best iterate on the way there.
     It waits for two attacks instead of two successes. A result that is not finite is left out, for one NaN would stay

@@ -39,7 +39,7 @@ def test_the_unrolled_update_of_the_truth_matches_exactly(
     assert mismatch(attack(full_batch=True), observation, images=images) > 1e-6
 
 
-def test_full_batches_are_what_paper_002_unrolls(
+def test_full_batches_are_what_zhu_et_al_unroll(
     observe: Observe, batch: Batch, classifier: Classifier
 ) -> None:
     """One step an epoch on all dummies: right for a client whose batch is all that it holds."""

@@ -3,27 +3,45 @@
 import dataclasses
 import json
 import math
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
 import pytest
-import yaml
+from omegaconf import OmegaConf
 from PIL import Image
 
+from harness.base.components import build
+from harness.base.schema import CONF, prepare_hydra
 from harness.config.composition import compose
 from harness.config.experiment import Experiment
 from harness.core import Component, UserError
 from harness.priors.wgan_gp import WGANGP
 from harness.runs.run import run
 
-CONF = Path(__file__).parents[2] / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 NEEDS = {"rtf": ["model=imprint_mlp"], "fedavg": ["knowledge.labels=true"], "image_folder": ["data.root=zoo"]}
 """What a choice can't run without; attacks have a prior at hand."""
-CITATION = re.compile(r"\b(19|20)\d\d\b|paper 00\d")
+CITATION = re.compile(r"\b(19|20)\d\d\b")
+
+
+INNER = {
+    "labels": ("attack.labels", ["knowledge.public=true"]),
+    "optimizer": ("attack.optimizer", []),
+    "partition": ("fl.partition", ["fl=fedavg", "fl.clients=2"]),
+}
+"""Groups that are part of another: where, and what that needs."""
+
+
+def chosen(group: str, name: str) -> tuple[list[str], str]:
+    """Overrides that choose a file of a group, and where in the configuration it then is."""
+    if group in INNER:
+        place, needs = INNER[group]
+        return [*needs, f"{group}@{place}={name}"], place
+    return [f"{group}={name}", *NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])], group
 
 
 def plant(folder: Path) -> Path:
@@ -39,13 +57,8 @@ def test_every_file_composes_and_builds(
     group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(plant(tmp_path))
-    needs = NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])
-    if group == "labels":
-        built = compose(f"labels@attack.labels={name}", "knowledge.public=true").attack.labels  # type: ignore[attr-defined]
-    elif group == "partition":
-        built = compose("fl=fedavg", "fl.clients=2", f"partition@fl.partition={name}").fl.partition  # type: ignore[attr-defined]
-    else:
-        built = getattr(compose(f"{group}={name}", *needs), group)
+    overrides, place = chosen(group, name)
+    built = operator.attrgetter(place)(compose(*overrides))
     assert type(built).__doc__
     if isinstance(built, Component) and group in ("attack", "defense") and name != "none":
         assert CITATION.search(type(built).__doc__ or ""), f"{type(built).__name__} cites no paper"
@@ -66,16 +79,22 @@ def settings(node: object) -> Iterator[tuple[type, set[str]]]:
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_lists_every_setting(group: str, name: str) -> None:
     """A setting that the YAML leaves out can't be overridden on the command line, nor found by reading."""
-    content = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-    composed = {
-        key.partition("@")[2] for default in content.pop("defaults", []) for key in default if "@" in key
-    }
-    for cls, listed in settings(content):
-        listed |= composed if content.get("_target_") == f"{cls.__module__}.{cls.__qualname__}" else set()
+    overrides, place = chosen(group, name)
+    prepare_hydra()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = OmegaConf.select(hydra.compose("config", overrides), place)
+    for cls, listed in settings(OmegaConf.to_container(composed)):
         fields = {f.name for f in dataclasses.fields(cls)}
         if group == "prior" and not issubclass(cls, WGANGP):
             fields.discard("steps")  # nothing is trained
         assert fields == listed, f"{cls.__name__} in {group}/{name}.yaml"
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "optimizer").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_optimizer_has_one_set_of_defaults(path: Path) -> None:
+    """Of the class, which scripts use, and of the file, which makes them settings."""
+    built = build("optimizer", OmegaConf.to_container(OmegaConf.load(path)))
+    assert built == type(built)()
 
 
 def test_the_id_depends_on_the_science_alone() -> None:

@@ -32,7 +32,7 @@ def test_paper_preset_is_the_default() -> None:
 
 
 def test_paper_preset_has_the_papers_size() -> None:
-    """1.73 M parameters (paper 003's code); its critic ends in 8192 features."""
+    """1.73 M parameters (the code of Li et al. 2022); its critic ends in 8192 features."""
     paper = WGANGP()
     generator = ConvolutionalGenerator((3, 32, 32), paper.latent, paper.base, paper.kernel)
     assert sum(parameter.numel() for parameter in generator.parameters()) == 1_731_203

@@ -205,7 +205,7 @@ def test_a_simulation_goes_on_from_its_checkpoint_to_the_same_weights(kept: bool
 
 
 def test_a_client_goes_on_with_its_momentum_where_it_is_kept(tmp_path: Path) -> None:
-    """As one optimiser of torch's for each client, which lasts for the whole training (paper 002's code)."""
+    """As one optimiser of torch's for each client, which lasts for the whole training (the code of Zhu et al. 2024)."""
     one = simulation(clients=2, momentum=0.9, lr=0.1, lr_decay=0.5, weight_decay=0.01, keep_momentum=True)
     networks = [copy.deepcopy(one.model).requires_grad_(True) for _ in range(2)]
     descents = [torch.optim.SGD(n.parameters(), 0.1, momentum=0.9, weight_decay=0.01) for n in networks]

@@ -13,7 +13,7 @@ from harness.federated.partitions.partition import Partition, shuffled
 
 @component
 class Dirichlet(Partition):
-    """Each class is cut among the clients in proportions from Dirichlet(beta), as paper 002's code has it.
+    """Each class is cut among the clients in proportions from Dirichlet(beta), as the code of Zhu et al. 2024 has it.
 
     A client that already holds its even share gets nothing of the classes still to come, and all is drawn again while a
     client holds less than `minimum`. Small beta: each client has few classes; large beta: nearly IID.

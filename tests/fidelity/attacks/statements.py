@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import hydra
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -11,8 +12,8 @@ from torch.nn import functional as F
 
 from harness.attacks.optimization import OptimizationAttack
 from harness.base.components import build
+from harness.base.schema import CONF, prepare_hydra
 from harness.core import Observation, Reconstruction
-from tests.fidelity.ledger import CONF
 
 Weights = Mapping[str, Tensor]
 Points = dict[str, Tensor]
@@ -22,19 +23,12 @@ Objective = Callable[[Points, int], Tensor]
 
 def configured(name: str, **changes: Any) -> Any:
     """The attack of conf/attack/NAME.yaml, with changes; of its optimiser under `optimizer`, a mapping."""
-    setting = _read(f"attack/{name}")
-    for default in setting.pop("defaults", []):
-        if default != "_self_":
-            ((group, chosen),) = default.items()
-            setting["labels"] = _read(f"{group.split('@')[0][1:]}/{chosen}")
+    prepare_hydra()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        setting: Any = OmegaConf.to_container(hydra.compose("config", [f"attack={name}"]).attack)
     if "optimizer" in setting:
         setting["optimizer"] |= changes.pop("optimizer", {})
     return build("attack", setting | changes)
-
-
-def _read(name: str) -> dict[str, Any]:
-    setting: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
-    return dict(setting)
 
 
 def logits(weights: Weights, u: Tensor) -> Tensor:

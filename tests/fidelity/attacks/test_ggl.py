@@ -70,11 +70,14 @@ def loss(attack: Any, seen: Observation, z: Tensor) -> Tensor:
     return found
 
 
-def test_cma_divides_the_distance_by_the_number_of_tensors(seen: Observation, fidelity: Fidelity) -> None:
-    z, attack = latent(), configured("ggl")
+@pytest.mark.parametrize("name", ["ggl", "ggl_cma"])
+def test_cma_divides_the_distance_by_the_number_of_tensors(
+    name: str, seen: Observation, fidelity: Fidelity
+) -> None:
+    z, attack = latent(), configured(name)
     assert len(seen.update) == 6
     expected = differences(trial(seen, z), seen.update) / 6 + 0.1 * kl(z)
-    fidelity("attack", "ggl", f"D1 / number of tensors + .1 KL {WHAT}", loss(attack, seen, z), expected)
+    fidelity("attack", name, f"D1 / number of tensors + .1 KL {WHAT}", loss(attack, seen, z), expected)
 
 
 def test_adam_does_not(seen: Observation, fidelity: Fidelity) -> None:
@@ -95,7 +98,7 @@ def test_the_other_distance_and_the_other_regulariser(seen: Observation, fidelit
     fidelity("attack", "ggl", f"tanh(z) without KL {WHAT}", loss(squashed, seen, z), expected)
 
 
-@pytest.mark.parametrize("name", ["ggl", "ggl_adam"])
+@pytest.mark.parametrize("name", ["ggl", "ggl_adam", "ggl_cma"])
 def test_the_true_latent_has_no_loss(name: str, seen: Observation) -> None:
     z = torch.randn(1, SIZE, generator=generator("truth"), dtype=torch.float64)
     assert float(loss(configured(name, kl=0.0), seen, z)) < 1e-20

@@ -1,4 +1,4 @@
-"""Inverting gradients, on one gradient and on updates, as in JonasGeiping/invertinggradients and paper 002's port."""
+"""Inverting gradients, on a gradient and on updates, as in JonasGeiping/invertinggradients and in Zhu et al. 2024."""
 
 from dataclasses import replace
 
@@ -82,14 +82,14 @@ def test_updates_are_unrolled(size: int, observe: Observe, batch: Batch, fidelit
     fidelity("attack", "ig_updates", f"{what} (Geiping et al. 2020, section 5.3; code)", found, expected)
 
 
-def test_paper_002_unrolls_a_step_an_epoch_on_all_with_soft_labels(
+def test_zhu_et_al_unroll_a_step_an_epoch_on_all_with_soft_labels(
     observe: Observe, batch: Batch, fidelity: Fidelity
 ) -> None:
     seen, u, attack = training(observe, batch, size=1), images(), configured("ig_multi")
     soft = torch.randn(3, CLASSES, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
     found = attack.loss({"images": u, "logits": soft}, seen, attack.prepare(seen))
     expected = angle(trained(seen, u, soft.softmax(1)), seen.update) + 1e-6 * variation(u)
-    what = "1 - cos, a step an epoch on all dummies, soft labels, + 1e-6 TV (paper 002's code)"
+    what = "1 - cos, a step an epoch on all dummies, soft labels, + 1e-6 TV (the code of Zhu et al. 2024)"
     fidelity("attack", "ig_multi", what, found, expected)
 
 

@@ -106,7 +106,7 @@ def test_a_server_weighs_clients_by_their_images(kept: bool, tmp_path: Path, fid
     expected = rounds(one, 3, kept, 0.5)
     one.simulate(3, [], tmp_path / "none.ckpt", torch.device("cpu"))
     found = {name: value for name, value in one.model.state_dict().items() if value.is_floating_point()}
-    momentum = "kept by each client, as paper 002's code has it" if kept else "begun anew"
+    momentum = "kept by each client, as the code of Zhu et al. 2024 has it" if kept else "begun anew"
     fidelity(
         "fl",
         "fedavg",

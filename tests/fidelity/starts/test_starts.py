@@ -1,4 +1,4 @@
-"""Where attacks begin: paper 001's feedback blending, written out, and the controls beside it."""
+"""Where attacks begin: feedback blending of Leite et al. 2024, written out, and the controls beside it."""
 
 from typing import Any
 
