@@ -7,13 +7,17 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.base.errors import UserError, first_line
+from harness.base.errors import UserError, explain_failure, first_line, out_of_memory
+from harness.base.interruption import Interrupted
 from harness.base.secrecy import redact
 
-FAILURE, USER_ERROR = 1, 2
+FAILURE, USER_ERROR, INTERRUPTED = 1, 2, 130
+
+Explain = Callable[[Exception], tuple[str, int] | None]
+"""What to say of an error, and the exit status; None where nobody foresaw it."""
 
 
-def answered(command: Callable[[], object]) -> int:
+def answered(command: Callable[[], object], explain: Explain = lambda _: None) -> int:
     """Run a command. Returns its exit status: 2 where it was a mistake of the user's, 1 where one of ours, else 0.
 
     Whoever reads its output may stop to, as `head` does.
@@ -25,8 +29,12 @@ def answered(command: Callable[[], object]) -> int:
         return unread()
     except UserError as error:
         return complain(str(error), USER_ERROR)
+    except (KeyboardInterrupt, Interrupted):
+        return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last boundary
-        return our_fault(error)
+        if told := explain(error):
+            return complain(*told)
+        return complain(explain_failure(error), FAILURE) if out_of_memory(error) else our_fault(error)
     return 0
 
 

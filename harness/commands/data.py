@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 
 from harness.base.command import answered
@@ -64,7 +63,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     return answered(lambda: print(download(options.dataset, options.root)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

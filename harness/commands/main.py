@@ -15,21 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from harness.base import interruption
-from harness.base.command import FAILURE, USER_ERROR, complain, our_fault, unread
+from harness.base.command import FAILURE, USER_ERROR, answered, complain
 from harness.base.complaints import explain_composition
-from harness.base.errors import (
-    CellsFailed,
-    UserError,
-    explain_failure,
-    nearest,
-    out_of_memory,
-)
+from harness.base.errors import CellsFailed, UserError, nearest
 from harness.base.files import shown
 from harness.base.internals import command_line
 from harness.base.schema import CONF, EXPERIMENTS, prepare_hydra
 from harness.base.sealing import check_searchpath
 
-INTERRUPTED = 130
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
 
@@ -115,28 +108,22 @@ def choices(group: str) -> list[str]:
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command; the exit status says how it went, stderr says why."""
-    try:
+    """Run a command that can be interrupted, and of which Hydra's part may complain. Returns its exit status."""
+
+    def attended() -> None:
         with interruption.listening():
             command()
             interruption.check()
-            sys.stdout.flush()
-    except UserError as error:
-        return complain(str(error), USER_ERROR)
-    except CellsFailed as error:
-        return complain(str(error), FAILURE)
-    except YAMLError as error:
-        return complain(f"a configuration can't be read: {' '.join(str(error).split())}", USER_ERROR)
-    except (HydraException, OmegaConfBaseException) as error:
+
+    return answered(attended, _explained)
+
+
+def _explained(error: Exception) -> tuple[str, int] | None:
+    if isinstance(error, CellsFailed):
+        return str(error), FAILURE
+    if isinstance(error, YAMLError):
+        return f"a configuration can't be read: {' '.join(str(error).split())}", USER_ERROR
+    if isinstance(error, HydraException | OmegaConfBaseException):
         cause = error.__cause__
-        text = str(cause) if isinstance(cause, UserError) else explain_composition(error)
-        return complain(text, USER_ERROR)
-    except BrokenPipeError:
-        return unread()
-    except (KeyboardInterrupt, interruption.Interrupted):
-        return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the last resort of the command line
-        if out_of_memory(error):
-            return complain(explain_failure(error), FAILURE)
-        return our_fault(error)
-    return 0
+        return str(cause) if isinstance(cause, UserError) else explain_composition(error), USER_ERROR
+    return None

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -223,7 +222,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(line, flush=True)
 
     return answered(command)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -78,7 +78,3 @@ def _build(cls: type[Plot], settings: dict[str, Any]) -> Plot:
         return cls(**settings)
     except pydantic.ValidationError as error:
         raise UserError(explain_validation(error, cls, "")) from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{target}/")
 
     return answered(command)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """Ask the store: harness query "attack == 'ig' and psnr_unit > 20" --by attack,defense"""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +74,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text(found, max(options.lines, 1)))
 
     return answered(command)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ What was measured stays as it is, in the record; W&B's log of the run stays as i
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -133,7 +132,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     agree: list[bool] = []
     status = guarded(lambda: agree.extend(rescore(run) for run in options.runs))
     return status or int(not all(agree))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

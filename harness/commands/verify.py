@@ -3,7 +3,6 @@
 import argparse
 import math
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -156,7 +155,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdicts: list[bool] = []
     status = guarded(lambda: verdicts.extend(verify(run, options.data) for run in options.runs))
     return status or int(not all(verdicts))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

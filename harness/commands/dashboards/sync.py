@@ -68,7 +68,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=expanded, default=Path("runs"))
     options = parser.parse_args(arguments)
     return answered(lambda: print(sync(options.runs)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

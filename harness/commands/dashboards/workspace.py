@@ -1,7 +1,6 @@
 """Save experiments/dashboard.yaml as a view of a W&B project: `make wandb-workspace`."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +80,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--entity", help="the account or team; default: the key's own")
     options = parser.parse_args(arguments)
     return answered(lambda: save(options.entity, options.project))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
