@@ -16,6 +16,7 @@ from harness.base.errors import MEMORY, warn
 from harness.base.files import check_writable
 from harness.base.internals import is_basic, what_broke
 from harness.cells import cluster, slurm
+from harness.cells.handed import take_published
 from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask, ended, forget, report
 from harness.cells.watch import Tell, watch
@@ -34,11 +35,12 @@ IDLE = 3
 def launch(
     context: HydraContext, config: DictConfig, store: Store, plan: Plan[AnyCell], title: str, tell: Tell
 ) -> str | None:
-    """Have the configured launcher carry out the runs of a plan that are not in the store, each once.
+    """Have the configured launcher carry out the runs of a plan that are neither in the store nor published, each once.
 
     Runs that another process is at are left to it, waited for, and taken over if it dies. Whether a run succeeded,
     the store says. Returns what broke the launcher itself, if something did.
     """
+    take_published(store, plan)
     runs = {plan[cell].id: cell for cell in sorted(plan, key=lambda cell: wanted(plan[cell]))}
     pending = {identity: cell for identity, cell in runs.items() if not settled(store, plan[cell])}
     note_stored([store.root / identity for identity in runs if identity not in pending])

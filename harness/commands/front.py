@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": Command("harness.commands.verify", "carry stored runs out again, and compare"),
     "rescore": Command("harness.commands.rescore", "fill in scores that runs lack"),
     "migrate": Command("harness.commands.migrate", "give an older store the ids of today"),
+    "merge": Command("harness.commands.merge", "bring another store's runs into this one"),
     "publish": Command("harness.commands.publish", "copy a rendered table to experiments/results"),
     "data": Command("harness.commands.data", "download a data set"),
     "report": Command("harness.report.__main__", "build the site of all results"),

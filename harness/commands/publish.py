@@ -1,4 +1,4 @@
-"""Copy a rendered table to where the README takes it from: `make publish TABLE=table3`."""
+"""Copy a rendered table, and its runs without pictures, to experiments/results: `make publish TABLE=table3`."""
 
 import argparse
 import io
@@ -11,8 +11,9 @@ from typing import Any
 from PIL import Image
 
 from harness.base.command import answered, expanded
-from harness.base.errors import UserError
+from harness.base.errors import UserError, note
 from harness.base.files import to_json, to_json_lines, write_atomically
+from harness.store.published import ARCHIVE, RESULT, light, pack, unpack
 
 COPIED = (".csv", ".md")
 COLOURS = 256
@@ -23,16 +24,37 @@ _PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\](?![/\\])
 
 
 def publish(
-    table: str, results: Path, to: Path, dataset: str | None = None, scale: str | None = None
+    table: str,
+    results: Path,
+    to: Path,
+    dataset: str | None = None,
+    scale: str | None = None,
+    runs: Path = Path("runs"),
 ) -> list[Path]:
     """Copy `<results>/<table>/<dataset>-<scale>/` to the same place below `to`, for each dataset and scale.
 
-    Raises UserError when there is no such table.
+    The runs behind it are packed beside it, without pictures. Raises UserError when there is no such table.
     """
     found = sorted((results / table).glob(f"{dataset or '*'}-{scale or '*'}/{PROVENANCE}"))
     if not found:
         raise UserError(f"there is no rendered {table} in {results / table}: run make {table} first")
-    return [_copy(path.parent, to / table / path.parent.name) for path in found]
+    targets = [_copy(path.parent, to / table / path.parent.name) for path in found]
+    for target in targets:
+        hand_on(target, runs)
+    return targets
+
+
+def hand_on(target: Path, runs: Path) -> None:
+    """Pack the runs behind a published table, from the store or as they were packed before; say how many are lost."""
+    provenance = json.loads((target / PROVENANCE).read_text(encoding="utf-8"))
+    wanted = {cell["run"] for cell in provenance.get("cells", ()) if cell.get("finished")}
+    before = unpack(target / ARCHIVE, wanted) if (target / ARCHIVE).exists() else {}
+    stored = {name for name in wanted if (runs / name / RESULT).exists()}
+    found = before | {name: light(runs / name, without_paths) for name in stored}
+    if found:
+        pack(found, target / ARCHIVE)
+    if missing := len(wanted) - len(found):
+        note(f"{target}: {missing} of {len(wanted)} runs are not in {runs}, and are not handed on")
 
 
 def _copy(source: Path, target: Path) -> Path:
@@ -60,7 +82,7 @@ def compressed(picture: bytes) -> bytes:
     return min(picture, buffer.getvalue(), key=len)
 
 
-def without_paths(value: object) -> object:
+def without_paths(value: Any) -> Any:
     """The same data, with every absolute path in its texts replaced: it names a machine, not a result."""
     if isinstance(value, str):
         return _PATH.sub("PATH", value)
@@ -78,11 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset", help="default: every one that is rendered")
     parser.add_argument("--scale", help="default: every one that is rendered")
     parser.add_argument("--results", type=expanded, default=Path("results"))
+    parser.add_argument("--runs", type=expanded, default=Path("runs"))
     parser.add_argument("--to", type=expanded, default=Path("experiments/results"))
     options = parser.parse_args(arguments)
 
     def command() -> None:
-        for target in publish(options.table, options.results, options.to, options.dataset, options.scale):
+        for target in publish(
+            options.table, options.results, options.to, options.dataset, options.scale, options.runs
+        ):
             print(f"{target}/")
 
     return answered(command)

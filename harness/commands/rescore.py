@@ -17,6 +17,7 @@ from harness.commands.verify import CLOSE, apart, changed, stored
 from harness.core import Batch, Classifier, Normalize, Record, UserError
 from harness.metrics.scores import Row, Scores
 from harness.store.journal import damaged, encode
+from harness.store.published import absent
 
 
 def rescore(directory: Path) -> bool:
@@ -72,7 +73,7 @@ def _scored(directory: Path, rows: Sequence[Row], scores: Scores) -> Iterator[Ro
     places = range(len(rows))
     for _, group in groupby(places, key=lambda place: rows[place]["problem"]):
         at = [*group]
-        if rows[at[0]]["status"] == "failed":
+        if rows[at[0]]["status"] == "failed" or absent(truth[at]):
             yield from ({} for _ in at)
             continue
         labels = torch.tensor([rows[place]["label"] for place in at])

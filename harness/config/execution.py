@@ -43,6 +43,8 @@ class Paths:
 
     runs: AbsolutePath = Field(default=Path("runs"), validate_default=True)
     results: AbsolutePath = Field(default=Path("results"), validate_default=True)
+    published: AbsolutePath | None = None
+    """Results that come with their runs, which tables and sweeps need not compute; null: experiments/results."""
 
 
 @component

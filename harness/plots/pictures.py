@@ -17,7 +17,10 @@ INK, PAPER, MISSING = "#1a1a1a", "white", "#d9d9d9"
 
 def tile(image: Tensor, side: int) -> Image.Image:
     """An image [c, h, w] in [0, 1] (c = 1 or 3) about `side` pixels high, enlarged by a whole factor
-    without smoothing: a reader sees the pixels that were reconstructed."""
+    without smoothing: a reader sees the pixels that were reconstructed. Grey where there is none (NaN)."""
+    if image.isnan().any():
+        factor = max(1, round(side / image.shape[-2]))
+        return blank(image.shape[-1] * factor, image.shape[-2] * factor, MISSING)
     pixels = (image.detach().cpu().clamp(0, 1) * 255).round().byte()
     array = pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
     picture = Image.fromarray(array, "RGB")

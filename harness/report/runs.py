@@ -18,6 +18,8 @@ from harness.store.records import Store
 
 MOST, SIDE = 64, 64
 """Images of a run that are shown, and their greatest height in pixels."""
+ABSENT = 0.85
+"""The grey of a picture that was not handed on."""
 CURVES, POINTS = 16, 60
 """Loss curves of a run, and points of a curve."""
 
@@ -64,7 +66,10 @@ def sprite(truth: Tensor, reconstruction: Tensor) -> Image.Image:
 
     Images higher than `SIDE` are made smaller.
     """
-    strips = [torch.cat(list(images[:MOST].clamp(0, 1)), dim=2) for images in (truth, reconstruction)]
+    strips = [
+        torch.cat(list(images[:MOST].nan_to_num(ABSENT).clamp(0, 1)), dim=2)
+        for images in (truth, reconstruction)
+    ]
     pixels = (torch.cat(strips, dim=1) * 255).round().byte()
     picture = Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy(), "RGB")
     _, height, width = truth.shape[1:]

@@ -19,6 +19,7 @@ from harness.runs.scoring import SCORED_BY, Fingerprints, fingerprints, key, sco
 from harness.runs.targets import Targets
 from harness.store.iterates import shown
 from harness.store.journal import Row
+from harness.store.published import absent
 from harness.store.recording import Run
 from harness.store.records import Store, summarise
 
@@ -78,7 +79,7 @@ def _configured(config: Mapping[str, Any]) -> Fingerprints | None:
 def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> None:
     """Have all that is stored scored as the experiment asks: anew from the images that were kept.
 
-    What can't be, for want of the attacked network, is dropped, and so computed again.
+    What can't be, for want of the attacked network or of pictures, is dropped, and so computed again.
     """
     if not experiment.attack.reconstructs_images:
         return
@@ -107,7 +108,10 @@ def _scored(
 ) -> Sequence[Row] | None:
     if rows[0].get(SCORED_BY) == key(fingerprints(experiment.metric)):
         return rows
-    return score_again(experiment.metric, targets, rows, stored.images(problem), before)
+    images = stored.images(problem)
+    if absent(images["truth"]):
+        return None
+    return score_again(experiment.metric, targets, rows, images, before)
 
 
 def _known(stored: Run) -> dict[str, Fingerprints]:

@@ -18,6 +18,7 @@ from harness.store.frames import finished, frame
 from harness.store.iterates import LAST, Report, shown
 from harness.store.journal import damaged, decode
 from harness.store.lease import EXPIRY, Holder, holder
+from harness.store.published import PUBLISHED, blank
 from harness.store.recording import Row as Row
 from harness.store.recording import Run as Run
 from harness.store.recording import Trace as Trace
@@ -103,18 +104,22 @@ class Store:
         """The tensors `truth` and `reconstruction` [n, c, h, w] of a finished run, in the rows' order.
 
         Of an attack on labels alone they are counts of the classes [n, classes].
+        Those of a run that was handed on without its pictures are NaN.
         Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search. With
         `report` and `rows`, those of the iterate that is shown, and of the first rows alone.
         """
         directory = self.root / identity
         try:
-            found = load_file(str(directory / "reconstructions.safetensors"))
+            found = blank(directory) or load_file(str(directory / "reconstructions.safetensors"))
         except (OSError, SafetensorError) as error:
             raise damaged(directory, error) from error
         return {name: tensor[:rows] for name, tensor in shown(found, report).items()}
 
     def traces(self, identity: str) -> dict[int, Trace]:
-        """The course of the loss of a finished run, by problem."""
+        """The course of the loss of a finished run, by problem; empty where the run was handed on without it."""
+        if blank(self.root / identity):
+            record = self.load(identity)
+            return {row["problem"]: [] for row in record.rows} if record else {}
         lines = (self.root / identity / "traces.jsonl").read_text(encoding="utf-8").splitlines()
         return {line["problem"]: line["trace"] for line in map(json.loads, lines)}
 
@@ -142,6 +147,7 @@ def hint_older(root: Path) -> None:
 def _read(directory: Path) -> Record:
     content = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     rows, broken = decode((directory / "rows.jsonl").read_bytes())
+    content.pop(PUBLISHED, None)
     record = Record(rows=rows, **content)
     stored = sum(record.summary.get("status", {}).values()) or len(rows)
     if broken or not rows or len(rows) != stored:

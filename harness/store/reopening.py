@@ -17,6 +17,7 @@ from torch import Tensor
 
 from harness.base.files import to_json, write_atomically
 from harness.store.journal import Row, damaged, decode
+from harness.store.published import blank
 
 RESULT = "result.json"
 """Whose being there tells that a run is finished."""
@@ -43,16 +44,20 @@ def reopen(directory: Path) -> None:
 def _problems(directory: Path) -> Iterator[tuple[int, dict[str, Tensor], Trace]]:
     try:
         rows, _ = decode((directory / "rows.jsonl").read_bytes())
-        images = load_file(str(directory / "reconstructions.safetensors"))
-        lines = (directory / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-        traces = {line["problem"]: line["trace"] for line in map(json.loads, lines)}
-        counts = _counts(rows)
+        blanks, counts = blank(directory), _counts(rows)
+        images = blanks or load_file(str(directory / "reconstructions.safetensors"))
+        traces = dict.fromkeys(counts, Trace()) if blanks else _traces(directory)
         cuts = {name: _cuts(counts, len(tensor)) for name, tensor in images.items()}
         for place, problem in enumerate(counts):
             own = {name: tensor[slice(*cuts[name][place])] for name, tensor in images.items()}
             yield problem, own, traces[problem]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise damaged(directory, error) from error
+
+
+def _traces(directory: Path) -> dict[int, Trace]:
+    lines = (directory / "traces.jsonl").read_text(encoding="utf-8").splitlines()
+    return {line["problem"]: line["trace"] for line in map(json.loads, lines)}
 
 
 def _counts(rows: list[Row]) -> dict[int, int]:

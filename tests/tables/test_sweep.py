@@ -18,9 +18,11 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
 from harness.cells.task import CellsTask
+from harness.commands.publish import publish
 from harness.core import UserError
 from harness.models.lenet import LeNet
 from harness.store import lease
+from harness.store.records import Store
 from tests.commands.test_main import clean_environment
 
 Main = Callable[..., int]
@@ -104,6 +106,29 @@ def test_the_command_line_wins_and_seeds_may_be_a_list(main: Main, tmp_path: Pat
     for cell in origin["cells"]:
         config = yaml.safe_load((tmp_path / "runs" / cell["run"] / "config.yaml").read_text())
         assert (config["trials"], config["seed"]) == (1, cell["seed"])
+
+
+def test_what_was_published_is_not_computed_again(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a fresh clone a table takes the published runs, goes on with them, and adds what they lack."""
+    assert main() == 0
+    shown = capsys.readouterr().out
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    publish("toy", tmp_path / "results", tmp_path / "published", runs=tmp_path / "elsewhere")
+    assert main("paths.published=published") == 0
+    out, err = capsys.readouterr()
+    assert out == shown
+    assert "4 runs are taken from published, without pictures" in err
+    assert not list(tmp_path.glob("runs/*/reconstructions.safetensors"))
+    assert main("paths.published=published", "trials=3") == 0
+    first, second, third = Store(tmp_path / "runs").images(next(tmp_path.glob("runs/*/")).name)["truth"]
+    assert first.isnan().all()
+    assert second.isnan().all()
+    assert not third.isnan().any()
+    assert main("paths.published=published", "trials=3", "metric.success_threshold=0.5") == 0
+    scored = Store(tmp_path / "runs").images(next(tmp_path.glob("runs/*/")).name)["truth"]
+    assert not scored.isnan().any(), "to score otherwise takes pictures"
 
 
 def test_rows_may_share_one_budget(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
