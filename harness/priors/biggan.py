@@ -12,7 +12,7 @@ from torch.nn import functional
 from harness.base.numbers import Natural, Positive
 from harness.base.threat import Need
 from harness.core import AbsolutePath, Dataset, Generator, Prior, Shape, Split, UserError, component
-from harness.models.weights import reason
+from harness.models.checkpoints import reason
 
 CONFIG, WEIGHTS = "config.json", "pytorch_model.bin"
 

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -60,6 +61,17 @@ def test_what_is_no_state_dict_is_refused(
     with pytest.raises(UserError, match=r"w\.pth"):
         read_weights(Path("w.pth"))
     assert not Path("planted").exists()
+
+
+def test_a_list_is_taken_in_order_and_a_common_prefix_is_taken_off(tmp_path: Path) -> None:
+    network, arrays = small(), [numpy.full((2, 3), 5.0), numpy.full(2, 7.0)]
+    torch.save(arrays, tmp_path / "list.pt")
+    wrapped = {f"module.{name}": torch.full_like(v, 9) for name, v in network.state_dict().items()}
+    torch.save({"state_dict": wrapped, "epoch": 3}, tmp_path / "w.ckpt")
+    load_weights(network, tmp_path / "list.pt")
+    assert network.state_dict()["0.bias"].tolist() == [7.0, 7.0]
+    load_weights(network, tmp_path / "w.ckpt")
+    assert network.state_dict()["0.bias"].tolist() == [9.0, 9.0]
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
