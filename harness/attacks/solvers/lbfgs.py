@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from harness.attacks.solvers.batches import times, together
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
 from harness.attacks.solvers.variables import Layout
 from harness.base.numbers import Count, NonNegative, Positive, Steps
@@ -134,15 +135,16 @@ class LBFGSState(State):
         place = self.kept % self.rule.history
         self._store(y, keep, place)
         pairs = self.pairs.flatten(1, 2)
-        products = torch.bmm(gradient[:, None], pairs.mT)[:, 0]
+        products = times(pairs, gradient)
         self._update(products - self.products, ys, yy, keep, place)
 
         s_gradient, y_gradient = products.chunk(2, 1)
-        alpha = _times(self.inverse, s_gradient)
-        beta = self.scale * (y_gradient - _times(self.gram, alpha)) - self.curvature * alpha
-        weights = torch.cat([_times(self.inverse.mT, beta), self.scale * alpha], 1)
+        alpha = times(self.inverse, s_gradient)
+        beta = self.scale * (y_gradient - times(self.gram, alpha)) - self.curvature * alpha
+        weights = torch.cat([times(self.inverse.mT, beta), self.scale * alpha], 1)
         start = self.scale * gradient
-        return torch.baddbmm(start[:, None], weights[:, None], pairs, beta=-1)[:, 0], products
+        direction = together(_less, start[:, None], weights[:, None], pairs)[:, 0]
+        return direction, products
 
     def _store(self, y: Tensor, keep: Tensor, place: Tensor) -> None:
         """Write the pair (last move, y) over the oldest one, where it is kept."""
@@ -155,7 +157,7 @@ class LBFGSState(State):
     def _update(self, with_y: Tensor, ys: Tensor, yy: Tensor, keep: Tensor, place: Tensor) -> None:
         """Bring the matrices up to date; with_y [S, 2m] are the products of the newest y with every s and y."""
         s_y, y_y = with_y.chunk(2, 1)
-        column = (_times(self.inverse, s_y) / -ys).scatter(1, place, 1 / ys)
+        column = (times(self.inverse, s_y) / -ys).scatter(1, place, 1 / ys)
         _put(self.inverse, 1, place, keep, torch.zeros_like(column))
         _put(self.inverse, 2, place, keep, column)
         products = y_y.scatter(1, place, yy)
@@ -165,9 +167,8 @@ class LBFGSState(State):
         self.scale = torch.where(keep, ys / yy, self.scale)
 
 
-def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    """[S, m, m] times [S, m]."""
-    return torch.bmm(vector[:, None], matrix.mT)[:, 0]
+def _less(start: Tensor, weights: Tensor, pairs: Tensor) -> Tensor:
+    return torch.baddbmm(start, weights, pairs, beta=-1)
 
 
 def _put(matrix: Tensor, axis: int, place: Tensor, keep: Tensor, values: Tensor) -> None:
