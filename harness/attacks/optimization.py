@@ -12,7 +12,7 @@ from harness.attacks.solvers.engine import Engine, Job
 from harness.attacks.solvers.objective import EngineName
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.variables import Variables
-from harness.base.numbers import Count, Positive
+from harness.base.numbers import Count, Positive, ProperFraction, Steps
 from harness.core import Attack, Attempt, Batch, Observation, Params, Reconstruction, Unreadable, component
 
 
@@ -29,6 +29,10 @@ class OptimizationAttack(Attack, ABC):
     optimizer: Optimizer
     tolerance: Positive | None = None
     """Stop, with status converged, at a loss below this."""
+    patience: Steps | None = None
+    """Stop, with status stalled, when the best loss has not fallen by the share `improvement` over so many steps. Null:
+    never, for a paper's budget is to be spent."""
+    improvement: ProperFraction = 0.01
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
     for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). They

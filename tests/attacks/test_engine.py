@@ -88,6 +88,26 @@ def test_tolerance_stops_early(observe: Observe, batch: Batch) -> None:
     assert found.evaluations < 2000
 
 
+@pytest.mark.parametrize("improvement", [0.01, 0.5])
+def test_patience_ends_a_search_whose_loss_falls_no_more(
+    observe: Observe, batch: Batch, improvement: float
+) -> None:
+    problem, adam = bowl(observe, batch, 4), Adam(lr=0.05)
+    (whole,) = Bowl(optimizer=adam, steps=100)([problem])
+    losses = [point["loss"] for point in whole.trace]
+    mark = end = 0
+    while end - mark <= 8:  # eight evaluations after the last one that was lower by the share
+        mark = end if losses[end] < (1 - improvement) * losses[mark] else mark
+        end += 1
+    (found,) = Bowl(optimizer=adam, steps=100, patience=8, improvement=improvement)([problem])
+    assert (found.status, found.evaluations) == ("stalled", end)
+    assert 8 < end < 100
+    assert [point["loss"] for point in found.trace] == losses[:end]
+    (spent,) = Bowl(optimizer=adam, steps=100, patience=100)([problem])
+    assert spent.status == "budget"
+    assert torch.equal(spent.x, whole.x)
+
+
 def test_queue_edges(observe: Observe, batch: Batch) -> None:
     """No problem; one; fewer and more than there are slots."""
     for slots in (1, 4, 16):

@@ -65,15 +65,21 @@ class Search:
     first_loss: float = math.nan
     evaluations: int = 0
     exploded: int = 0
+    mark: float = math.inf
+    """The last loss that was lower than the mark before it by the share that counts."""
+    marked: int = 0
+    """At which evaluation."""
     trace: list[dict[str, float]] = field(default_factory=list)
 
-    def record(self, loss: float, every: int) -> None:
-        """Take note of one evaluation."""
+    def record(self, loss: float, every: int, improvement: float) -> None:
+        """Take note of one evaluation; `improvement` is the share by which a loss must fall to count as lower."""
         if self.evaluations == 0:
             self.first_loss = loss
         if self.evaluations % every == 0:
             self.trace.append({"evaluation": self.evaluations, "loss": loss})
         self.evaluations += 1
+        if self.mark == math.inf or loss < self.mark - improvement * abs(self.mark):
+            self.mark, self.marked = loss, self.evaluations
         self.exploded = self.exploded + 1 if loss > EXPLODED * self.first_loss else 0
 
 
@@ -228,7 +234,7 @@ class Engine:
         ended: dict[int, tuple[Search, Status]] = {}
         for slot, search in enumerate(self.searches):
             if search is not None:
-                search.record(values[slot], self._every)
+                search.record(values[slot], self._every, self.attack.improvement)
                 if status := self._status(search, values[slot]):
                     ended[slot] = search, status
         return ended
@@ -238,7 +244,10 @@ class Engine:
             return "diverged"
         if self.attack.tolerance is not None and loss < self.attack.tolerance:
             return "converged"
-        return "budget" if search.evaluations >= self.budget else None
+        if search.evaluations >= self.budget:
+            return "budget"
+        idle = (search.evaluations - search.marked) / self.attack.evaluations_per_step
+        return "stalled" if self.attack.patience is not None and idle >= self.attack.patience else None
 
     def _step(
         self, loss: Tensor, gradient: Tensor | None, ended: Mapping[int, tuple[Search, Status]]

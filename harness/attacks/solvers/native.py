@@ -130,6 +130,8 @@ def refusal(setting: Setting) -> str | None:
         return "needs L-BFGS"
     if attack.projects:
         return "knows no box around the images"
+    if attack.patience is not None:
+        return "spends its budget: it knows no patience"
     first = next(iter(observation.params.values()))
     if first.device.type != "cpu" or first.dtype != torch.float32:
         return "runs on a CPU, in float32"
