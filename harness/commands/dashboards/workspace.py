@@ -44,8 +44,11 @@ def workspace(layout: Mapping[str, Any], entity: str, project: str) -> "Workspac
 
 def _panel(node: Mapping[str, Any]) -> Any:
     import wandb_workspaces.reports.v2 as panels
+    from wandb_workspaces.reports.v2.interface import Config
 
-    settings = dict(node)
+    settings = {
+        key: Config(value["config"]) if isinstance(value, dict) else value for key, value in node.items()
+    }
     name = settings.pop("panel")
     if name not in PANELS:
         raise UserError(f"{LAYOUT.name}: there is no panel {name}{nearest(name, PANELS)}")

@@ -9,9 +9,10 @@ from harness.base.errors import UserError
 from harness.commands.dashboards.workspace import LAYOUT, main, workspace
 from harness.config.composition import compose
 from harness.loggers import wandb as weights_and_biases
+from harness.store.frames import flatten
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")  # of wandb_workspaces
-BESIDE_METRICS = {"success", "seconds", "evaluations"}
+BESIDE_METRICS = {"success", "label_correct", "seconds", "evaluations"}
 """Columns of a row that are not in conf/metric."""
 
 
@@ -22,11 +23,15 @@ def layout() -> dict[str, Any]:
 
 
 def test_every_name_of_the_layout_is_logged(layout: dict[str, Any]) -> None:
-    experiment = compose()
+    experiment = compose("metric=thresholds", "fl=fedavg", "attack=ig_updates")
     scores = {*experiment.metric.metrics, *BESIDE_METRICS}
     panels = [panel for section in layout["sections"] for panel in section["panels"]]
     bars = [metric for panel in panels for metric in panel.get("metrics", [])]
-    points = [panel[axis] for panel in panels if panel["panel"] == "ScatterPlot" for axis in ("x", "y")]
+    axes = [panel[axis] for panel in panels if panel["panel"] == "ScatterPlot" for axis in ("x", "y")]
+    points = [name for name in axes if isinstance(name, str)]
+    settings = {name["config"] for name in axes if not isinstance(name, str)}
+    assert settings
+    assert settings <= flatten(experiment.config).keys()
     pinned = [name.partition(":")[2] for name in layout["pinned_columns"] if name.startswith("summary:")]
     assert {name.removesuffix(".mean") for name in bars + points + pinned} <= scores
     lines = [metric for panel in panels if panel["panel"] == "LinePlot" for metric in panel.get("y", [])]
