@@ -21,7 +21,7 @@ from harness.base.command import answered
 from harness.base.components import find
 from harness.base.files import to_json, to_json_lines, write_atomically
 from harness.core import Record, UserError
-from harness.identity.identity import absence, class_path, components, is_native, plain
+from harness.identity.identity import absence, class_path, is_native, plain
 from harness.store.records import MARK, Store, older
 
 IDENTIFIED = (
@@ -104,7 +104,6 @@ def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict
     """What becomes of a run with an id and a configuration."""
     from harness.config.composition import restore
     from harness.config.execution import Paths
-    from harness.config.experiment import Experiment
 
     try:
         experiment = restore(config, root, Paths())
@@ -113,8 +112,7 @@ def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict
         return Verdict(kept=f"its configuration is none of today's ({error})".splitlines()[0])
     if identity == experiment.id:
         return Verdict(new=identity)
-    fields = (f.name for f in dataclasses.fields(experiment) if f.name not in Experiment.execution)
-    parts = [part for name in fields for part in components(getattr(experiment, name))]
+    parts = experiment.parts
     if raised := sorted({type(part).__name__ for part in parts if part.version != 1}):
         return Verdict(kept=f"its method has changed since: {', '.join(raised)}")
     if not _proven(experiment, parts):

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from harness.config.execution import Execution
 from harness.config.setup import Setup
-from harness.core import component
-from harness.identity.identity import canonical, plain
+from harness.core import Component, component
+from harness.identity.identity import canonical, components, plain
 
 
 @component
@@ -39,6 +39,12 @@ class Experiment(Setup, Execution):
         settings: dict[str, Any] = canonical(self)
         files = self.dataset.fingerprint(self.data.root, self.splits)
         return settings | ({"files": files} if files else {})
+
+    @property
+    def parts(self) -> list[Component]:
+        """Every component that the numbers may depend on."""
+        fields = (f.name for f in dataclasses.fields(self) if f.name not in self.execution)
+        return [part for name in fields for part in components(getattr(self, name))]
 
     @property
     def kinship(self) -> str:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from harness.base.files import to_json
 from harness.core import Record
 from harness.core.columns import label
+from harness.identity.changes import changes
 from harness.report import texts as markdown
 from harness.report.results import Result
 from harness.report.runs import Place, settings
@@ -25,7 +26,7 @@ CHOSEN = ("dataset", "model", "fl", "attack", "defense", "scale")
 """Groups by which the list of runs can be filtered."""
 MOST = 200
 """Runs that are listed before all are asked for."""
-TOLD = ("cells", "caption", "notes", "title")
+TOLD = ("cells", "caption", "notes", "title", "methods", "kept")
 """Parts of a provenance that a page shows elsewhere."""
 LINES = 1000
 """A longer CSV file is shown up to here; the link beside it leads to all of it."""
@@ -49,6 +50,7 @@ def result(root: str, result: Result, known: Collection[str]) -> str:
         texts=[markdown.render(path.read_text(encoding="utf-8")) for path in result.texts],
         tables={path.name: _table(path) for path in result.tables},
         most=LINES,
+        changed=[*changes(result.provenance.get("methods", {})), *result.provenance.get("kept", [])],
         provenance={name: value for name, value in result.provenance.items() if name not in TOLD},
     )
 

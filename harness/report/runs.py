@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.base.threat import told
 from harness.core import Record
+from harness.identity.changes import changes
 from harness.loggers.logger import curve
 from harness.store.frames import flatten
 from harness.store.records import Store
@@ -51,6 +52,7 @@ def page_data(store: Store, record: Record, places: Sequence[Place]) -> tuple[di
         "id": record.id,
         "title": title(record),
         "config": {"threat model": told(record.config), **flatten(record.config)},
+        "changed": _changed(record.provenance),
         "summary": record.summary,
         "provenance": dict(_dotted(record.provenance)),
         "rows": record.rows,
@@ -59,6 +61,11 @@ def page_data(store: Store, record: Record, places: Sequence[Place]) -> tuple[di
         "places": [vars(place) for place in places],
     }
     return data, picture
+
+
+def _changed(provenance: Mapping[str, Any]) -> list[str]:
+    superseded = provenance.get("superseded")
+    return [*changes(provenance.get("methods", {})), *([superseded] if superseded else [])]
 
 
 def sprite(truth: Tensor, reconstruction: Tensor) -> Image.Image:

@@ -15,6 +15,8 @@ from harness.base.progress import Bar, meanwhile, task
 from harness.base.threat import tag
 from harness.config.experiment import Experiment
 from harness.core import Attack, Reconstruction, Record
+from harness.identity.changes import methods
+from harness.identity.identity import components
 from harness.loggers.logger import RunInfo, Session, warn_unlogged
 from harness.machine.device import device
 from harness.machine.ranks import Group, Share
@@ -229,6 +231,7 @@ def _finish(series: Series) -> Record:
     spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
     logger = {"logger": type(series.experiment.logger).__name__}
     origin = provenance(series.clients.device) | dated() | spent | logger
+    origin["methods"] = methods([*series.experiment.parts, *components(series.experiment.metric)])
     series.stored.trim()
     series.stored.config = config_of(series.experiment, len(series.stored.finished))
     series.stored.finish(summarise(series.stored.rows), origin, draw_run)

@@ -15,6 +15,7 @@ import torch
 
 from harness.base.errors import note
 from harness.base.files import shown
+from harness.identity.changes import merged
 from harness.store.journal import damaged
 
 PACKAGES = (
@@ -103,8 +104,9 @@ def revision() -> str | None:
 def combined(origins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The provenance of many runs: what they share, or the list of what occurs, and the sum of what they cost."""
     spent = [name for name in ("seconds", "cpu_seconds") if any(name in origin for origin in origins)]
-    names = {name: None for origin in origins for name in origin if name not in spent}
+    names = {name: None for origin in origins for name in origin if name not in (*spent, "methods")}
     shared = {name: _distinct([origin.get(name) for origin in origins]) for name in names}
+    shared["methods"] = merged(origin.get("methods", {}) for origin in origins)
     return shared | {name: sum(origin.get(name) or 0.0 for origin in origins) for name in spent}
 
 

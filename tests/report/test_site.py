@@ -106,6 +106,7 @@ def test_measured_published_claims_and_provenance_stand_on_the_page(
         "undecided, about",
         "no result (ValueError: it broke)",
         "0123",
+        "The numbers of RLU have changed since: version 1, now 2.",
     ):
         assert words in page.text
     assert "published" in pages["published/toy/faces-medium/index.html"].text

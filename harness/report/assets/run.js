@@ -42,6 +42,7 @@
       element("h1", {}, run.title),
       element("p", {}, "Run ", element("code", {}, run.id), `, ${run.rows.length} images: ${report.statuses(run)}. `,
         element("a", { class: "button", href: report.link("runs.html", { a: run.id }) }, "Compare with another")),
+      run.changed.length ? element("p", { class: "changed" }, run.changed.join(" ")) : "",
       run.places.length ? section("Where it stands", places(run)) : "",
       section("Images", element("p", { class: "hint" }, `Original above reconstruction; ${run.images.shown} of ${run.rows.length}.`), images(run)),
       section("Metrics", metrics(run)),
