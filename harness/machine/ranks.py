@@ -55,6 +55,7 @@ class Group:
             raise UserError(f"ranks={ranks}: this machine has {torch.cuda.device_count()} usable GPUs")
         if nodes > 1 and not started_elsewhere():
             raise UserError(f"nodes={nodes}: have torchrun or SLURM start this command once per rank")
+        _check_started(ranks, nodes)
         # All that ranks ever exchange is that they are done: gloo does that on any device.
         strategy = DDPStrategy(
             start_method="popen" if started_elsewhere() else "spawn",
@@ -86,4 +87,32 @@ class Group:
 
 def started_elsewhere() -> bool:
     """Whether this process is itself one of several ranks."""
-    return "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+    return "TORCHELASTIC_RUN_ID" in os.environ or _started()[0] > 1
+
+
+def _started() -> tuple[int, int]:
+    """How many processes torchrun or srun has started, on how many machines; 1, 1 where neither has."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        processes = int(os.environ["WORLD_SIZE"])
+        return processes, processes // int(os.environ["LOCAL_WORLD_SIZE"])
+    # of the step: SLURM_NTASKS is there without srun too, in every script that sbatch starts
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)), int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
+
+
+def _check_started(ranks: int, nodes: int) -> None:
+    """Raises UserError where other processes were started than are asked for, which Lightning says at length."""
+    if not started_elsewhere():
+        return
+    processes, machines = _started()
+    if (processes, machines) != (ranks * nodes, nodes):
+        plural = "s" if machines > 1 else ""
+        start = (
+            f"torchrun --nnodes={nodes} --nproc-per-node={ranks}"
+            if "TORCHELASTIC_RUN_ID" in os.environ
+            else f"srun --nodes={nodes} --ntasks-per-node={ranks}"
+        )
+        raise UserError(
+            f"{processes} processes were started on {machines} machine{plural}, and ranks={ranks} nodes={nodes} "
+            f"asks for {ranks} on each of {nodes}: {start}"
+        )
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(ranks))  # Lightning wants it said
