@@ -46,10 +46,12 @@ def _panel(node: Mapping[str, Any]) -> Any:
     import wandb_workspaces.reports.v2 as panels
     from wandb_workspaces.reports.v2.interface import Config
 
+    name = str(node["panel"])
     settings = {
-        key: Config(value["config"]) if isinstance(value, dict) else value for key, value in node.items()
+        key: Config(value["config"]) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if key != "panel"
     }
-    name = settings.pop("panel")
     if name not in PANELS:
         raise UserError(f"{LAYOUT.name}: there is no panel {name}{nearest(name, PANELS)}")
     try:
