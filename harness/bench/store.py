@@ -5,10 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness.base.files import to_json
 from harness.bench.report import Measurement
 from harness.bench.timing import Stopwatch
 from harness.config.composition import compose
+from harness.store.integrity import RESULT, ROWS, dump, seals
+from harness.store.journal import encode
 from harness.store.records import Store, summarise
 
 RECORDS, IMAGES = 10_000, 4
@@ -49,8 +50,8 @@ def write(root: Path, count: int) -> None:
         }
         directory = root / f"{place:012x}"
         directory.mkdir()
-        (directory / "rows.jsonl").write_text("".join(to_json(row) + "\n" for row in rows))
-        (directory / "result.json").write_text(to_json(result, indent=1) + "\n")
+        (directory / ROWS).write_bytes(encode(rows))
+        (directory / RESULT).write_bytes(dump(result, seals(directory)))
 
 
 def _varied(config: dict[str, Any], place: int) -> dict[str, Any]:

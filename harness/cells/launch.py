@@ -43,7 +43,10 @@ def launch(
     take_published(store, plan)
     runs = {plan[cell].id: cell for cell in sorted(plan, key=lambda cell: wanted(plan[cell]))}
     pending = {identity: cell for identity, cell in runs.items() if not settled(store, plan[cell])}
-    note_stored([store.root / identity for identity in runs if identity not in pending])
+    stored = [identity for identity in runs if identity not in pending]
+    for identity in stored:
+        store.tidy(identity)
+    note_stored([store.root / identity for identity in stored])
     if not pending:
         return None
     if started_elsewhere():

@@ -17,8 +17,9 @@ from harness.base.command import answered, expanded
 from harness.base.errors import UserError
 from harness.base.files import write_atomically
 from harness.store.frames import finished
+from harness.store.integrity import RESULT
 from harness.store.lease import Lease
-from harness.store.published import RESULT, blank, put, unpack
+from harness.store.published import blank, put, unpack
 from harness.store.records import Store
 
 COPIED, MORE, HERE, KEPT = "copied", "replaced by theirs, which have more", "here already", "left"
@@ -73,7 +74,7 @@ def worth(store: Store, identity: str) -> tuple[int, bool] | None:
     record = store.load(identity)
     if record is None:
         return None
-    return len({row["problem"] for row in record.rows}), not blank(store.root / identity)
+    return len({row["problem"] for row in record.rows}), not blank(store.stored(identity))
 
 
 def _copy(source: Path, target: Path) -> None:

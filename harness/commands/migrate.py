@@ -20,9 +20,10 @@ from harness.base.aliases import original
 from harness.base.command import answered
 from harness.base.components import find
 from harness.base.files import to_json, to_json_lines, write_atomically
-from harness.core import Record, UserError
+from harness.core import UserError
 from harness.identity.identity import absence, class_path, is_native, plain
-from harness.store.records import MARK, Store, older
+from harness.store.integrity import MARK, RESULT, Damaged, Stored, digest, dump, seals
+from harness.store.records import older
 
 IDENTIFIED = (
     *("dataset", "model", "fl", "attack", "defense", "prior", "metric", "knowledge"),
@@ -132,38 +133,45 @@ def _proven(experiment: Any, parts: Sequence[Any]) -> bool:
 
 
 def migrate(root: Path, data: str | None) -> Iterator[str]:
-    """Re-key the runs of a store; a line for each. Those with most targets first, for they answer for fewer too.
+    """Re-key the runs of a store; a line for each. Those with most targets first, for they answer for fewer too."""
+    whole: list[tuple[Stored, int]] = []
+    for folder in older(root):
+        try:
+            stored = Stored.open(folder)
+            whole.append((stored, len(stored.rows())))
+        except Damaged as damage:
+            yield f"{folder.name}: left: {damage}"
+    for stored, _ in sorted(whole, key=lambda each: -each[1]):
+        yield _migrated(stored, data)
 
-    Raises UserError for a damaged run, when all before it are done.
-    """
-    store = Store(root)
-    runs = [(path, record) for path in older(root) if (record := store.load(path.name)) is not None]
-    for folder, record in sorted(runs, key=lambda run: -len(run[1].rows)):
-        yield _migrated(store, folder, record, data)
 
-
-def _migrated(store: Store, folder: Path, record: Record, data: str | None) -> str:
-    """A kill leaves the folder under its new name, or the record with its new id: either is found here again."""
-    formerly = record.provenance.get("formerly", record.id)
-    found = judge(formerly, record.config, data)
-    if found.new and found.new != folder.name and (store.root / found.new).exists():
+def _migrated(stored: Stored, data: str | None) -> str:
+    """A kill leaves the record with its new id, in the folder of the old name or of the new: it is found here again."""
+    folder, config = stored.directory, stored.content["config"]
+    formerly = stored.content["provenance"].get("formerly", stored.content["id"])
+    found = judge(formerly, config, data)
+    if found.new and found.new != folder.name and (folder.parent / found.new).exists():
         found = Verdict(kept=f"{found.new} answers in its place")
     if found.kept:
-        marked = {"data": "not verified"} if found.kept == UNVERIFIED else {"superseded": found.kept}
-        _write(folder, record, formerly, marked)
-        write_atomically(folder / MARK, f"{to_json({'kept': found.kept})}\n".encode())
+        reason = {"data": "not verified"} if found.kept == UNVERIFIED else {"superseded": found.kept}
+        _write(stored, folder.name, formerly, reason, {"kept": found.kept})
         return f"{formerly}: kept: {found.kept}"
-    if folder.name != found.new:
-        folder = folder.rename(store.root / found.new)
-    _write(folder, record, found.new, {"formerly": formerly})
-    write_atomically(folder / MARK, f"{to_json({'formerly': formerly})}\n".encode())
+    _write(stored, found.new, found.new, {"formerly": formerly}, {"formerly": formerly})
     return f"{formerly}: now {found.new}"
 
 
-def _write(folder: Path, record: Record, identity: str, more: Mapping[str, str]) -> None:
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    new = {**result, "id": identity, "provenance": {**record.provenance, **more}}
-    write_atomically(folder / "result.json", (to_json(new, indent=1) + "\n").encode())
+def _write(
+    stored: Stored, name: str, identity: str, more: Mapping[str, str], mark: Mapping[str, str]
+) -> None:
+    """Have a run say what became of it, and give its folder a name. The mark comes last."""
+    folder, text = stored.directory, f"{to_json(mark)}\n".encode()
+    files = seals(folder) if stored.files is None else stored.files
+    provenance = {**stored.content["provenance"], **more}
+    content = {**stored.content, "id": identity, "provenance": provenance}
+    write_atomically(folder / RESULT, dump(content, {**files, MARK: digest(text)}))
+    if folder.name != name:
+        folder = folder.rename(folder.with_name(name))
+    write_atomically(folder / MARK, text)
 
 
 def migrate_published(root: Path) -> Iterator[str]:

@@ -13,7 +13,8 @@ from PIL import Image
 from harness.base.command import answered, expanded
 from harness.base.errors import UserError, note
 from harness.base.files import to_json, to_json_lines, write_atomically
-from harness.store.published import ARCHIVE, RESULT, light, pack, unpack
+from harness.store.integrity import RESULT
+from harness.store.published import ARCHIVE, light, pack, unpack
 
 COPIED = (".csv", ".md")
 COLOURS = 256

@@ -8,15 +8,16 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from harness.base.command import expanded
-from harness.base.files import to_json, write_atomically
+from harness.base.files import write_atomically
+from harness.commands.causes import changed
 from harness.commands.main import guarded
-from harness.commands.verify import CLOSE, apart, changed, stored
+from harness.commands.verify import CLOSE, apart, stored
 from harness.core import Batch, Classifier, Normalize, Record, UserError
 from harness.metrics.scores import Row, Scores
-from harness.store.journal import damaged, encode
+from harness.store.integrity import IMAGES, RESULT, ROWS, Damaged, Stored, digest, dump, seals
+from harness.store.journal import encode
 from harness.store.published import absent
 
 
@@ -67,7 +68,7 @@ def _scored(directory: Path, rows: Sequence[Row], scores: Scores) -> Iterator[Ro
     images = Store(directory.parent).images(directory.name)
     truth, found = images["truth"], images["reconstruction"]
     if len(truth) != len(rows):
-        raise damaged(directory, ValueError(f"{len(truth)} images, {len(rows)} rows"))
+        raise Damaged(directory, IMAGES, f"{len(truth)} images, {len(rows)} rows")
     none = Classifier(Normalize((0.0,), (1.0,)), nn.Linear(1, 1))
     metrics = {name: metric for name, metric in scores.metrics.items() if not metric.needs_model}
     places = range(len(rows))
@@ -104,7 +105,10 @@ def _off(row: Row, new: Row) -> list[str]:
 
 
 def _write(directory: Path, record: Record, rows: list[Row], columns: list[str]) -> None:
-    """The summary first: if the process dies before the rows are there, the same command fills them in again."""
+    """The summary first: if the process dies before the rows are there, the same command fills them in again.
+
+    Until they are there, the old ones are as good as the new.
+    """
     import torch
 
     from harness.store.provenance import provenance
@@ -113,14 +117,14 @@ def _write(directory: Path, record: Record, rows: list[Row], columns: list[str])
     origin = provenance(torch.device("cpu"))
     note = {"columns": columns, "git": origin["git"], "versions": origin["versions"]}
     notes = [*record.provenance.get("rescored", []), note]
-    result: dict[str, Any] = {
-        "id": record.id,
-        "config": record.config,
-        "summary": summarise(rows),
-        "provenance": record.provenance | {"rescored": notes},
-    }
-    write_atomically(directory / "result.json", (to_json(result, indent=1) + "\n").encode())
-    write_atomically(directory / "rows.jsonl", encode(rows))
+    stored, text = Stored.open(directory), encode(rows)
+    told = record.provenance | {"rescored": notes}
+    result = {**stored.content, "summary": summarise(rows), "provenance": told}
+    files = dict(seals(directory) if stored.files is None else stored.files)
+    under_way = files | {ROWS: f"{files[ROWS]} {digest(text)}"}
+    write_atomically(directory / RESULT, dump(result, under_way))
+    write_atomically(directory / ROWS, text)
+    write_atomically(directory / RESULT, dump(result, files | {ROWS: digest(text)}))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,15 +6,22 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from harness.base.command import expanded
 from harness.base.errors import nearest
+from harness.commands.causes import another, changed, reasons
 from harness.commands.main import guarded
 from harness.core import Record, UserError
+from harness.store.integrity import CONFIG, Damaged, Stored, reading
+from harness.store.published import PUBLISHED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLOSE = 1e-6
 """Numbers whose difference, relative to the larger one or to 1, is less agree: another machine's rounding does that."""
@@ -40,72 +47,72 @@ class Difference:
 
 
 def verify(directory: Path, root: str | None) -> bool:
-    """Whether a run gives its own numbers again; says on stdout how far each column is off. Writes nothing there.
+    """Whether a run gives its own numbers and pictures again; says on stdout how far each is off, and why.
 
-    `root` is where the data are. Raises UserError when there is no such run, or its configuration can't be read.
+    `root` is where the data are. Writes nothing there. Raises UserError when there is no such run.
     """
-    record, config = stored(directory)
-    if changes := changed(config, record.config):
-        print(f"{directory}: DIFFERS: config.yaml is not what was run: {', '.join(changes[:3])}")
+    try:
+        record, config = stored(directory)
+        before = Stored.open(directory)
+        before.check()
+    except Damaged as damage:
+        print(f"{directory}: DIFFERS: damage: {damage.why}")
+        return False
+    if before.files is None:
+        print(f"{directory}: not sealed: it is from before files had digests")
+    if before.files is None and (changes := changed(config, record.config)):
+        print(f"{directory}: DIFFERS: damage: config.yaml is not what was run: {', '.join(changes[:3])}")
         return False
     with tempfile.TemporaryDirectory() as folder:
-        again = _again(directory, config, root, Path(folder))
-    if isinstance(again, str):
-        print(f"{directory}: DIFFERS: {again}")
+        found = _again(before, record, config, root, Path(folder))
+    if isinstance(found, str):
+        print(f"{directory}: DIFFERS: {found}")
         return False
-    found = compare(record, again)
     worst = max(found, key=lambda each: (each.relative, each.largest))
     for each in found:
         print(f"  {each.column:24} {each.largest:<12.3g} {each.verdict}")
-    print(f"{directory}: {worst.verdict}: {len(record.rows)} rows, {len(found)} columns")
+    why = f"; {reasons(record.provenance)}" if worst.largest else ""
+    pictures = ", pictures not published" if before.content.get(PUBLISHED) else ""
+    print(f"{directory}: {worst.verdict}: {len(record.rows)} rows, {len(found)} columns{pictures}{why}")
     return worst.relative <= CLOSE
 
 
 def stored(directory: Path) -> tuple[Record, dict[str, Any]]:
-    """A run's record and its config.yaml. Raises UserError when either is not there or can't be read."""
+    """A run's record and its config.yaml. Raises UserError when either is not there, Damaged when it can't be read."""
     from harness.store.records import Store
 
     record = Store(directory.parent).load(directory.name)
     if record is None:
         known = [path.parent.name for path in directory.parent.glob("*/result.json")]
         raise UserError(f"{directory} is no finished run{nearest(directory.name, known)}")
-    try:
-        config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{directory / 'config.yaml'} can't be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{directory / 'config.yaml'} is damaged: it holds no settings")
+    content = Stored.open(directory).read(CONFIG)
+    with reading(directory, CONFIG):
+        config = yaml.safe_load(content)
+        if not isinstance(config, dict):
+            raise ValueError("it holds no settings")
     return record, config
 
 
-def changed(config: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """The settings that differ from those that were run, with both values."""
-    from harness.store.frames import flatten
-
-    now, then = flatten(config), flatten(before)
-    return [
-        f"{name} {now.get(name)!r}, was {then.get(name)!r}"
-        for name in then | now
-        if now.get(name) != then.get(name)
-    ]
-
-
-def _again(directory: Path, config: Mapping[str, Any], root: str | None, folder: Path) -> Record | str:
-    """The record of the same run in another folder; or why it is not the same run any more."""
+def _again(
+    before: Stored, record: Record, config: Mapping[str, Any], root: str | None, folder: Path
+) -> list[Difference] | str:
+    """How far off the same run is, carried out in another folder; or why it is not the same run any more."""
     from harness.config.composition import restore
     from harness.config.execution import Paths
     from harness.runs.run import run
-    from harness.store.provenance import revision
+    from harness.store.contents import images
+    from harness.store.records import Store
 
     experiment = restore(config, root, Paths(runs=folder, results=folder))
-    if experiment.id != directory.name:
-        return (
-            f"this configuration now has the id {experiment.id}: a component's version or defaults, or the data "
-            f"files, are others (the code is at {revision()})"
-        )
-    if experiment.attack.requires_prior and (directory.parent / "priors").is_dir():
-        shutil.copytree(directory.parent / "priors", folder / "priors")
-    return run(experiment)
+    if experiment.id != before.directory.name:
+        return another(before, experiment)
+    priors = before.directory.parent / "priors"
+    if experiment.attack.requires_prior and priors.is_dir():
+        shutil.copytree(priors, folder / "priors")
+    found = compare(record, run(experiment))
+    if before.content.get(PUBLISHED):
+        return found
+    return found + compare_images(images(before), Store(folder).images(experiment.id))
 
 
 def compare(record: Record, again: Record) -> list[Difference]:
@@ -119,6 +126,20 @@ def compare(record: Record, again: Record) -> list[Difference]:
     if record.summary and _numbers(record.summary) != _numbers(summarise(record.rows)):
         found.append(Difference("summary (not of the rows)", math.inf, math.inf))
     return found
+
+
+def compare_images(before: Mapping[str, "Tensor"], after: Mapping[str, "Tensor"]) -> list[Difference]:
+    """Every tensor [n, ...] that both runs have, pixel by pixel; infinity where they have others."""
+    names = sorted(before.keys() | after.keys())
+    return [_pixels(f"pictures: {name}", before.get(name), after.get(name)) for name in names]
+
+
+def _pixels(name: str, before: "Tensor | None", after: "Tensor | None") -> Difference:
+    if before is None or after is None or before.shape != after.shape:
+        return Difference(name, math.inf, math.inf)
+    apart = (before - after)[(before != after) & ~(before.isnan() & after.isnan())]
+    largest = float(apart.abs().nan_to_num(math.inf, math.inf).max()) if len(apart) else 0.0
+    return Difference(name, largest, largest)
 
 
 def _numbers(summary: Mapping[str, Any]) -> str:
@@ -153,5 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", help="where the data sets are; default: $HARNESS_DATA")
     options = parser.parse_args(arguments)
     verdicts: list[bool] = []
-    status = guarded(lambda: verdicts.extend(verify(run, options.data) for run in options.runs))
+
+    def command(run: Path) -> None:
+        verdicts.append(verify(run, options.data))
+
+    status = max([guarded(partial(command, run)) for run in options.runs])
     return status or int(not all(verdicts))

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from harness.base.errors import warn
 from harness.base.files import write_atomically
 from harness.config.composition import restore
 from harness.config.execution import Paths
@@ -17,14 +20,12 @@ from harness.config.experiment import Experiment
 from harness.core import Record, UserError
 from harness.runs.scoring import SCORED_BY, Fingerprints, fingerprints, key, score_again
 from harness.runs.targets import Targets
+from harness.store.integrity import METRICS, Damaged, plain, reading
 from harness.store.iterates import shown
 from harness.store.journal import Row
 from harness.store.published import absent
 from harness.store.recording import Run
 from harness.store.records import Store, summarise
-
-METRICS = "metrics.json"
-"""In a run's folder: what the keys in its rows stand for."""
 
 
 def wanted(experiment: Experiment) -> int:
@@ -115,11 +116,18 @@ def _scored(
 
 
 def _known(stored: Run) -> dict[str, Fingerprints]:
-    try:
-        found = json.loads((stored.directory / METRICS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    path = stored.directory / METRICS
+    if not path.exists():
         return {}
-    return found if isinstance(found, dict) else {}
+    try:
+        with reading(stored.directory, METRICS):
+            return _KNOWN.validate_json(plain(path))
+    except Damaged as damage:
+        warn(f"{damage.why} ({path}): all rows of this run are scored anew")
+        return {}
+
+
+_KNOWN = TypeAdapter(dict[str, Fingerprints])
 
 
 def config_of(experiment: Experiment, count: int) -> dict[str, Any]:

@@ -69,7 +69,10 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     store = Store(experiments[0].paths.runs)
     found = {experiment.id: answer(store, experiment) for experiment in experiments}
     pending = {e.id: e for e in experiments if found[e.id] is None}
-    note_stored([store.root / identity for identity, record in found.items() if record is not None])
+    stored = [identity for identity, record in found.items() if record is not None]
+    for identity in stored:
+        store.tidy(identity)
+    note_stored([store.root / identity for identity in stored])
     warn_unlogged((record, e.logger) for e in experiments if (record := found[e.id]))
     if pending:
         interruption.check()

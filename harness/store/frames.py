@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
-
-from harness.base.errors import UserError, nearest, shortened
+from harness.base.errors import UserError, nearest, shortened, warn
 from harness.base.rows import csv_cell
 from harness.base.statistics import statistic
-from harness.store.journal import Row, damaged
+from harness.store.integrity import RESULT, Damaged, Stored
+from harness.store.journal import Row
 
 if TYPE_CHECKING:
     import pandas
@@ -49,8 +48,7 @@ def frame(
 
     names, configs, counts = [], [], []
     rows: list[Row] = []
-    for name in finished(root) if runs is None else dict.fromkeys(runs):
-        config, found = _read(root / name)
+    for name, config, found in _stored(root) if runs is None else _chosen(root, runs):
         found = (asked or {}).get(name, found)
         names.append(name)
         configs.append(flatten(config))
@@ -85,18 +83,21 @@ def named(
     return joined
 
 
-def _read(directory: Path) -> tuple[dict[str, Any], Sequence[Row]]:
-    """The configuration and the rows of a finished run, which are read as one JSON, for there may be many."""
-    try:
-        result = from_json((directory / "result.json").read_bytes())
-        journal = (directory / "rows.jsonl").read_bytes()
-        rows = from_json(b"[" + journal.strip().replace(b"\n", b",") + b"]")
-        stored = sum(result["summary"].get("status", {}).values()) or len(rows)
-        if len(rows) != stored:
-            raise ValueError(f"rows.jsonl: {len(rows)} of {stored} rows")
-        return result["config"], rows
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(directory, error) from error
+def _stored(root: Path) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
+    """The configuration and the rows of every finished run. Those that are damaged are left out, and said."""
+    for name in finished(root):
+        try:
+            stored = Stored.open(root / name)
+            yield name, stored.content["config"], stored.rows()
+        except Damaged as damage:
+            warn(f"{damage}; left out here")
+
+
+def _chosen(root: Path, runs: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
+    """The same of those named. Raises Damaged."""
+    for name in dict.fromkeys(runs):
+        stored = Stored.open(root / name)
+        yield name, stored.content["config"], stored.rows()
 
 
 def finished(root: Path) -> list[str]:
@@ -104,7 +105,7 @@ def finished(root: Path) -> list[str]:
     if not root.is_dir():
         return []
     with os.scandir(root) as entries:
-        return sorted(entry.name for entry in entries if os.path.exists(f"{entry.path}/result.json"))
+        return sorted(entry.name for entry in entries if os.path.lexists(f"{entry.path}/{RESULT}"))
 
 
 def to_csv(table: "pandas.DataFrame") -> bytes:

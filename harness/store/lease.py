@@ -10,7 +10,9 @@ still for `expiry` seconds in which this process looked.
 import errno
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -19,8 +21,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from harness.base.errors import UserError
 from harness.base.files import writing
+from harness.base.numbers import Natural, Positive
+from harness.store.integrity import plain
 
 EXPIRY = 120.0
 """Seconds without a sign of life after which a holder on another machine counts as dead."""
@@ -29,6 +35,7 @@ BEATS = 12
 LOOK = 0.5
 """Seconds between two looks at what another process holds, for those who wait."""
 PREFIX = ".lease-"
+NUMBERED = re.compile(rf"{re.escape(PREFIX)}([0-9]{{1,18}})")
 
 
 class Held(UserError):
@@ -41,10 +48,10 @@ class Holder:
 
     host: str
     machine: str
-    pid: int
+    pid: Natural
     born: str | None
     """What tells the process from a later one with the same number."""
-    expiry: float
+    expiry: Positive
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -101,10 +108,20 @@ def abandoned(directory: Path) -> int | None:
     return number if kept and not _living(path) else None
 
 
+def tidy(directory: Path) -> None:
+    """Clear what a process left in a finished run that died on its last steps; one that lives does so itself."""
+    if not _newest(directory):
+        return
+    with suppress(UserError):  # a live process has it, or nothing can be written here
+        lease = Lease(directory)
+        shutil.rmtree(directory / "parts", ignore_errors=True)
+        lease.end()
+
+
 def _newest(directory: Path) -> int:
     """The highest number of a lease; 0 where there is none."""
     names = os.listdir(directory) if directory.is_dir() else []
-    return max((int(name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)), default=0)
+    return max((int(found[1]) for name in names if (found := NUMBERED.fullmatch(name))), default=0)
 
 
 def _take(directory: Path, expiry: float) -> Path:
@@ -117,7 +134,8 @@ def _take(directory: Path, expiry: float) -> Path:
         if not _link(new, json.dumps(asdict(me))):
             continue  # another was faster
         if _newest(directory) == number + 1:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # not found, or a folder: neither is in the way
+                old.unlink()
             return new
         new.unlink(missing_ok=True)  # what was seen had long passed
 
@@ -125,7 +143,10 @@ def _take(directory: Path, expiry: float) -> Path:
 def _link(path: Path, content: str) -> bool:
     """Create a file with its whole content, if there is none."""
     whole = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    whole.write_text(content, encoding="utf-8")
+    with whole.open("w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     try:
         os.link(whole, path)
     except (FileExistsError, FileNotFoundError):  # not found: a new holder has swept our file up
@@ -136,22 +157,30 @@ def _link(path: Path, content: str) -> bool:
 
 
 def _living(path: Path) -> Holder | None:
-    """Who holds a lease; None when it was given back, or its holder is dead or this process itself."""
+    """Who holds a lease; None when it was given back, or its holder is dead or this process itself.
+
+    Of one that can't be read, somebody: then it must expire.
+    """
     try:
-        with path.open("rb") as file:  # to open it is to ask a network file system for what is there now
-            content, beat = file.read(), os.fstat(file.fileno()).st_mtime_ns
+        content = plain(path)  # to open it is to ask a network file system for what is there now
+        beat = path.lstat().st_mtime_ns
+        found = _HOLDER.validate_json(content) if content else None
     except FileNotFoundError:
         return None
-    if not content:
+    except (OSError, ValueError):
+        found, beat = UNKNOWN, path.lstat().st_mtime_ns
+    if found is None:
         return None
-    found = Holder(**json.loads(content))
     if found.machine == _machine():
-        alive = found.pid != os.getpid() and found.born == _born(found.pid)
+        born = _born(found.pid)
+        alive = found.pid != os.getpid() and born is not None and found.born == born
     else:
         alive = not _silent(path, beat, found.expiry)
     return found if alive else None
 
 
+_HOLDER = TypeAdapter(Holder)
+UNKNOWN = Holder("a machine that its damaged lease does not name", "", 0, None, EXPIRY)
 _seen: dict[Path, tuple[int, float]] = {}
 """When this process, by its own clock that never jumps, first saw a lease with the time that it still has."""
 

@@ -1,7 +1,6 @@
 """Where a number comes from: the code, the versions and the machine behind it."""
 
 import functools
-import json
 import os
 import platform
 import subprocess
@@ -16,7 +15,7 @@ import torch
 from harness.base.errors import note
 from harness.base.files import shown
 from harness.identity.changes import merged
-from harness.store.journal import damaged
+from harness.store.integrity import RESULT, Damaged, Stored, reading
 
 PACKAGES = (
     "torch",
@@ -59,23 +58,25 @@ def dated() -> dict[str, str]:
 
 
 def note_stored(directories: Sequence[Path]) -> None:
-    """Say in one line that finished runs answer, and since when they are there."""
-    if not directories:
+    """Say in one line that finished runs answer, and since when they are there. Who needs a damaged one, says so."""
+    found = ((directory, origin) for directory in directories if (origin := _origin(directory)))
+    first, origin = next(found, (None, None))
+    if first is None:
         return
-    first = directories[0]
     others = f" and {len(directories) - 1} more" if len(directories) > 1 else ""
-    note(f"{shown(first)}{others}: computed on {' by '.join(_origin(first))}; here is the score")
+    note(f"{shown(first)}{others}: computed on {origin}; here is the score")
 
 
-def _origin(directory: Path) -> tuple[str, str]:
+def _origin(directory: Path) -> str | None:
     """Day and version of a run; of one whose record does not name them, the day of its file and the revision."""
-    path = directory / "result.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["provenance"]
-        day = found.get("date") or datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
-        return day, f"harness {found.get('version') or (found.get('git') or 'of old')[:8]}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(directory, error) from error
+        found = Stored.open(directory).content["provenance"]
+        with reading(directory, RESULT):
+            written = datetime.fromtimestamp((directory / RESULT).stat().st_mtime, UTC).date()
+            version = found.get("version") or (found.get("git") or "of old")[:8]
+            return f"{found.get('date') or written.isoformat()} by harness {version}"
+    except Damaged:
+        return None
 
 
 def revision() -> str | None:

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from harness.base.errors import UserError
-from harness.base.files import to_json, write_atomically
-from harness.store.journal import damaged
+from harness.base.files import write_atomically
+from harness.store.integrity import CONFIG, IMAGES, MARK, METRICS, RESULT, ROWS, Stored, digest, dump, reading
 from harness.store.lease import holder
 
 ARCHIVE = "runs.tar.xz"
 PUBLISHED = "published"
 """In result.json: the shapes of the pictures that a run had which was handed on without them."""
-RESULT = "result.json"
-KEPT = ("rows.jsonl", "config.yaml", "identity.json", "metrics.json", RESULT)
+KEPT = (ROWS, CONFIG, MARK, METRICS, RESULT)
 """What is handed on, in the order in which it is written: a run is finished when its result is there."""
 _MEMBER = re.compile(rf"([0-9a-f]{{12}})/({'|'.join(map(re.escape, KEPT))})")
 
@@ -40,18 +39,18 @@ def light(directory: Path, cleaned: Callable[[Any], Any]) -> Files:
 
     Raises UserError where its files are damaged.
     """
-    try:
-        found = {name: (directory / name).read_bytes() for name in KEPT if (directory / name).exists()}
-        content = cleaned(json.loads(found[RESULT]))
-        content[PUBLISHED] = content.get(PUBLISHED) or _shapes(directory)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise damaged(directory, error) from error
-    return found | {RESULT: (to_json(content, indent=1) + "\n").encode()}
+    stored = Stored.open(directory)
+    stored.check()
+    found = {name: stored.read(name) for name in KEPT[:-1] if (directory / name).exists()}
+    content = cleaned(stored.content)
+    content[PUBLISHED] = content.get(PUBLISHED) or _shapes(directory)
+    return found | {RESULT: dump(content, {name: digest(file) for name, file in found.items()})}
 
 
 def _shapes(directory: Path) -> dict[str, list[int]]:
-    with safe_open(str(directory / "reconstructions.safetensors"), framework="pt") as images:
-        return {name: images.get_slice(name).get_shape() for name in images.keys()}  # noqa: SIM118 - no mapping
+    with reading(directory, IMAGES), safe_open(str(directory / IMAGES), framework="pt") as images:
+        names = images.keys()
+        return {name: images.get_slice(name).get_shape() for name in names}
 
 
 def pack(runs: Mapping[str, Files], path: Path) -> None:
@@ -115,9 +114,9 @@ def put(directory: Path, files: Files) -> None:
             write_atomically(directory / name, files[name])
 
 
-def blank(directory: Path) -> dict[str, Tensor] | None:
+def blank(stored: Stored) -> dict[str, Tensor] | None:
     """NaN in the shapes of the pictures of a run that was handed on without them; None: it has its pictures."""
-    shapes = json.loads((directory / RESULT).read_text(encoding="utf-8")).get(PUBLISHED)
+    shapes = stored.content.get(PUBLISHED)
     return shapes and {name: torch.full(shape, math.nan) for name, shape in shapes.items()}
 
 

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, cat
 
 from harness.base.errors import warn
 from harness.base.files import to_json, write_atomically, writing
 from harness.core import Record
+from harness.store.contents import Part, read_part, write_part
+from harness.store.contents import Trace as Trace
+from harness.store.integrity import CONFIG, IMAGES, RESULT, ROWS, TRACES, Damaged, dump, plain, reading, seals
 from harness.store.iterates import LAST
 from harness.store.journal import Row as Row
-from harness.store.journal import decode, encode
+from harness.store.journal import decode, encode, encode_checked
 from harness.store.lease import EXPIRY, Held, Lease
-from harness.store.reopening import BEFORE, RESULT, reopen, with_earlier, write_part
-from harness.store.reopening import Trace as Trace
+from harness.store.reopening import BEFORE, reopen, with_earlier
 
 Draw = Callable[[Mapping[str, Tensor], Sequence[Row], Path], None]
 """Draws pictures of a run's images and rows into its directory."""
@@ -53,29 +54,28 @@ class Journal:
     def _part(self, problem: int) -> Path:
         return self._parts / f"{problem}.safetensors"
 
+    def part(self, problem: int) -> Part:
+        """The images of a stored problem, and the course of its loss. Raises Damaged."""
+        return read_part(self._part(problem))
+
     def images(self, problem: int) -> dict[str, Tensor]:
         """The images of a stored problem by name."""
-        return load_file(str(self._part(problem)))
+        return self.part(problem).images
 
     def _stored(self, problem: int) -> set[int]:
-        """The images that the stored part of a problem holds; none when it is missing or broken."""
+        """The images that the stored part of a problem holds; none when it is missing or damaged."""
         try:
-            with safe_open(str(self._part(problem)), framework="pt") as part:
-                return set(range(part.get_slice("truth").get_shape()[0]))
-        except (OSError, SafetensorError):
+            return set(range(len(self.images(problem)["truth"])))
+        except (Damaged, KeyError):
             return set()
 
     def unclamped(self, problem: int) -> Tensor:
         """The images [n, c, h, w] of a finished problem as the search left them, where they were given."""
-        with safe_open(str(self._part(problem)), framework="pt") as part:
-            images: Tensor = part.get_tensor("unclamped")
-        return images
+        return self.images(problem)["unclamped"]
 
     def trace(self, problem: int) -> Trace:
         """The course of the loss of a finished problem."""
-        with safe_open(str(self._part(problem)), framework="pt") as part:
-            trace: Trace = json.loads(part.metadata()["trace"])
-        return trace
+        return self.part(problem).trace
 
     def append(
         self,
@@ -103,7 +103,7 @@ class Journal:
 
     def _write(self, rows: Sequence[Row]) -> None:
         with writing(self._journal):
-            self._appended.write(encode(rows))
+            self._appended.write(encode_checked(rows))
             self._appended.flush()
             os.fsync(self._appended.fileno())
         self._rows += rows
@@ -132,7 +132,7 @@ class Run(Journal):
     ) -> None:
         """A finished run is opened again unless it is `answered`. Raises Held when another process is writing it, or
         has just finished it."""
-        super().__init__(directory, "rows.jsonl")
+        super().__init__(directory, ROWS)
         with writing(directory):
             self._parts.mkdir(parents=True, exist_ok=True)
         self._lease = Lease(directory, expiry)
@@ -144,7 +144,7 @@ class Run(Journal):
         self.config = dict(config)
         self._rows = self._recover()
         self._appended = self._journal.open("ab")
-        write_atomically(directory / "config.yaml", _yaml(self.config))
+        write_atomically(directory / CONFIG, _yaml(self.config))
 
     def _begin(self, answered: Callable[[], bool]) -> None:
         if (
@@ -167,7 +167,7 @@ class Run(Journal):
     def _recover(self) -> list[Row]:
         """The rows of whole problems, from all ranks. What a kill tore off (half a line, half a batch) is dropped."""
         journals = [path for path in (self._journal, *self._shards()) if path.exists()]
-        contents = [decode(path.read_bytes()) for path in journals]
+        contents = [decode(_journal(path)) for path in journals]
         rows = {(row["problem"], row["image"]): row for found, _ in contents for row in found}
         kept = self._whole([*rows.values()])
         broken = sum(lines for _, lines in contents)
@@ -178,7 +178,7 @@ class Run(Journal):
         if (
             journals
         ):  # even if all is well: what one that lost its lease may still write must go to another file
-            write_atomically(self._journal, encode(kept))
+            write_atomically(self._journal, encode_checked(kept))
         self._remove_shards()
         return kept
 
@@ -187,7 +187,7 @@ class Run(Journal):
         self._renew()
         self._appended.close()
         self._rows = [json.loads(to_json(row)) for row in rows]
-        write_atomically(self._journal, encode(self.rows))
+        write_atomically(self._journal, encode_checked(self.rows))
         self._appended = self._journal.open("ab")
 
     def trim(self) -> None:
@@ -201,7 +201,7 @@ class Run(Journal):
         What they are just writing is left for the next time.
         """
         known = self.finished
-        found = [row for path in self._shards() for row in decode(path.read_bytes())[0]]
+        found = [row for path in self._shards() for row in decode(_journal(path))[0]]
         rows = {(row["problem"], row["image"]): row for row in found if row["problem"] not in known}
         new = self._whole([*rows.values()])
         if new:
@@ -229,33 +229,33 @@ class Run(Journal):
             raise ValueError(f"{self.directory} has no rows to finish")
         rows = sorted(self._rows, key=lambda row: (row["problem"], row["image"]))
         problems = sorted(self.finished)
-        parts = [load_file(str(self._part(problem))) for problem in problems]
-        names = {name: None for part in parts for name in part}
-        images = {name: cat([_named(part, name) for part in parts]) for name in names}
-        traces = "".join(to_json({"problem": p, "trace": self.trace(p)}) + "\n" for p in problems)
+        parts = [self.part(problem) for problem in problems]
+        names = {name: None for part in parts for name in part.images}
+        images = {name: cat([_named(part.images, name) for part in parts]) for name in names}
+        lines = [
+            {"problem": number, "trace": part.trace} for number, part in zip(problems, parts, strict=True)
+        ]
+        traces = "".join(to_json(line) + "\n" for line in lines)
         self._renew()
-        ordered = encode(rows)
-        if self._journal.read_bytes() != ordered:  # as a rule it is in order, and safe on disk
-            write_atomically(self._journal, ordered)
-        write_atomically(self.directory / "reconstructions.safetensors", save(images))
-        write_atomically(self.directory / "traces.jsonl", traces.encode())
+        write_atomically(self._journal, encode(rows))
+        write_atomically(self.directory / IMAGES, save(images))
+        write_atomically(self.directory / TRACES, traces.encode())
         if draw is not None:
             draw(images, rows, self.directory)
-        write_atomically(self.directory / "config.yaml", _yaml(self.config))
+        write_atomically(self.directory / CONFIG, _yaml(self.config))
         result = {
             "id": self.directory.name,
             "config": self.config,
             "summary": summary,
             "provenance": with_earlier(self.directory, provenance),
         }
-        text = to_json(result, indent=1)
-        write_atomically(self.directory / RESULT, f"{text}\n".encode())
+        write_atomically(self.directory / RESULT, dump(result, seals(self.directory)))
         (self.directory / BEFORE).unlink(missing_ok=True)
         self._remove_shards()
         shutil.rmtree(self._parts)
         self._appended.close()
         self._lease.end()
-        return Record(rows=rows, **json.loads(text))
+        return Record(rows=rows, **json.loads(to_json(result)))
 
 
 class Shard(Journal):
@@ -263,9 +263,15 @@ class Shard(Journal):
 
     def __init__(self, directory: Path, rank: int) -> None:
         super().__init__(directory, f"rows.{rank}.jsonl")
-        journal = directory / "rows.jsonl"
-        self._rows = decode(journal.read_bytes())[0] if journal.exists() else []
+        journal = directory / ROWS
+        self._rows = decode(_journal(journal))[0] if journal.exists() else []
         self._appended = self._journal.open("ab")
+
+
+def _journal(path: Path) -> bytes:
+    """Raises Damaged where it can't be read; what is wrong with its lines is for `decode` to find."""
+    with reading(path.parent, path.name):
+        return plain(path)
 
 
 def _named(part: Mapping[str, Tensor], name: str) -> Tensor:

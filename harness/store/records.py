@@ -1,33 +1,29 @@
 """The store of runs: one folder each, written once (harness/store/recording.py) and read by all else."""
 
-import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from harness.base.errors import note
+from harness.base.errors import note, warn
 from harness.base.files import shown as shown_path
 from harness.base.statistics import statistic
 from harness.core import Record
 from harness.core.columns import NAMES
+from harness.store import contents
 from harness.store.frames import finished, frame
+from harness.store.integrity import MARK as MARK
+from harness.store.integrity import RESULT, Damaged, Stored
 from harness.store.iterates import LAST, Report, shown
-from harness.store.journal import damaged, decode
-from harness.store.lease import EXPIRY, Holder, holder
-from harness.store.published import PUBLISHED, blank
+from harness.store.lease import EXPIRY, Holder, holder, tidy
 from harness.store.recording import Row as Row
 from harness.store.recording import Run as Run
 from harness.store.recording import Trace as Trace
 
 if TYPE_CHECKING:
     import pandas
-
-MARK = "identity.json"
-"""The file in a run's directory that says what it is, and by its being there that its id is of today's scheme."""
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -63,13 +59,15 @@ class Store:
 
         Raises UserError when its files are damaged.
         """
-        directory = self.root / identity
         if not self.has(identity):
             return None
-        try:
-            return _read(directory)
-        except (OSError, ValueError, TypeError) as error:
-            raise damaged(directory, error) from error
+        stored = self.stored(identity)
+        content = {name: stored.content[name] for name in ("id", "config", "summary", "provenance")}
+        return Record(rows=stored.rows(), **content)
+
+    def stored(self, identity: str) -> Stored:
+        """A finished run as it lies on disk. Raises Damaged."""
+        return Stored.open(self.root / identity)
 
     def open(
         self,
@@ -89,16 +87,27 @@ class Store:
 
     def has(self, identity: str) -> bool:
         """Whether a run is finished."""
-        return (self.root / identity / "result.json").exists()
+        return os.path.lexists(self.root / identity / RESULT)
 
     def holder(self, identity: str) -> Holder | None:
         """The process that is writing a run; None: nobody is."""
         return holder(self.root / identity)
 
+    def tidy(self, identity: str) -> None:
+        """Clear what a process left in a finished run that died on its last steps."""
+        if self.has(identity):
+            tidy(self.root / identity)
+
     def records(self) -> list[Record]:
-        """Every finished run, sorted by id."""
-        found = [self.load(identity) for identity in finished(self.root)]
-        return [record for record in found if record is not None]
+        """Every finished run, sorted by id. Those that are damaged are left out, and said."""
+        return [record for identity in finished(self.root) if (record := self._whole(identity)) is not None]
+
+    def _whole(self, identity: str) -> Record | None:
+        try:
+            return self.load(identity)
+        except Damaged as damage:
+            warn(f"{damage}; left out here")
+            return None
 
     def images(self, identity: str, report: Report = "best", rows: int | None = None) -> dict[str, Tensor]:
         """The tensors `truth` and `reconstruction` [n, c, h, w] of a finished run, in the rows' order.
@@ -108,20 +117,15 @@ class Store:
         Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search. With
         `report` and `rows`, those of the iterate that is shown, and of the first rows alone.
         """
-        directory = self.root / identity
-        try:
-            found = blank(directory) or load_file(str(directory / "reconstructions.safetensors"))
-        except (OSError, SafetensorError) as error:
-            raise damaged(directory, error) from error
+        found = contents.images(self.stored(identity))
         return {name: tensor[:rows] for name, tensor in shown(found, report).items()}
 
     def traces(self, identity: str) -> dict[int, Trace]:
-        """The course of the loss of a finished run, by problem; empty where the run was handed on without it."""
-        if blank(self.root / identity):
-            record = self.load(identity)
-            return {row["problem"]: [] for row in record.rows} if record else {}
-        lines = (self.root / identity / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-        return {line["problem"]: line["trace"] for line in map(json.loads, lines)}
+        """The course of the loss of a finished run, by problem; empty where the run was handed on without it.
+
+        Raises Damaged.
+        """
+        return contents.traces(self.stored(identity))
 
     def frame(self, runs: Iterable[str] | None = None) -> "pandas.DataFrame":
         """One line per image of every finished run, or of those named: its configuration in flat columns, its scores.
@@ -142,14 +146,3 @@ def hint_older(root: Path) -> None:
         note(
             f"{len(found)} runs have ids of before, which nothing asks for: `harness migrate {shown_path(root)}`"
         )
-
-
-def _read(directory: Path) -> Record:
-    content = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-    rows, broken = decode((directory / "rows.jsonl").read_bytes())
-    content.pop(PUBLISHED, None)
-    record = Record(rows=rows, **content)
-    stored = sum(record.summary.get("status", {}).values()) or len(rows)
-    if broken or not rows or len(rows) != stored:
-        raise ValueError(f"rows.jsonl: {len(rows)} of {stored} rows, {broken} broken lines")
-    return record

@@ -11,25 +11,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from harness.base.files import to_json, write_atomically
-from harness.store.journal import Row, damaged, decode
-from harness.store.published import blank
+from harness.store.contents import Trace, write_part
+from harness.store.contents import images as images_of
+from harness.store.contents import traces as traces_of
+from harness.store.integrity import IMAGES, RESULT, TRACES, Stored, plain, reading
+from harness.store.journal import Row
 
-RESULT = "result.json"
-"""Whose being there tells that a run is finished."""
 BEFORE = "before.json"
 """What it was called when the run was last finished, while it goes on."""
-Trace = list[dict[str, float]]
-
-
-def write_part(path: Path, images: Mapping[str, Tensor], trace: Trace, durable: bool = True) -> None:
-    """Keep what one problem has come to."""
-    plain = {name: tensor.detach().cpu().float().clone().contiguous() for name, tensor in images.items()}
-    write_atomically(path, save(plain, metadata={"trace": to_json(trace)}), durable)
 
 
 def reopen(directory: Path) -> None:
@@ -42,22 +33,16 @@ def reopen(directory: Path) -> None:
 
 
 def _problems(directory: Path) -> Iterator[tuple[int, dict[str, Tensor], Trace]]:
-    try:
-        rows, _ = decode((directory / "rows.jsonl").read_bytes())
-        blanks, counts = blank(directory), _counts(rows)
-        images = blanks or load_file(str(directory / "reconstructions.safetensors"))
-        traces = dict.fromkeys(counts, Trace()) if blanks else _traces(directory)
+    """Every problem with its images and its trace. Raises Damaged, before the first, for any file."""
+    stored = Stored.open(directory)
+    stored.check()
+    counts, images, traces = _counts(stored.rows()), images_of(stored), traces_of(stored)
+    with reading(directory, IMAGES):
         cuts = {name: _cuts(counts, len(tensor)) for name, tensor in images.items()}
-        for place, problem in enumerate(counts):
-            own = {name: tensor[slice(*cuts[name][place])] for name, tensor in images.items()}
-            yield problem, own, traces[problem]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise damaged(directory, error) from error
-
-
-def _traces(directory: Path) -> dict[int, Trace]:
-    lines = (directory / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-    return {line["problem"]: line["trace"] for line in map(json.loads, lines)}
+    with reading(directory, TRACES):
+        courses = [traces[problem] for problem in counts]
+    for place, (problem, course) in enumerate(zip(counts, courses, strict=True)):
+        yield problem, {name: tensor[slice(*cuts[name][place])] for name, tensor in images.items()}, course
 
 
 def _counts(rows: list[Row]) -> dict[int, int]:
@@ -82,7 +67,8 @@ def with_earlier(directory: Path, provenance: Mapping[str, Any]) -> dict[str, An
     before = directory / BEFORE
     if not before.exists():
         return dict(provenance)
-    earlier = json.loads(before.read_text(encoding="utf-8"))["provenance"]
+    with reading(directory, BEFORE):
+        earlier = json.loads(plain(before))["provenance"]
     spent = {name: provenance[name] + earlier.get(name, 0.0) for name in TIMES if name in provenance}
     chain = [*earlier.get("earlier", []), {k: v for k, v in earlier.items() if k != "earlier"}]
     return {**provenance, **spent, "earlier": chain}

@@ -14,6 +14,7 @@ from harness.config.execution import Paths
 from harness.store.records import MARK, Store, older, summarise
 from tests.command import QUICK, Main
 from tests.command import main as main
+from tests.damage import unseal
 from tests.identity import golden
 
 OLDER: dict[str, Any] = json.loads(golden.IDS.with_name("older.json").read_text())
@@ -99,9 +100,8 @@ def test_a_run_whose_settings_are_not_its_id_s_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = plant(tmp_path, "default")
-    (tmp_path / before).rename(tmp_path / ("0" * 12))
-    path = tmp_path / ("0" * 12) / "result.json"
-    path.write_text(path.read_text().replace(before, "0" * 12))
+    folder = (tmp_path / before).rename(tmp_path / ("0" * 12))
+    unseal(folder, id="0" * 12)
     assert "000000000000: kept: its id is not that of its settings" in migrated(tmp_path, capsys)
 
 
@@ -118,16 +118,15 @@ def test_of_two_that_differ_in_how_many_the_larger_answers(
     assert len(record.rows) == 5
 
 
-@pytest.mark.parametrize("stage", ["renamed", "written"])
+@pytest.mark.parametrize("stage", ["written", "renamed"])
 def test_a_migration_that_was_killed_goes_on(
     stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, new = plant(tmp_path, "default"), today("default")
+    migrated(tmp_path, capsys)
+    (tmp_path / new / MARK).unlink()
     if stage == "written":
-        migrated(tmp_path, capsys)
-        (tmp_path / new / MARK).unlink()
-    else:
-        (tmp_path / before).rename(tmp_path / new)
+        (tmp_path / new).rename(tmp_path / before)
     assert f"{before}: now {new}" in migrated(tmp_path, capsys)
     record = Store(tmp_path).load(new)
     assert record is not None

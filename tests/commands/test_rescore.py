@@ -13,6 +13,7 @@ from harness.config.composition import compose
 from harness.metrics import lpips
 from harness.runs.run import run as carry_out
 from harness.store.records import Store, summarise
+from tests.damage import unseal
 from tests.metrics.test_lpips import _fresh as _fresh
 from tests.metrics.test_lpips import stand_in as stand_in
 from tests.metrics.test_lpips import trunks as trunks
@@ -56,6 +57,7 @@ def alter(run: Path, place: int, **changes: object) -> None:
     lines = rows(run)
     lines[place] |= changes
     (run / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    unseal(run)
 
 
 def test_without_weights_nothing_is_touched(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,22 +1,43 @@
 """A record that is carried out again: its own numbers agree, altered ones don't, and nothing is written."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from safetensors.torch import load_file, save
 
+from harness.base.files import to_json
+from harness.commands.publish import without_paths
 from harness.commands.verify import main as verify
 from harness.config.composition import compose, restore
 from harness.config.execution import Paths
+from harness.datasets import image_folder
+from harness.runs.run import run as carry_out
+from harness.store.published import light, put
+from harness.store.records import summarise
 from tests.command import QUICK, Main
 from tests.command import main as main
 from tests.config.test_conf import FILES, NEEDS, plant
+from tests.damage import unseal
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    quick = [each for each in QUICK if not each.startswith("paths")]
+    experiment = compose(
+        *quick, f"paths.runs={folder}", "attack=dlg", "attack.steps=2", "trials=2", "fl.batch_size=2"
+    )
+    return folder / carry_out(experiment).id
 
 
 @pytest.fixture
-def run(main: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
-    assert main(*QUICK, "attack=dlg", "attack.steps=2", "trials=2", "fl.batch_size=2") == 0
-    return tmp_path / capfd.readouterr().out.strip()
+def run(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "runs" / finished.name)
+    return tmp_path / "runs" / finished.name
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -36,23 +57,51 @@ def test_a_run_agrees_with_itself_bit_by_bit(run: Path, capfd: pytest.CaptureFix
 def test_a_number_that_was_altered_is_found(
     factor: float, status: int, run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from harness.base.files import to_json
-    from harness.store.records import summarise
-
+    """In a run from before files had digests."""
     lines = [json.loads(line) for line in (run / "rows.jsonl").read_text().splitlines()]
     lines[2]["mse"] *= factor
     (run / "rows.jsonl").write_text("".join(to_json(line) + "\n" for line in lines))
-    result = json.loads((run / "result.json").read_text())
-    (run / "result.json").write_text(to_json(result | {"summary": summarise(lines)}))
+    unseal(run, summary=summarise(lines))
     assert verify([str(run)]) == status
-    (mse,) = [line for line in capfd.readouterr().out.splitlines() if line.split()[0] == "mse"]
+    out = capfd.readouterr().out
+    (mse,) = [line for line in out.splitlines() if line.split()[0] == "mse"]
     assert ("DIFFERS" if status else "agrees within 1e-06") in mse
+    assert f"{run}: not sealed" in out
+    assert "code, data and machine are the same" in out
+
+
+def test_pictures_that_were_altered_are_found_by_computing_them_again(
+    run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "reconstructions.safetensors"
+    tensors = load_file(str(path))
+    tensors["reconstruction"][1, 0, 3, 3] += 0.25
+    path.write_bytes(save(tensors))
+    unseal(run)
+    assert verify([str(run)]) == 1
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if "pictures: reconstruction " in line]
+    assert line.split()[-2:] == ["0.25", "DIFFERS"]
+
+
+def test_another_machine_or_version_is_named(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [json.loads(line) for line in (run / "rows.jsonl").read_text().splitlines()]
+    lines[2]["mse"] *= 2
+    (run / "rows.jsonl").write_text("".join(to_json(line) + "\n" for line in lines))
+    origin = json.loads((run / "result.json").read_text())["provenance"]
+    versions = origin["versions"] | {"torch": "0.9"}
+    unseal(
+        run, summary=summarise(lines), provenance=origin | {"instructions": "ABACUS", "versions": versions}
+    )
+    assert verify([str(run)]) == 1
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert "; code: versions.torch " in last
+    assert "was '0.9'; machine: instructions " in last
 
 
 def test_a_summary_that_is_not_of_the_rows_is_found(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = json.loads((run / "result.json").read_text())
-    result["summary"]["mse"]["mean"] /= 2
-    (run / "result.json").write_text(json.dumps(result))
+    summary = json.loads((run / "result.json").read_text())["summary"]
+    summary["mse"]["mean"] /= 2
+    unseal(run, summary=summary)
     assert verify([str(run)]) == 1
     assert "summary" in capfd.readouterr().out
 
@@ -60,8 +109,9 @@ def test_a_summary_that_is_not_of_the_rows_is_found(run: Path, capfd: pytest.Cap
 def test_another_configuration_is_found(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("\nseed: 0", "\nseed: 3"))
+    unseal(run)
     assert verify([str(run)]) == 1
-    assert "config.yaml is not what was run: seed 3, was 0" in capfd.readouterr().out
+    assert "damage: config.yaml is not what was run: seed 3, was 0" in capfd.readouterr().out
 
 
 def test_code_with_another_version_is_told_from_other_numbers(
@@ -71,18 +121,83 @@ def test_code_with_another_version_is_told_from_other_numbers(
 
     monkeypatch.setattr(DLG, "version", 99)
     assert verify([str(run)]) == 1
-    assert "a component's version or defaults, or the data files, are others" in capfd.readouterr().out
+    assert "DIFFERS: code: attack.version 99, was 1" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("damage", ["", "[1]", "seed: {", "seed: 0\n", "\x00"])
-def test_a_configuration_that_cannot_be_read(
-    damage: str, run: Path, capfd: pytest.CaptureFixture[str]
+def test_other_data_under_the_same_name_are_told_from_other_code(
+    main: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (run / "config.yaml").write_text(damage)
-    assert verify([str(run)]) in (1, 2)
+    for shade in (40, 90):
+        (tmp_path / "zoo" / str(shade)).mkdir(parents=True)
+        for place in range(10):
+            Image.new("RGB", (8, 8), (shade, 20 * place, 0)).save(
+                tmp_path / "zoo" / str(shade) / f"{place}.png"
+            )
+    own = [each for each in QUICK if not each.startswith("dataset")]
+    assert (
+        main(*own, "dataset=image_folder", "data.root=zoo", "attack=idlg", "attack.steps=1", "trials=1") == 0
+    )
+    run = tmp_path / capfd.readouterr().out.strip()
+    assert verify([str(run), "--data", "zoo"]) == 0
+    for path in (tmp_path / "zoo").glob("*/*.png"):
+        Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
+    image_folder._listed.cache_clear()  # of a process
+    capfd.readouterr()
+    assert verify([str(run), "--data", "zoo"]) == 1
+    assert "DIFFERS: data: files " in capfd.readouterr().out
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "deleted": Path.unlink,
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-9] + b"?" + path.read_bytes()[-8:]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "reconstructions.safetensors",
+        "gallery.png",
+        "traces.jsonl",
+        "rows.jsonl",
+        "config.yaml",
+        "identity.json",
+    ],
+)
+def test_damage_to_any_file_is_named(
+    name: str, damage: str, run: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.runs.run.run", lambda _: pytest.fail("it was computed again"))
+    DAMAGES[damage](run / name)
+    assert verify([str(run)]) == 1
     out, err = capfd.readouterr()
-    assert "Traceback" not in err
-    assert "config.yaml" in out + err
+    assert out.startswith(f"{run}: DIFFERS: damage: {name}, ")
+    assert (len(out.splitlines()), err) == (1, "")
+
+
+def test_a_damaged_run_stops_no_other(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other = run.with_name("other")
+    shutil.copytree(run, other)
+    (run.parent / "nothing").mkdir()
+    assert verify([str(other), str(run.parent / "nothing"), str(run)]) == 2
+    out, err = capfd.readouterr()
+    assert out.splitlines()[0] == f"{other}: DIFFERS: damage: result.json, it is that of run {run.name}"
+    assert "nothing is no finished run" in err
+    assert f"{run}: bit-identical" in out
+
+
+def test_a_published_run_has_no_pictures_and_is_not_damaged(
+    run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = light(run, without_paths)
+    shutil.rmtree(run)
+    put(run, files)
+    assert verify([str(run)]) == 0
+    assert f"{run}: bit-identical: 4 rows, " in (out := capfd.readouterr().out)
+    assert "pictures not published" in out
 
 
 def test_no_such_run(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,8 @@ def test_the_same_command_again_is_answered_and_says_so(
 def test_an_older_record_has_the_day_of_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").mkdir()
     path = tmp_path / "run" / "result.json"
-    path.write_text(json.dumps({"provenance": {"git": "0123456789abcdef"}}))
+    record = {"id": "run", "config": {}, "summary": {}, "provenance": {"git": "0123456789abcdef"}}
+    path.write_text(json.dumps(record))
     os.utime(path, (86400.0 * 365, 86400.0 * 365))
     note_stored([path.parent, tmp_path / "other"])
     assert (

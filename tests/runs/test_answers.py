@@ -22,6 +22,7 @@ from harness.runs.clients import Clients
 from harness.runs.run import run
 from harness.runs.targets import Targets
 from harness.store.records import Store, summarise
+from tests.damage import unseal
 
 SMALL = ("logger=none", "model=mlp", "model.hidden=8")
 LIGHT = (*SMALL, "attack=ig", "fl.batch_size=2", "attack.steps=2")
@@ -240,6 +241,7 @@ def test_rows_of_other_settings_are_no_answer(tmp_path: Path) -> None:
     for row in rows:  # as before rows said it
         del row["scored_by"]
     journal.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    unseal(journal.parent)
     assert answer(store, experiment) is not None
     assert answer(store, dataclasses.replace(experiment, metric=BOTH)) is None
 

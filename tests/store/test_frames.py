@@ -48,15 +48,6 @@ def test_only_the_runs_that_are_named_are_read_in_their_order(root: Path) -> Non
     assert frame(root / "nowhere").empty
 
 
-def test_a_damaged_run_is_named(tmp_path: Path) -> None:
-    write(tmp_path, 2)
-    journal = tmp_path / f"{1:012x}" / "rows.jsonl"
-    for content in (b'{"target": 1', journal.read_bytes().splitlines(keepends=True)[0]):
-        journal.write_bytes(content)
-        with pytest.raises(UserError, match="000000000001 is damaged"):
-            frame(tmp_path)
-
-
 def test_names_of_ones_own_replace_settings_and_may_be_two(root: Path) -> None:
     run = f"{0:012x}"
     found = named(root, [{"run": run, "attack": "A"}, {"run": run, "attack": "B"}])
