@@ -1,21 +1,19 @@
 """Tiles of the colour photographs that come with scikit-image and scikit-learn."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
 
+import numpy
 import torch
 from torch import Tensor
 
 from harness.base.numbers import Fraction
-from harness.core import Dataset, Images, Shape, Split, component
+from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.splits import Pool, split_indices, subset
 from harness.identity.digests import packaged
-
-if TYPE_CHECKING:
-    import numpy
-
-    Photograph = numpy.ndarray[Any, numpy.dtype[numpy.uint8]]
 
 TILE = 32
 FLAT = 0.02
@@ -36,17 +34,19 @@ CLASSES = (
 )
 
 
-OF_SKLEARN = ("datasets/images/china.jpg", "datasets/images/flower.jpg")
-OF_SKIMAGE = (
-    *(
-        "data/astronaut.png",
-        "data/chelsea.png",
-        "data/coffee.png",
-        "data/hubble_deep_field.jpg",
-        "data/ihc.png",
-    ),
-    *("data/motorcycle_left.png", "data/retina.jpg", "data/rocket.jpg"),
+FILES = (
+    ("skimage", "data/astronaut.png"),
+    ("skimage", "data/chelsea.png"),
+    ("sklearn", "datasets/images/china.jpg"),
+    ("skimage", "data/coffee.png"),
+    ("sklearn", "datasets/images/flower.jpg"),
+    ("skimage", "data/hubble_deep_field.jpg"),
+    ("skimage", "data/ihc.png"),
+    ("skimage", "data/motorcycle_left.png"),  # the right one shows the same scene: it would be in two splits
+    ("skimage", "data/retina.jpg"),
+    ("skimage", "data/rocket.jpg"),
 )
+"""Of each class the package that its photograph comes with, and where it is there."""
 
 
 @component
@@ -74,7 +74,8 @@ class Photos32(Dataset):
         return (0.4435, 0.2990, 0.2518), (0.3450, 0.2398, 0.2291)
 
     def fingerprint(self, root: str | None, splits: Collection[Split]) -> str:
-        return packaged("skimage", *OF_SKIMAGE) + packaged("sklearn", *OF_SKLEARN)
+        packages = {package: [name for owner, name in FILES if owner == package] for package, _ in FILES}
+        return "".join(packaged(package, *names) for package, names in packages.items())
 
     def load(self, split: Split, root: str | None) -> Images:
         pool, rows = _pool()
@@ -98,29 +99,23 @@ def _pool() -> tuple[Pool, Tensor]:
     return Pool(torch.cat(pixels), torch.cat(labels)), torch.cat(rows)
 
 
-def _tiles(photograph: "Photograph") -> Tensor:
+def _tiles(photograph: Tensor) -> Tensor:
     """The whole tiles [rows, columns, 3, TILE, TILE] of a photograph [height, width, 3], without the rest."""
     rows, columns = photograph.shape[0] // TILE, photograph.shape[1] // TILE
-    image = torch.tensor(photograph[: rows * TILE, : columns * TILE])
+    image = photograph[: rows * TILE, : columns * TILE]
     return image.reshape(rows, TILE, columns, TILE, 3).permute(0, 2, 4, 1, 3)
 
 
-def _photographs() -> list["Photograph"]:
-    """The photographs, in the order of CLASSES."""
-    import skimage.data
-    from sklearn.datasets import load_sample_image
+def _photographs() -> Iterator[Tensor]:
+    """The photographs [height, width, 3], in the order of CLASSES: their files alone are read, for to import what they
+    come with takes longer than a short run. Raises UserError where they are not there."""
+    from PIL import Image
 
-    data: Any = skimage.data  # its functions have no types
-    left, _, _ = data.stereo_motorcycle()  # the right one shows the same scene: it would be in two splits
-    return [
-        data.astronaut(),
-        data.chelsea(),
-        load_sample_image("china.jpg"),
-        data.coffee(),
-        load_sample_image("flower.jpg"),
-        data.hubble_deep_field(),
-        data.immunohistochemistry(),
-        left,
-        data.retina(),
-        data.rocket(),
-    ]
+    for package, name in FILES:
+        spec = find_spec(package)
+        places = (spec and spec.submodule_search_locations) or []
+        try:
+            with Image.open(Path(*places, name)) as photograph:
+                yield torch.from_numpy(numpy.array(photograph.convert("RGB")))
+        except OSError as error:
+            raise UserError(f"{name} of {package}, a dependency, can't be read: {error}") from error

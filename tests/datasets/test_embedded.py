@@ -7,7 +7,7 @@ import torch
 
 from harness.datasets.digits import Digits32
 from harness.datasets.lfw import LFWFaces
-from harness.datasets.photos import Photos32, _pool, _tiles
+from harness.datasets.photos import CLASSES, Photos32, _photographs, _pool, _tiles
 
 SPLITS = ("attack", "public", "train")
 DATASETS = [Digits32(), Photos32(), LFWFaces(size=25), LFWFaces()]
@@ -75,6 +75,17 @@ def test_digits_are_the_originals_upsampled():
     correlation = torch.corrcoef(torch.stack([coarse[middle].flatten(), originals[middle].flatten()]))[0, 1]
     assert correlation > 0.97
     assert images.labels.tolist() == digits.target[images.indices].tolist()
+
+
+def test_photographs_are_those_that_their_packages_load():
+    import skimage.data
+    from sklearn.datasets import load_sample_image
+
+    left, _, _ = skimage.data.stereo_motorcycle()
+    loaded = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")} | {"motorcycle": left}
+    for name, read in zip(CLASSES, _photographs(), strict=True):
+        same = loaded[name] if name in loaded else getattr(skimage.data, name)()
+        assert torch.equal(read, torch.from_numpy(same.copy())), name
 
 
 def test_faces_are_labelled_faces():
