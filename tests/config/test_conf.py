@@ -31,6 +31,7 @@ CITATION = re.compile(r"\b(19|20)\d\d\b")
 INNER = {
     "labels": ("attack.labels", ["knowledge.public=true"]),
     "optimizer": ("attack.optimizer", []),
+    "search": ("attack", []),
     "partition": ("fl.partition", ["fl=fedavg", "fl.clients=2"]),
 }
 """Groups that are part of another: where, and what that needs."""
