@@ -100,7 +100,7 @@ def test_faces_are_never_downsampled():
 
 def test_photo_tiles_are_cut_row_by_row_in_colour():
     tall = torch.arange(70 * 100 * 3).remainder(251).to(torch.uint8).view(70, 100, 3)
-    tiles = _tiles(tall.numpy())
+    tiles = _tiles(tall)
     assert tiles.shape == (2, 3, 3, 32, 32)
     assert torch.equal(tiles[1, 2], tall[32:64, 64:96].permute(2, 0, 1))
 
