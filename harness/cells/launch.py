@@ -81,7 +81,31 @@ def _jobs(experiments: Sequence[Experiment]) -> tuple[tuple[Experiment, ...], ..
     jobs: dict[str, list[Experiment]] = {}
     for experiment in experiments:
         jobs.setdefault(experiment.kinship, []).append(experiment)
-    return tuple(tuple(job) for job in jobs.values())
+    return in_turn([tuple(job) for job in jobs.values()])
+
+
+def in_turn(jobs: Sequence[tuple[Experiment, ...]]) -> tuple[tuple[Experiment, ...], ...]:
+    """What is trained once, a generator or a model, is trained by the first that needs it, and others wait for it.
+
+    So first come the jobs that train something, then those that wait for nothing, and last those that would wait.
+    """
+    trained: set[str] = set()
+    turns: tuple[list[tuple[Experiment, ...]], ...] = ([], [], [])
+    for job in jobs:
+        needed = _trained(job[0])
+        turns[0 if needed - trained else 2 if needed else 1].append(job)
+        trained |= needed
+    return tuple(job for turn in turns for job in turn)
+
+
+def _trained(experiment: Experiment) -> set[str]:
+    """What a run shares with others that has to be trained before."""
+    needed = {repr((experiment.prior, experiment.dataset))} if experiment.attack.requires_prior else set()
+    if experiment.training.steps:
+        model = experiment.model
+        seed = experiment.seed if model.seed is None else model.seed
+        needed.add(repr((experiment.training, model, experiment.dataset, seed)))
+    return needed
 
 
 def _workers(launcher: Launcher, settings: DictConfig, jobs: int) -> int:
