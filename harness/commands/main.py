@@ -98,7 +98,9 @@ def _axes(name: str, own: str | None) -> set[str]:
     if not files:
         return set()
     sweep = OmegaConf.select(OmegaConf.load(files[0]), "hydra.sweeper") or {}
-    return {str(axis) for node in (sweep, *sweep.get("scales", {}).values()) for axis in node.get("grid", {})}
+    nodes = (sweep, *sweep.get("scales", {}).values())
+    grids = [*(node.get("grid", {}) for node in nodes), *sweep.get("variants", [])]
+    return {str(axis) for grid in grids for axis in grid}
 
 
 def choices(group: str) -> list[str]:

@@ -32,9 +32,10 @@ def render(
     """Write all that shows a sweep, finished or not, into a directory. Returns its numbers and notes as text."""
     done = {point: experiment.id for point, experiment in plan.items() if point not in failures}
     found = {plan[point].id: record for point in done if (record := answer(store, plan[point]))}
-    names = [{"run": identity, **dict(point.values)} for point, identity in done.items()]
+    axes = list(dict.fromkeys(name for point in plan for name, _ in point.values))
+    names = [{"run": i, **dict.fromkeys(axes), **dict(point.values)} for point, i in done.items()]
     table = named(store.root, names, {identity: record.rows for identity, record in found.items()})
-    axes = [name for name, _ in next(iter(plan)).values if name != SEED]
+    axes = [name for name in axes if name != SEED]
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
     drawn, troubles = write_all(sweep.plots, table, directory) if done else ({}, [])
@@ -81,8 +82,8 @@ def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[st
     if table.empty:
         return pandas.DataFrame(columns=[*axes, "metric", "n", "mean"])
     cells = aggregate(table, axes, metrics)
-    runs = {values: " ".join(group["run"].unique()) for values, group in groups(table, axes)}
-    cells["run_ids"] = [runs[tuple(line)] for line in cells[list(axes)].itertuples(index=False)]
+    runs = [" ".join(group["run"].unique()) for _, group in groups(table, axes)]
+    cells["run_ids"] = [each for each in runs for _ in metrics]
     return cells
 
 
@@ -93,8 +94,15 @@ def wide(cells: "pandas.DataFrame", axes: Sequence[str]) -> "pandas.DataFrame":
     lines = []
     for values, group in groups(cells, axes):
         numbers = {label(line["metric"]): _number(line) for line in group.to_dict("records")}
-        lines.append(dict(zip(map(label, axes), values, strict=True)) | numbers)
+        lines.append(dict(zip(map(label, axes), map(_value, values), strict=True)) | numbers)
     return pandas.DataFrame(lines)
+
+
+def _value(value: object) -> object:
+    """A value of an axis; nothing where a variant has no such axis."""
+    if value is None or value != value:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _number(line: Mapping[Any, Any]) -> str:

@@ -53,6 +53,9 @@ class Sweep:
     title: str = ""
     base: Overrides = field(default_factory=list)
     grid: dict[str, list[Value]] = field(default_factory=dict)
+    variants: list[dict[str, list[Value]]] = field(default_factory=list)
+    """Further axes, of which each variant has its own: the grid is made once with each. An axis with a single value
+    names its variant: `defense: [noise], defense.sigma: [.01, .1]`."""
     where: str | None = None
     """A condition on the axes: the combinations for which it does not hold are left out."""
     additions: dict[str, Overrides] = field(default_factory=dict)
@@ -64,19 +67,40 @@ class Sweep:
     notes: dict[str, str] = field(default_factory=dict)
     """A line below the sweep for a dataset or a scale, by its name; `all` is for every one."""
 
-    def axes(self, scale: str, user: Grid) -> dict[str, Sequence[Value]]:
-        """The values of every axis: the user's own win, then the scale's."""
-        return {**self.grid, **self.scales.get(scale, ScaleSettings()).grid, **user}
+    def grids(self, scale: str, user: Grid) -> list[dict[str, Sequence[Value]]]:
+        """The values of every axis of each variant: the user's own win, then the scale's.
+
+        Variants without an axis that the user names are left out, and those with another name.
+        """
+        own = self.scales.get(scale, ScaleSettings()).grid
+        further = {axis for variant in self.variants for axis in variant}
+        found: list[dict[str, Sequence[Value]]] = []
+        for variant in self.variants or [{}]:
+            named = {axis for axis, values in variant.items() if len(values) == 1 and axis in user}
+            fits = all(axis in variant for axis in further & user.keys())
+            if fits and all(variant[axis][0] in user[axis] for axis in named):
+                asked = {axis: values for axis, values in user.items() if axis not in named}
+                found.append({**self.grid, **own, **variant, **asked})
+        return found
+
+    def axes(self, scale: str, user: Grid) -> list[str]:
+        """The names of all axes."""
+        return list(dict.fromkeys(axis for grid in self.grids(scale, user) for axis in grid))
 
     def points(self, scale: str, given: Sequence[str], user: Grid, fixed: Sequence[str]) -> list[Point]:
         """Every run, the first axis outermost. Later overrides win: what is given, base, scale, values, what they
         bring with them, what the scale adds to them, and last the user's own.
 
-        Raises UserError where `where` leaves none, or names what is no axis.
+        Raises UserError where no combination is left, and where `where` names what is no axis.
         """
         own = self.scales.get(scale, ScaleSettings())
-        axes = self.axes(scale, user)
-        combinations = [tuple(zip(axes, values, strict=True)) for values in self._combinations(axes)]
+        combinations = [
+            tuple(zip(axes, values, strict=True))
+            for axes in self.grids(scale, user)
+            for values in self._combinations(axes)
+        ]
+        if not combinations:
+            raise UserError(f"sweep {self.name}: no combination of the axes is left")
         return [
             Point(values, latest([*given, *self.base, *own.base, *chosen, *added, *fixed]))
             for values in combinations
@@ -94,9 +118,7 @@ class Sweep:
 
         columns = zip(*found, strict=True)
         table = pandas.DataFrame({name: list(values) for name, values in zip(axes, columns, strict=True)})
-        if kept := [found[place] for place in select(table, self.where).index]:
-            return kept
-        raise UserError(f"sweep {self.name}: no combination of the axes fulfils {self.where!r}")
+        return [found[place] for place in select(table, self.where).index]
 
 
 def _override(name: str, value: Value) -> str:
@@ -116,7 +138,7 @@ def parse(node: Mapping[str, Any]) -> Sweep:
     except pydantic.ValidationError as error:
         mistakes = explain_validation(error, Sweep, "")
         raise UserError(f"sweep {shortened(node.get('name'))}: {mistakes}") from error
-    empty = [axis for axis, values in sweep.grid.items() if not values]
+    empty = [axis for grid in (sweep.grid, *sweep.variants) for axis, values in grid.items() if not values]
     if empty:
         raise UserError(f"sweep {sweep.name}: {empty[0]} has no values")
     return sweep

@@ -1,6 +1,7 @@
 """A sweep as data: its points and the overrides that make them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -69,9 +70,34 @@ def test_a_condition_leaves_combinations_out(sweep: Sweep) -> None:
     only = Sweep(grid=grid, where="batch <= held")
     values = [tuple(dict(point.values).values()) for point in only.points("paper", [], {}, [])]
     assert values == [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)]
-    for where, message in (("batch > 4", "no combination of the axes"), ("size > 4", "no such column")):
+    for where, message in (
+        ("batch > 4", "no combination of the axes is left"),
+        ("size > 4", "no such column"),
+    ):
         with pytest.raises(UserError, match=message):
             Sweep(grid=grid, where=where).points("paper", [], {}, [])
+
+
+def test_variants_have_axes_of_their_own() -> None:
+    variants: list[dict[str, list[Any]]] = [
+        {"defense": ["none"]},
+        {"defense": ["noise"], "defense.sigma": [0.01, 0.1]},
+        {"defense": ["clipping"], "defense.bound": [1]},
+    ]
+    one = Sweep(name="toy", grid={"seed": [0, 1]}, variants=variants)
+    assert one.axes("paper", {}) == ["seed", "defense", "defense.sigma", "defense.bound"]
+
+    def points(**user: list[Any]) -> list[str]:
+        named = {name.replace("_", "."): values for name, values in user.items()}
+        return [point.name for point in one.points("paper", [], named, [])]
+
+    assert len(points()) == 2 * (1 + 2 + 1)
+    assert points(seed=[3], defense=["noise"]) == [
+        f"seed=3, defense=noise, defense.sigma={sigma}" for sigma in (0.01, 0.1)
+    ]
+    assert points(seed=[3], defense_sigma=[0.5]) == ["seed=3, defense=noise, defense.sigma=0.5"]
+    with pytest.raises(UserError, match="no combination of the axes is left"):
+        points(defense=["soteria"])
 
 
 @given(

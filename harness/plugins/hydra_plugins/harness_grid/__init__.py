@@ -18,6 +18,7 @@ class GridNode:
     title: str = ""
     base: Any = field(default_factory=list)
     grid: Any = field(default_factory=dict)
+    variants: Any = field(default_factory=list)
     where: Any = None
     additions: Any = field(default_factory=dict)
     scales: Any = field(default_factory=dict)
