@@ -29,6 +29,8 @@ class GradInversion(ImageSearch):
         images = variables["images"]
         batch = Batch(observation.model.normalize.invert(images), known["labels"])
         mismatch = squared_distance(trial_update(batch, observation, known), observation.update)
-        length: Tensor = torch.linalg.vector_norm(images)  # its slope at zero is zero, where a root has none
+        length: Tensor = torch.linalg.vector_norm(
+            images
+        )  # its gradient at zero is zero, where a root has none
         fidelity = self.total_variation * total_variation(images) + self.l2 * length
         return mismatch + fidelity

@@ -36,7 +36,7 @@ class InvertingGradients(ImageSearch):
 
     autocast: bool = False
     """Differentiate the network in bfloat16 where torch.autocast deems it safe: faster on large networks, and about
-    0.1 % to 3 % off the exact slope."""
+    0.1 % to 3 % off the exact gradient."""
     full_batch: bool = False
     """Unroll one step an epoch on all dummies, as Zhu et al. 2024 do, not minibatches like the client's."""
     soft_labels: bool = False

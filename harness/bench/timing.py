@@ -60,7 +60,7 @@ def machine() -> dict[str, str]:
     info = Path("/proc/cpuinfo")
     models = (
         [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if (info.is_file())
+        if info.is_file()
         else [platform.processor()]
     )
     return {"machine": models[0] if models else platform.machine(), "torch": torch.__version__}

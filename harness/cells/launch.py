@@ -80,7 +80,7 @@ def _jobs(experiments: Sequence[Experiment]) -> tuple[tuple[Experiment, ...], ..
     """Runs that differ in seed and start alone are one job: their attacks share one engine."""
     jobs: dict[str, list[Experiment]] = {}
     for experiment in experiments:
-        jobs.setdefault(experiment.kinship, []).append(experiment)
+        jobs.setdefault(experiment.group_key, []).append(experiment)
     return in_turn([tuple(job) for job in jobs.values()])
 
 

@@ -37,9 +37,7 @@ def task(cfg: DictConfig) -> str:
     if hydra_config.mode is RunMode.MULTIRUN:
         take_turn(hydra_config.job.num)
     try:
-        with contextlib.chdir(
-            hydra_config.runtime.cwd
-        ):  # what paths were meant from, wherever the job stands
+        with contextlib.chdir(hydra_config.runtime.cwd):  # what paths were meant from, wherever the job is
             experiment = parse(cfg, hydra_config.runtime.choices)
         record = run(experiment)
     except UserError as error:

@@ -47,7 +47,7 @@ class Experiment(Setup, Execution):
         return [part for name in fields for part in components(getattr(self, name))]
 
     @property
-    def kinship(self) -> str:
+    def group_key(self) -> str:
         """What runs have in common that one call of an attack can carry out: all but the seed and the start."""
         same = {name: value for name, value in self.identity.items() if name not in ("seed", "start")}
         same |= {name: plain(getattr(self, name)) for name in SHARED}

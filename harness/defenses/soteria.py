@@ -22,13 +22,13 @@ def sensitivity(model: Classifier, params: Params, x: Tensor, chunk: int) -> tup
     representation, backward = torch.func.vjp(represent, x)  # type: ignore[misc]
 
     def norm(feature: Tensor) -> Tensor:
-        (slope,) = backward(feature.expand_as(representation))
-        length: Tensor = torch.linalg.vector_norm(slope.flatten(1), dim=1)
+        (gradient,) = backward(feature.expand_as(representation))
+        length: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return length
 
     features = torch.eye(representation.shape[1], dtype=x.dtype, device=x.device)
-    slopes: Tensor = torch.func.vmap(norm, chunk_size=chunk)(features)
-    return representation, slopes.T
+    norms: Tensor = torch.func.vmap(norm, chunk_size=chunk)(features)
+    return representation, norms.T
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Soteria(Defense):
         self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator
     ) -> Params:
         weight, _ = head_parameters(model)
-        representation, slope = sensitivity(model, params, batch.x, self.chunk)
-        score = (slope / (representation.abs() + self.epsilon)).sum(dim=0)
+        representation, norms = sensitivity(model, params, batch.x, self.chunk)
+        score = (norms / (representation.abs() + self.epsilon)).sum(dim=0)
         kept = score >= percentile(score, torch.tensor(self.percent, dtype=torch.float64))
         return {name: g * kept if name == weight else g.clone() for name, g in update.items()}
 

@@ -11,9 +11,8 @@ def percentile(values: Tensor, percent: Tensor) -> Tensor:
     """The percentile of a flat tensor by linear interpolation, as numpy's; of any size (torch.quantile is not)."""
     position = percent.double() / 100 * (values.numel() - 1)  # float32 ends at 2^24 places
     low = int(position.floor())
-    largest = torch.topk(
-        values, values.numel() - low, sorted=False
-    ).values  # sorted it takes up to four times as long
+    kept = values.numel() - low
+    largest = torch.topk(values, kept, sorted=False).values  # sorted it takes up to four times as long
     ends = torch.topk(largest, min(2, len(largest)), largest=False).values
     below, above = ends[0], ends[-1]
     return below + (above - below) * (position - low).to(values)

@@ -94,12 +94,12 @@ class FedAvg(Protocol):
             order = [step for epoch in self.epochs(len(batch.x)) for step in epoch]
         weights, velocity = params, dict[str, Tensor]()
         for step in order:
-            slope = gradient(model, weights, Batch(batch.x[step], batch.y[step]))
+            gradients = gradient(model, weights, Batch(batch.x[step], batch.y[step]))
             if self.weight_decay:
-                slope = {name: g + self.weight_decay * weights[name] for name, g in slope.items()}
+                gradients = {name: g + self.weight_decay * weights[name] for name, g in gradients.items()}
             if self.momentum and velocity:
-                slope = {name: g + self.momentum * velocity[name] for name, g in slope.items()}
-            velocity = slope
+                gradients = {name: g + self.momentum * velocity[name] for name, g in gradients.items()}
+            velocity = gradients
             weights = {name: weights[name] - self.lr * velocity[name] for name in weights}
         divisor = self.divisor(len(order))
         return {name: (params[name] - weights[name]) / divisor for name in params}
@@ -111,9 +111,8 @@ class FedAvg(Protocol):
         where the client had no momentum to begin with.
         """
         steps, kept = self.local_steps(examples), self.momentum
-        reach = (steps - kept * (1 - kept**steps) / (1 - kept)) / (
-            1 - kept
-        )  # sum of kept**age over all steps
+        carried = kept * (1 - kept**steps) / (1 - kept)
+        reach = (steps - carried) / (1 - kept)  # sum of kept**age over all steps
         divisor = {"raw": self.lr * reach, "per_step": self.lr * (reach / steps), "per_lr": reach}[
             self.scaling
         ]

@@ -28,7 +28,7 @@ def gradient(model: nn.Module, params: Params, batch: Batch) -> Params:
     with torch.enable_grad():
         leaves = {name: p if p.requires_grad else p.detach().requires_grad_() for name, p in params.items()}
         value = loss(leaves, model, batch)
-        slopes = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             value, list(leaves.values()), create_graph=differentiable, materialize_grads=True
         )
-    return dict(zip(leaves, slopes, strict=True))
+    return dict(zip(leaves, gradients, strict=True))

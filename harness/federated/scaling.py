@@ -27,5 +27,5 @@ def rate(observation: Observation, name: str) -> float:
     """How far a parameter goes in a local step, as a multiple of the mean gradient: lr, but for momentum."""
     still = {each: torch.zeros_like(value) for each, value in observation.params.items()}
     way = -trained_params(replace(observation, params=still))[name].double()
-    slope = mean_gradient(observation)[name].double()
-    return float((way * slope).sum() / slope.square().sum()) / local_steps(observation)
+    gradient = mean_gradient(observation)[name].double()
+    return float((way * gradient).sum() / gradient.square().sum()) / local_steps(observation)

@@ -129,8 +129,8 @@ class Adversaries(pl.LightningModule):
         distance = real_score.mean() - fake_score.mean()
         self.distance = distance.detach()
         mixed = torch.lerp(fake, real, mix).requires_grad_(True)
-        (slope,) = torch.autograd.grad(self.critic(mixed).sum(), mixed, create_graph=True)
-        loss: Tensor = self.prior.penalty * (slope.flatten(1).norm(dim=1) - 1).square().mean() - distance
+        (gradient,) = torch.autograd.grad(self.critic(mixed).sum(), mixed, create_graph=True)
+        loss: Tensor = self.prior.penalty * (gradient.flatten(1).norm(dim=1) - 1).square().mean() - distance
         return loss
 
     def _descend(self, optimizer: Any, loss: Tensor) -> None:

@@ -36,7 +36,7 @@ class Clients(Targets):
             return self.experiment.trials
         return len(self.order) // self.size
 
-    def looked_for(self, position: int) -> int:
+    def dummies(self, position: int) -> int:
         return self.experiment.fl.dummies or self.size
 
     def network(self, position: int) -> Classifier:

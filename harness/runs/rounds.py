@@ -56,7 +56,7 @@ class Rounds(Targets):
     def available(self) -> int:
         return self.reached
 
-    def looked_for(self, position: int) -> int:
+    def dummies(self, position: int) -> int:
         _, client = self.victims[position]
         held = self.population.examples(client)
         return min(self.experiment.fl.dummies or held, held)
@@ -77,9 +77,7 @@ class Rounds(Targets):
         """The client at a position; its round must be the one that comes next."""
         number, client = self.victims[position]
         report = self.simulation.report(number, client)
-        model = copy.deepcopy(
-            self.simulation.model
-        )  # which is trained on, and an attack may be looked at later
+        model = copy.deepcopy(self.simulation.model)  # which is trained on before all have looked at it
         problem = self.observed(position, model, report.protocol, report, start)
         circumstances = {
             "round": number,

@@ -64,7 +64,7 @@ def run_together(experiments: Sequence[Experiment]) -> list[Record]:
     one after the other, for each has a simulation of its own. Raises Held when another process is at one of them: the
     others are left, as far as they have come.
     """
-    if len({experiment.kinship for experiment in experiments}) > 1:
+    if len({experiment.group_key for experiment in experiments}) > 1:
         raise ValueError("runs side by side may differ in seed and start alone")
     store = Store(experiments[0].paths.runs)
     found = {experiment.id: answer(store, experiment) for experiment in experiments}

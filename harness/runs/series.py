@@ -65,7 +65,7 @@ class Series:
         if self.exhausted or (self.policy.learns and self.pending):
             return None
         position = self.position
-        shape = (self.clients.looked_for(position), *self.experiment.dataset.shape)
+        shape = (self.clients.dummies(position), *self.experiment.dataset.shape)
         rng = generator("start", self.experiment.seed, position)
         client = self.clients.client(position, self.policy.start(self.memory, shape, rng))
         self.pending.add(position)

@@ -66,7 +66,7 @@ class Targets(ABC):
         return self.trials
 
     @abstractmethod
-    def looked_for(self, position: int) -> int:
+    def dummies(self, position: int) -> int:
         """How many images the attack is to look for at a position."""
 
     def network(self, position: int) -> Classifier | None:
@@ -130,7 +130,7 @@ class Targets(ABC):
             params=params,
             update={name: value.detach() for name, value in sent.sent.items()},
             protocol=protocol,
-            n=self.looked_for(position),
+            n=self.dummies(position),
             held=len(sent.truth),
             statistics=protocol.statistics(model, params, sent.batch, sent.order),
             shape=experiment.dataset.shape,

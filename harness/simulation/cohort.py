@@ -1,4 +1,12 @@
-"""Local training of several clients as one computation: their networks are groups of channels of a wide one."""
+"""Local training of several clients as one computation: their networks are groups of channels of a wide one.
+
+Clients of a round begin at the same weights, and the small batch of one leaves a processor idle. The images of several
+are laid side by side as channels, [n, clients * c, h, w]; a convolution in as many groups as there are clients gives
+each its own weights, and whatever treats channels alike (activations, pooling) needs no change. Large linear layers
+would need a copy for each client, which no cache holds: there each client keeps only what it has added to the common
+weights, as the factors of its steps (`_Deferred`), until the end. Every client makes the steps that it would make
+alone, in its own order; the numbers differ by rounding.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +30,7 @@ MEMORY = 2**29
 """Bytes of all factors at most."""
 
 
-def room(model: Classifier, rank: int) -> int:
+def cohort_width(model: Classifier, rank: int) -> int:
     """How many clients to train side by side; 1 where one after the other is faster. `rank`: images in all steps."""
     if not isinstance(model.network, nn.Sequential):
         return 1
@@ -96,17 +104,17 @@ def _deferred(layer: nn.Linear, rank: int) -> bool:
 
 
 def _descend(
-    parameters: list[Tensor], slopes: list[Tensor], velocity: list[Tensor], protocol: FedAvg
+    parameters: list[Tensor], gradients: list[Tensor], velocity: list[Tensor], protocol: FedAvg
 ) -> list[Tensor]:
     """A step of torch.optim.SGD; what it adds to the next one."""
     with torch.no_grad():
         if protocol.weight_decay:
-            torch._foreach_add_(slopes, parameters, alpha=protocol.weight_decay)
+            torch._foreach_add_(gradients, parameters, alpha=protocol.weight_decay)
         if velocity:
             torch._foreach_mul_(velocity, protocol.momentum)
-            torch._foreach_add_(slopes, velocity)
-        torch._foreach_add_(parameters, slopes, alpha=-protocol.lr)
-    return slopes if protocol.momentum else []
+            torch._foreach_add_(gradients, velocity)
+        torch._foreach_add_(parameters, gradients, alpha=-protocol.lr)
+    return gradients if protocol.momentum else []
 
 
 class _Layer:
@@ -164,7 +172,7 @@ class _Copied(_Layer):
 
 
 class _Deferred(_Layer):
-    """A linear layer whose weight is a W_0 + sum over steps of c_s G_s, and G_s = slope_s^T input_s of low rank.
+    """A linear layer whose weight is a W_0 + sum over steps of c_s G_s, and G_s = gradient_s^T input_s of low rank.
 
     Momentum's velocity is p W_0 + sum of q_s G_s: SGD is linear in W_0 and the G_s, so only numbers change from step to
     step.
@@ -174,7 +182,7 @@ class _Deferred(_Layer):
         super().__init__(name, weights, clients, ("bias",))
         self.begun, self.protocol, self.rank = weights[f"{name}.weight"].detach(), protocol, 0
         out, into = self.begun.shape
-        self.inputs, self.slopes = (
+        self.inputs, self.gradients = (
             self.begun.new_empty(clients, rank, into),
             self.begun.new_empty(clients, rank, out),
         )
@@ -191,18 +199,18 @@ class _Deferred(_Layer):
 
     def through(self, x: Tensor, back: bool) -> Tensor:
         """x [n, clients, in] by every client's weight, or [n, clients, out] by its transpose."""
-        first, second = (self.slopes, self.inputs) if back else (self.inputs, self.slopes)
+        first, second = (self.gradients, self.inputs) if back else (self.inputs, self.gradients)
         found = self.kept * (x @ self.begun if back else x @ self.begun.T)
         if self.rank:
             mixed = torch.bmm(x.transpose(0, 1), first[:, : self.rank].transpose(1, 2)) * self.factors
             found = found + torch.bmm(mixed, second[:, : self.rank]).transpose(0, 1)
         return found
 
-    def step(self, x: Tensor, slope: Tensor) -> None:
+    def step(self, x: Tensor, gradient: Tensor) -> None:
         """Take in the gradient of a step, and move all numbers as SGD moves the weight."""
         setting, more = self.protocol, len(x)
         self.inputs[:, self.rank : self.rank + more] = x.transpose(0, 1)
-        self.slopes[:, self.rank : self.rank + more] = slope.transpose(0, 1)
+        self.gradients[:, self.rank : self.rank + more] = gradient.transpose(0, 1)
         self.rank += more
         moved = setting.momentum * self.speeds + setting.weight_decay * self.factors
         self.speeds = torch.cat([moved, moved.new_ones(more)])
@@ -211,8 +219,8 @@ class _Deferred(_Layer):
         self.kept -= setting.lr * self.drawn
 
     def of(self, client: int) -> Params:
-        slopes = self.slopes[client, : self.rank] * self.factors[:, None]
-        weight = torch.addmm(self.begun, slopes.T, self.inputs[client, : self.rank], beta=self.kept)
+        gradients = self.gradients[client, : self.rank] * self.factors[:, None]
+        weight = torch.addmm(self.begun, gradients.T, self.inputs[client, : self.rank], beta=self.kept)
         return {f"{self.name}.weight": weight} | super().of(client)
 
 
@@ -224,9 +232,9 @@ class _Pass(torch.autograd.Function):
         return layer.through(x, back=False)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (x,) = ctx.saved_tensors
         layer: _Deferred = ctx.layer
-        back = layer.through(slope, back=True) if ctx.needs_input_grad[0] else None
-        layer.step(x, slope)
+        back = layer.through(gradient, back=True) if ctx.needs_input_grad[0] else None
+        layer.step(x, gradient)
         return back, torch.zeros_like(layer.ticket), None

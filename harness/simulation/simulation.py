@@ -23,7 +23,7 @@ from harness.core import Batch, Classifier, Defense, Params, UserError, generato
 from harness.federated.client import Sent
 from harness.federated.fedavg import FedAvg
 from harness.machine.memory import reuse_freed_memory
-from harness.simulation.cohort import Cohort, room
+from harness.simulation.cohort import Cohort, cohort_width
 from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
 from harness.simulation.training import LocalTraining
@@ -148,7 +148,7 @@ class Simulation(pl.LightningModule):
             alike.setdefault(self.population.examples(client), []).append(client)
         for examples, group in alike.items():
             rank = examples * self.schedule.protocol.local_epochs
-            wide = 1 if self.schedule.protocol.keep_momentum else room(self.model, rank)
+            wide = 1 if self.schedule.protocol.keep_momentum else cohort_width(self.model, rank)
             for first in range(0, len(group), wide):
                 yield from self._side_by_side(number, group[first : first + wide])
 

@@ -64,11 +64,11 @@ class LocalTraining:
         x = batch.x.permute(0, 2, 3, 1).contiguous() if self.channels_last else batch.x
         for step in order:
             loss = F.cross_entropy(self.worker(self._images(x[step])), batch.y[step])
-            slopes = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 loss, [*self.others, *(each.ticket for each in self.linear.values())]
             )
             with torch.no_grad():
-                velocity = self._step(list(slopes[: len(self.others)]), velocity, protocol)
+                velocity = self._step(list(gradients[: len(self.others)]), velocity, protocol)
         kept = {name: each.velocity for name, each in self.linear.items() if each.velocity is not None}
         kept |= dict(zip(self.names, velocity, strict=True)) if velocity else {}
         return dict(self.worker.named_parameters()), dict(self.worker.named_buffers()), kept
@@ -83,18 +83,18 @@ class LocalTraining:
         for name, buffer in self.worker.named_buffers():
             buffer.copy_(buffers[name])
 
-    def _step(self, slopes: list[Tensor], velocity: list[Tensor], protocol: FedAvg) -> list[Tensor]:
+    def _step(self, gradients: list[Tensor], velocity: list[Tensor], protocol: FedAvg) -> list[Tensor]:
         """One step of all but the linear layers' weights; what it adds to the next one."""
-        if not slopes:
+        if not gradients:
             return velocity
         parameters: list[Any] = list(self.others)
         if protocol.weight_decay:
-            FOREACH_ADD(slopes, parameters, alpha=protocol.weight_decay)
+            FOREACH_ADD(gradients, parameters, alpha=protocol.weight_decay)
         if protocol.momentum and velocity:
             FOREACH_MUL(velocity, protocol.momentum)
-            FOREACH_ADD(slopes, velocity)
-        FOREACH_ADD(parameters, slopes, alpha=-protocol.lr)
-        return slopes if protocol.momentum else []
+            FOREACH_ADD(gradients, velocity)
+        FOREACH_ADD(parameters, gradients, alpha=-protocol.lr)
+        return gradients if protocol.momentum else []
 
 
 class _Linear(nn.Linear):
@@ -121,14 +121,14 @@ class _Linear(nn.Linear):
         return output if self.bias is None else output + self.bias
 
     @torch.no_grad()
-    def step(self, input: Tensor, slope: Tensor) -> None:
-        """W <- W - lr * (m V + slope^T input + wd W), as torch.optim.SGD has it."""
+    def step(self, input: Tensor, gradient: Tensor) -> None:
+        """W <- W - lr * (m V + gradient^T input + wd W), as torch.optim.SGD has it."""
         self.waiting = False
         setting, keep = self.protocol, 1 - self.protocol.lr * self.protocol.weight_decay
         if self.velocity is None:
-            self.weight.addmm_(slope.T, input, beta=keep, alpha=-setting.lr)
+            self.weight.addmm_(gradient.T, input, beta=keep, alpha=-setting.lr)
             return
-        self.velocity.addmm_(slope.T, input, beta=setting.momentum)
+        self.velocity.addmm_(gradient.T, input, beta=setting.momentum)
         self.velocity.add_(self.weight, alpha=setting.weight_decay)
         self.weight.add_(self.velocity, alpha=-setting.lr)
 
@@ -141,11 +141,11 @@ class _Pass(torch.autograd.Function):
         return F.linear(input, layer.weight)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (input,) = ctx.saved_tensors
         layer: _Linear = ctx.layer
-        back = slope @ layer.weight if ctx.needs_input_grad[0] else None
-        layer.step(input.flatten(0, -2), slope.flatten(0, -2))
+        back = gradient @ layer.weight if ctx.needs_input_grad[0] else None
+        layer.step(input.flatten(0, -2), gradient.flatten(0, -2))
         return back, torch.zeros_like(layer.ticket), None
 
 

@@ -139,17 +139,17 @@ def known(table: "pandas.DataFrame", names: Iterable[str]) -> list[str]:
     found = list(names)
     for name in found:
         if name not in table:
-            longer = [repr(each) for each in map(str, table.columns) if each.startswith(f"{name}_")]
-            close = nearest(name, map(str, table.columns))
-            hint = (
-                f"; did you mean {' or '.join(longer)}?"
-                if longer
-                else close
-                if "did you mean" in close
-                else ""
-            )
+            hint = _nearest_columns(name, [str(column) for column in table.columns])
             raise UserError(f"{shortened(name)[1:-1]}: there is no such column{hint}")
     return found
+
+
+def _nearest_columns(name: str, columns: Sequence[str]) -> str:
+    """Those that begin with the name, else the one that is nearest; nothing where none is near: there are many."""
+    if longer := [repr(each) for each in columns if each.startswith(f"{name}_")]:
+        return f"; did you mean {' or '.join(longer)}?"
+    close = nearest(name, columns)
+    return close if "did you mean" in close else ""
 
 
 def aggregate(table: "pandas.DataFrame", by: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":

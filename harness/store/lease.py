@@ -198,9 +198,7 @@ def _silent(path: Path, beat: int, expiry: float) -> bool:
 def _machine() -> str:
     """What process numbers are unique in: a boot of a kernel, and a container of it."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    if (
-        not boot.exists()
-    ):  # not Linux: whether another process lives can't be seen, so every lease must expire
+    if not boot.exists():  # not Linux: nobody sees whether another process lives, and every lease expires
         return secrets.token_hex(8)
     return f"{boot.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
 

@@ -147,9 +147,7 @@ class Run(Journal):
         write_atomically(directory / CONFIG, _yaml(self.config))
 
     def _begin(self, answered: Callable[[], bool]) -> None:
-        if (
-            self.directory / RESULT
-        ).exists():  # perhaps since it was last looked at, before the lease was ours
+        if (self.directory / RESULT).exists():  # perhaps finished just before the lease was ours
             if answered():
                 self._lease.end()
                 shutil.rmtree(self._parts)
@@ -175,9 +173,7 @@ class Run(Journal):
             torn = len({problem for problem, _ in rows} - {row["problem"] for row in kept})
             lost = f"{broken} broken lines, {torn} problems that are not whole"
             warn(f"{self._journal}: dropped {lost}; what they held is computed again")
-        if (
-            journals
-        ):  # even if all is well: what one that lost its lease may still write must go to another file
+        if journals:  # all well or not: who has lost the lease may still write, and must to another file
             write_atomically(self._journal, encode_checked(kept))
         self._remove_shards()
         return kept

@@ -83,7 +83,7 @@ def test_updates_that_explode_are_labelled_failures(tmp_path: Path, labels: str)
 KILLED = """
 import os, signal, sys
 from harness.config.composition import compose
-from harness.federated import rounds
+from harness.runs import rounds
 from harness.simulation.simulation import Checkpoint
 from harness.store.recording import Run
 from harness.runs.run import run
@@ -122,7 +122,7 @@ def test_a_client_is_searched_for_no_more_images_than_it_holds(tmp_path: Path) -
     targets = Rounds(compose(*given))
     held = [targets.population.examples(client) for _, client in targets.victims]
     assert min(held) < 15 < max(held)
-    assert [targets.looked_for(position) for position in range(16)] == [min(15, each) for each in held]
+    assert [targets.dummies(position) for position in range(16)] == [min(15, each) for each in held]
     record = run(compose(*given))
     for problem, count in enumerate(held):
         rows = [row for row in record.rows if row["problem"] == problem]

@@ -12,7 +12,7 @@ from harness.models.cnn3 import CNN3
 from harness.models.lenet import LeNet
 from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
-from harness.simulation.cohort import Cohort, room
+from harness.simulation.cohort import Cohort, cohort_width
 from tests.simulation.test_training import SETTINGS
 
 NETWORKS: list[Model] = [MLP(hidden=20, normalize="symmetric"), LeNet(), CNN3()]
@@ -31,7 +31,7 @@ def test_side_by_side_is_as_alone(network: Model, settings: dict[str, Any]) -> N
         for _ in range(3)
     ]
     orders = [protocol.order(rng) for _ in batches]
-    assert room(model, 10) >= 3
+    assert cohort_width(model, 10) >= 3
     together = Cohort(model)(weights, batches, orders, protocol)
     for found, batch, order in zip(together, batches, orders, strict=True):
         alone = protocol.update(model, weights, batch, order)
@@ -41,7 +41,7 @@ def test_side_by_side_is_as_alone(network: Model, settings: dict[str, Any]) -> N
 
 
 def test_which_networks_fit() -> None:
-    assert room(MLP(hidden=256).build(Digits32(), 0), 50) == 16
-    assert room(MLP(hidden=2000).build(Digits32(), 0), 5000) == 1
-    assert room(ResNet(width=2, blocks=1).build(Digits32(), 0), 50) == 1
-    assert 1 < room(CNN3().build(Digits32(), 0), 250) <= 16
+    assert cohort_width(MLP(hidden=256).build(Digits32(), 0), 50) == 16
+    assert cohort_width(MLP(hidden=2000).build(Digits32(), 0), 5000) == 1
+    assert cohort_width(ResNet(width=2, blocks=1).build(Digits32(), 0), 50) == 1
+    assert 1 < cohort_width(CNN3().build(Digits32(), 0), 250) <= 16

@@ -216,13 +216,13 @@ class Engine:
 
     def _evaluate(self) -> tuple[Tensor, Tensor | None]:
         """Loss [slots] and gradient [slots, size] at the current points, zero in empty slots."""
-        slots, found, slopes = self.evaluator.evaluate(self.x)
+        slots, found, gradients = self.evaluator.evaluate(self.x)
         loss = found.new_zeros(len(self.searches))
         loss[slots] = found
         gradient = None
-        if slopes is not None:
+        if gradients is not None:
             gradient = torch.zeros_like(self.x)
-            gradient[slots] = slopes
+            gradient[slots] = gradients
         better = loss < self.best_loss
         self.best = torch.where(better[:, None], self.x, self.best)
         self.best_loss = torch.where(better, loss, self.best_loss)

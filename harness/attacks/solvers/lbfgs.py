@@ -22,8 +22,8 @@ class LBFGS(Optimizer):
     torch's `step()` makes up to `max_iter` moves and the next one goes on from the same memory, so that 300 steps
     are one trajectory of at most 300 x 20 moves. What ends a `step()` early does one of two things:
 
-    - a gradient below `tolerance_grad`, or a slope above -`tolerance_change`, recurs in every later `step()`: the
-      run is frozen, and the slot is done;
+    - a gradient below `tolerance_grad`, or a directional derivative above -`tolerance_change`, recurs in every later
+      `step()`: the run is frozen, and the slot is done;
     - a move or a change of the loss below `tolerance_change` only forfeits the rest of that `step()`'s moves: the
       budget is charged for them, and the run goes on. (torch would also evaluate the same point once more.)
 

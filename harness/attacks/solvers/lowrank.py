@@ -1,4 +1,13 @@
-"""The gradient of the L2 mismatch of updates, written out by hand for sigmoid networks and one image."""
+"""The gradient of the L2 mismatch of updates, written out by hand for sigmoid networks and one image.
+
+What DLG minimises is f(x) = ||g'(x) - g||^2, where g' is itself a gradient, of the loss l in the parameters theta.
+Autograd would differentiate through the backward pass. With v = g'(x) - g held fixed, grad f = 2 d/de [dl/dx at theta +
+e v]: one pass forward and back gives g' and v, and a second pass carries the derivative in e beside every quantity (the
+suffix `_dot`). For one image the gradient of the last layer is an outer product, delta h', so that its part of v
+has rank two and is never written out. All that is left are products of matrices over all problems [k] at once, without
+a graph. It holds where `applies` says so: convolutions that a sigmoid follows, then one linear layer; FedSGD, one
+image, and no defence that the attacker simulates.
+"""
 
 from dataclasses import dataclass
 
@@ -47,10 +56,8 @@ def convolutions(model: Classifier) -> list[Convolution] | None:
         return None
     names, layers = zip(*model.network.named_children(), strict=True)
     body, tail = layers[:-2], layers[-2:]
-    if not body or [type(layer) for layer in layers] != [nn.Conv2d, nn.Sigmoid] * (len(body) // 2) + [
-        nn.Flatten,
-        nn.Linear,
-    ]:
+    kinds = [*[nn.Conv2d, nn.Sigmoid] * (len(body) // 2), nn.Flatten, nn.Linear]
+    if not body or [type(layer) for layer in layers] != kinds:
         return None
     found = [_convolution(f"network.{name}", each) for name, each in zip(names, body, strict=False)][::2]
     plain = [each for each in found if each is not None]
@@ -107,7 +114,7 @@ class Pass:
         self.received = t[f"update {convolution.weight}"], t[f"update {convolution.bias}"]
         self.patches = convolution.unfold(h)
         self.out = sigmoid(torch.bmm(self.weight, self.patches).add_(t[convolution.bias][:, :, None]))
-        self.slope = self.out * (1 - self.out)
+        self.derivative = self.out * (1 - self.out)
 
     def maps(self, h: Tensor) -> Tensor:
         """[k, channels, places] as maps for the next layer."""
@@ -120,7 +127,7 @@ class Pass:
 
     def backward(self, dh: Tensor) -> Tensor:
         """From dl/dh to v, the mismatch of this layer's gradient, and to dl/da, which it returns."""
-        self.dh, self.da = dh, dh * self.slope
+        self.dh, self.da = dh, dh * self.derivative
         weight, bias = self.received
         self.v = torch.baddbmm(weight, self.da, self.patches.mT, beta=-1)
         self.v_bias = self.da.sum(2) - bias
@@ -132,18 +139,18 @@ class Pass:
         if h_dot is not None:
             a_dot.baddbmm_(self.weight, self.convolution.unfold(h_dot))
         a_dot += self.v_bias[:, :, None]
-        self.h_dot = self.slope * a_dot
+        self.h_dot = self.derivative * a_dot
         return self.h_dot
 
-    def input_slope(self) -> Tensor:
+    def input_gradient(self) -> Tensor:
         """dl/d(input), as maps."""
         return self.convolution.fold(torch.bmm(self.weight.mT, self.da), self.size)
 
-    def input_slope_dot(self, dh_dot: Tensor) -> Tensor:
+    def input_gradient_dot(self, dh_dot: Tensor) -> Tensor:
         """The derivative of dl/d(input), as maps, from that of dl/dh."""
-        da_dot = torch.addcmul(self.slope * dh_dot, self.dh * (1 - 2 * self.out), self.h_dot)
-        both, slopes = torch.cat([self.weight, self.v], 1), torch.cat([da_dot, self.da], 1)
-        patches = torch.bmm(both.mT, slopes)
+        da_dot = torch.addcmul(self.derivative * dh_dot, self.dh * (1 - 2 * self.out), self.h_dot)
+        both, gradients = torch.cat([self.weight, self.v], 1), torch.cat([da_dot, self.da], 1)
+        patches = torch.bmm(both.mT, gradients)
         return self.convolution.fold(patches, self.size)
 
 
@@ -189,17 +196,17 @@ def mismatch(
     for each in reversed(passes):
         each.backward(dh.flatten(2))
         if each is not passes[0]:
-            dh = each.input_slope()
+            dh = each.input_gradient()
     h_dot = None
     for each in passes:
         h_dot = each.maps(each.forward_dot(h_dot))
     assert h_dot is not None
-    dh_dot, target_slope = head.backward_dot(h_dot.flatten(1))
-    slope = dh_dot.view_as(h_dot)
+    dh_dot, target_gradient = head.backward_dot(h_dot.flatten(1))
+    gradient = dh_dot.view_as(h_dot)
     for each in reversed(passes):
-        slope = each.input_slope_dot(slope.flatten(2))
+        gradient = each.input_gradient_dot(gradient.flatten(2))
     loss = head.loss() + sum(each.v.square().sum((1, 2)) + each.v_bias.square().sum(1) for each in passes)
-    return loss, 2 * slope, 2 * target_slope
+    return loss, 2 * gradient, 2 * target_gradient
 
 
 def sigmoid(a: Tensor) -> Tensor:
@@ -254,9 +261,9 @@ class LowRank(Stacked):
         logits = variables.get("logits")
         target = t["target"] if logits is None else logits[:, 0].softmax(-1)
         images = variables["images"][:, 0]
-        loss, image_slope, target_slope = mismatch(self.convolutions, self.head, t, images, target)
-        slopes = {"images": image_slope[:, None]}
+        loss, image_gradient, target_gradient = mismatch(self.convolutions, self.head, t, images, target)
+        gradients = {"images": image_gradient[:, None]}
         if logits is not None:
-            inner = target_slope - (target * target_slope).sum(-1, keepdim=True)
-            slopes["logits"] = (target * inner)[:, None]
-        return loss, self.setting.layout.flatten(slopes)
+            inner = target_gradient - (target * target_gradient).sum(-1, keepdim=True)
+            gradients["logits"] = (target * inner)[:, None]
+        return loss, self.setting.layout.flatten(gradients)

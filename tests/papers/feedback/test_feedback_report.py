@@ -182,7 +182,7 @@ def test_every_setting_composes_at_every_scale() -> None:
 def test_every_method_composes_and_differs_in_attack_or_start_alone(dlgfb: Table) -> None:
     paper = {cell.row: compose(*cell.overrides) for cell in dlgfb.cells("digits32", "smoke")}
     assert len({experiment.id for experiment in paper.values()}) == len(dlgfb.rows) == 14
-    assert len({experiment.kinship for experiment in paper.values()}) == 2
+    assert len({experiment.group_key for experiment in paper.values()}) == 2
     (cell,) = [cell for cell in dlgfb.cells("mnist", "paper") if cell.row == "DLG-FB"]
     experiment = compose(*cell.overrides)
     assert (experiment.trials, experiment.attack.steps) == (1200, 300)
