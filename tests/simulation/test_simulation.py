@@ -280,7 +280,7 @@ simulation(lr=0.5).simulate(5, [Checkpoint(path, 0), Kill()], path, CPU)
 
 def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     checkpoint = tmp_path / "some.ckpt"
-    script = "from harness import vision\n" + KILLED
+    script = "from harness.machine import vision\n" + KILLED
     killed = subprocess.run([sys.executable, "-c", script, str(checkpoint)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert finished_rounds(checkpoint) == 2
