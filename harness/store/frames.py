@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,11 +154,11 @@ def _nearest_columns(name: str, columns: Sequence[str]) -> str:
 
 
 def aggregate(table: "pandas.DataFrame", by: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":
-    """A line for each group and metric: runs, n (images), targets, mean, std and a 95 % interval.
+    """A line for each group and metric: runs, n (images), targets (updates), mean, std and a 95 % interval.
 
-    Repetitions of one target count as one group of the interval: a bootstrap's, or Wilson's where the values are
-    true and false. Below five targets `values` has their means, separated by spaces, in its place. Metrics without a
-    value in a group have n = 0. Raises UserError for an unknown column.
+    The images of one update, and its repetitions, count as one group of the interval: a bootstrap's, or Wilson's where
+    the values are true and false. Below five targets `values` has their means, separated by spaces, in its place.
+    Metrics without a value in a group have n = 0. Raises UserError for an unknown column.
     """
     import pandas
 
@@ -190,9 +191,19 @@ def _hashable(column: "pandas.Series[Any]") -> "pandas.Series[Any]":
     return column.map(str) if column.map(lambda value: isinstance(value, list)).any() else column
 
 
-def target(table: "pandas.DataFrame") -> list[tuple[object, object]]:
-    """Which image of which data set each line is about."""
-    return list(zip(table["dataset"], table["target"], strict=True))
+def target(table: "pandas.DataFrame") -> list[tuple[object, ...]]:
+    """Which update of which data set each line is about: an update is known by its images, which share their luck.
+
+    One whose labels alone were inferred stands for itself.
+    """
+    images = table["target"] if "target" in table else [None] * len(table)
+    keys = list(zip(table["dataset"], table["run"], table["problem"], strict=True))
+    held: dict[tuple[object, ...], set[Any]] = defaultdict(set)
+    for key, image in zip(keys, images, strict=True):
+        if image is not None and image == image:
+            held[key].add(image)
+    updates = {key: (key[0], *sorted(found)) for key, found in held.items()}
+    return [updates.get(key, key) for key in keys]
 
 
 def _summary(values: "pandas.Series[Any]", targets: Sequence[object]) -> dict[str, object]:

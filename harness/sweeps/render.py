@@ -80,7 +80,7 @@ def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[st
     import pandas
 
     if table.empty:
-        return pandas.DataFrame(columns=[*axes, "metric", "n", "mean"])
+        return pandas.DataFrame(columns=[*axes, "metric", "n", "targets", "mean"])
     cells = aggregate(table, axes, metrics)
     runs = [" ".join(group["run"].unique()) for _, group in groups(table, axes)]
     cells["run_ids"] = [each for each in runs for _ in metrics]
@@ -117,9 +117,15 @@ _KINDS = "Wilson's of a rate, else a bootstrap's (BCa); below five images their 
 
 
 def _images(cells: "pandas.DataFrame") -> str:
-    counts = sorted({int(n) for n in cells["n"] if n})
-    told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
-    return f"{told} images a point; means with 95 % intervals over images with their seeds, {_KINDS}"
+    told = f"{_range(cells['targets'])} clients a point with {_range(cells['n'])} images"
+    return f"{told}; means with 95 % intervals over clients, each with its images and their seeds, {_KINDS}"
+
+
+def _range(counts: "pandas.Series[Any]") -> str:
+    found = sorted({int(count) for count in counts if count})
+    if not found:
+        return "no"
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def _markdown(

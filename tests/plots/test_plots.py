@@ -22,7 +22,7 @@ def table() -> pandas.DataFrame:
     """Two attacks, three batch sizes, two epochs, two seeds, two images: PSNR falls with both settings."""
     lines = [
         {"run": f"{a}{b}{e}{s}", "dataset": "digits32", "attack": a, "fl.batch_size": b, "fl.local_epochs": e,
-         "seed": s, "problem": 0, "image": i, "target": 10 * s + i, "psnr_unit": 20.0 - b - e + s + i / 4,
+         "seed": s, "problem": i, "image": 0, "target": 10 * s + i, "psnr_unit": 20.0 - b - e + s + i / 4,
          "loss": b / 10, "ssim": 0.5, "success": i == 0, "lpips_vgg": float("nan")}
         for a in ("dlg", "ig") for b in (1, 2, 4) for e in (1, 2) for s in (0, 1) for i in (0, 1)
     ]  # fmt: skip
@@ -33,7 +33,9 @@ def table() -> pandas.DataFrame:
 
 def test_lines_have_means_and_intervals_of_every_group(table: pandas.DataFrame) -> None:
     plot = Lines(x="fl.batch_size", y=["psnr_unit", "success"], by=["attack", "fl.local_epochs"], log=True)
-    more = pandas.concat([table, table.assign(target=table["target"] + 100)], ignore_index=True)
+    more = pandas.concat(
+        [table, table.assign(run=table["run"] + "x", target=table["target"] + 100)], ignore_index=True
+    )
     more.attrs = table.attrs
     drawing = plot.draw(more)
     assert not drawing.notes

@@ -59,6 +59,7 @@ def test_names_of_ones_own_replace_settings_and_may_be_two(root: Path) -> None:
 def images(**columns: list[object]) -> pandas.DataFrame:
     length = len(next(iter(columns.values())))
     whole = {"run": ["a"] * length, "dataset": ["digits32"] * length, "target": list(range(length))}
+    whole |= {"problem": list(range(length))}
     return pandas.DataFrame(whole | columns)
 
 
@@ -81,6 +82,25 @@ def test_statistics_are_those_of_the_groups_of_targets() -> None:
     wilson = statistic([True, False, True, True, False, True, True, True], [1, 1, 2, 3, 4, 5, 6, 7])
     assert wilson is not None
     assert found.loc[("ig", "success")]["ci_high"] == wilson.high <= 1
+
+
+def test_the_images_of_an_update_are_not_independent() -> None:
+    """Six clients with two images each, under two seeds: six groups; where labels alone are inferred, runs are."""
+    clients = [client for _ in range(2) for client in range(6) for _ in range(2)]
+    table = images(
+        run=[f"seed {place // 12}" for place in range(24)],
+        problem=clients,
+        target=[2 * client + place % 2 for place, client in enumerate(clients)],
+        psnr_unit=[10.0 + client for client in clients],
+    )
+    line = aggregate(table, [], ["psnr_unit"]).iloc[0]
+    expected = statistic([10.0 + client for client in range(6)])
+    assert expected is not None
+    assert (line["n"], line["targets"]) == (24, 6)
+    assert (line["ci_low"], line["ci_high"]) == (expected.low, expected.high)
+    labels = table.assign(target=None)
+    assert aggregate(labels, [], ["psnr_unit"])["targets"].item() == 12
+    assert aggregate(labels.drop(columns="target"), [], ["psnr_unit"])["targets"].item() == 12
 
 
 def test_the_same_target_of_two_data_sets_is_two_targets() -> None:
