@@ -1,7 +1,7 @@
 """The command line, carried out in the test's own process: fast, and open to what a test does to it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,16 @@ QUICK = ("logger=none", "dataset=digits32")
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """`python -m harness ...` in an empty folder, without the user's data or keys; returns the exit status."""
+    return command_line(tmp_path, monkeypatch)
+
+
+def command_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """The command, carried out in a folder, of whose `own` it knows the configurations."""
     from harness.commands import main as cli
 
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     monkeypatch.delenv("HARNESS_DATA", raising=False)
-    (tmp_path / "own").mkdir()
+    (folder / "own").mkdir(exist_ok=True)
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["harness", "--config-dir", "own", *arguments])
@@ -40,12 +45,21 @@ def write_table(folder: Path, name: str, **changes: object) -> None:
         "rows": {"First": [], "Second": ["attack.steps=2"]},
         "columns": {"None": ["defense=none"]},
     }
-    (folder / "own" / "table").mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(
-        {
-            "defaults": [{"override /hydra/sweeper": "table"}],
-            "hydra": {"mode": "MULTIRUN", "sweeper": {**node, **changes}},
-        },
-        sort_keys=False,
-    )
-    (folder / "own" / "table" / f"{name}.yaml").write_text(f"# @package _global_\n{text}")
+    write_plan(folder / "own", "table", {**node, **changes})
+
+
+def write_plan(folder: Path, kind: str, node: Mapping[str, object]) -> None:
+    """A table or a sweep of one's own, in a folder that --config-dir names."""
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    sweeper = {"table": "table", "sweep": "grid"}[kind]
+    content = {
+        "defaults": [{"override /hydra/sweeper": sweeper}],
+        "hydra": {"mode": "MULTIRUN", "sweeper": dict(node)},
+    }
+    text = yaml.safe_dump(content, sort_keys=False)
+    (folder / kind / f"{node['name']}.yaml").write_text(f"# @package _global_\n{text}")
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each run of a folder was finished, by id."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}

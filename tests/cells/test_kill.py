@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.command import Main, stamps
 from tests.commands.test_main import clean_environment
-from tests.tables.test_sweep import TOY, Main, _workers, main, rows, stamps, write
+from tests.tables.test_sweep import TOY, _workers, main, rows, write
 
 __all__ = ["main"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tables.test_sweep import Main, main, rows, stamps, write
+from tests.command import Main, stamps
+from tests.tables.test_sweep import main, rows, write
 
 __all__ = ["main"]
 

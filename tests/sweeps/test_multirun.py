@@ -1,21 +1,18 @@
 """Sweeps and multiruns from the command line, with real but tiny runs."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas
 import pytest
-import yaml
 from torch import nn
 
 from harness.core import Shape, UserError
 from harness.loggers.logger import NoLogger, RunInfo, Session
 from harness.models.mlp import MLP
+from tests.command import Main, stamps, write_plan
+from tests.command import main as main
 from tests.commands.test_main import harness
-
-Main = Callable[..., int]
 
 QUICK = [
     *("trials=1", "logger=none", "scale=smoke", "dataset=digits32", "model=mlp", "attack.steps=1"),
@@ -37,32 +34,12 @@ TOY = {
 
 
 def write(folder: Path, **changes: object) -> None:
-    """A sweep of one's own, in a folder that --config-dir names."""
-    (folder / "sweep").mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({"defaults": [{"override /hydra/sweeper": "grid"}],
-                           "hydra": {"mode": "MULTIRUN", "sweeper": {**TOY, **changes}}}, sort_keys=False)  # fmt: skip
-    (folder / "sweep" / "toy.yaml").write_text(f"# @package _global_\n{text}")
+    write_plan(folder, "sweep", {**TOY, **changes})
 
 
-@pytest.fixture
-def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run the command line in this process, in an empty folder; returns the exit status."""
-    from harness.commands import main as cli
-
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def toy(tmp_path: Path) -> None:
     write(tmp_path / "own")
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["harness", "--config-dir", "own", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        return int(done.value.code or 0)
-
-    return run
-
-
-def stamps(folder: Path) -> dict[str, int]:
-    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
 
 
 def test_a_sweep_is_made_once_and_shown(

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,8 @@ from harness.core import UserError
 from harness.models.lenet import LeNet
 from harness.store import lease
 from harness.store.records import Store
+from tests.command import Main, command_line, stamps, write_plan
 from tests.commands.test_main import clean_environment
-
-Main = Callable[..., int]
 
 TOY = {
     "name": "toy",
@@ -44,32 +43,13 @@ TOY = {
 
 
 def write(folder: Path, **changes: object) -> None:
-    """A table of one's own, in a folder that --config-dir names."""
-    (folder / "table").mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({"defaults": [{"override /hydra/sweeper": "table"}],
-                           "hydra": {"mode": "MULTIRUN", "sweeper": {**TOY, **changes}}}, sort_keys=False)  # fmt: skip
-    (folder / "table" / "toy.yaml").write_text(f"# @package _global_\n{text}")
+    write_plan(folder, "table", {**TOY, **changes})
 
 
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run the command line in this process, in an empty folder; returns the exit status."""
-    from harness.commands import main as cli
-
-    monkeypatch.chdir(tmp_path)
     write(tmp_path / "own")
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["harness", "--config-dir", "own", "table=toy", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        return int(done.value.code or 0)
-
-    return run
-
-
-def stamps(folder: Path) -> dict[str, int]:
-    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
+    return partial(command_line(tmp_path, monkeypatch), "table=toy")
 
 
 def test_a_table_is_made_once_and_then_taken_from_the_store(

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cells.test_kill import stored
+from tests.command import stamps
 from tests.commands.test_main import clean_environment
-from tests.tables.test_sweep import TOY, stamps, write
+from tests.tables.test_sweep import TOY, write
 
 SCRIPT = Path(__file__).with_name("two-nodes")
 SLOW = {"One": ["attack=ig", "attack.steps=60"], "Two": ["attack=ig", "attack.steps=50"]}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cells.slurm.conftest import Cluster, wait
-from tests.tables.test_sweep import Main, main, rows, write
+from tests.command import Main
+from tests.tables.test_sweep import main, rows, write
 
 __all__ = ["main"]
 pytestmark = pytest.mark.slurm
