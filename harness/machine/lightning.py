@@ -80,6 +80,7 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
             warnings.filterwarnings("ignore", message=".*will run with no optimizer.*")
+            warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
             yield
     finally:
         log.setLevel(level)
