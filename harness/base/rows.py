@@ -1,10 +1,14 @@
-"""Rows as text: CSV files, and pipe tables of Markdown."""
+"""Rows, and rows as text: CSV files, and pipe tables of Markdown."""
 
 import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+"""An image of a run: its columns by name."""
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that spreadsheets take for a formula, which can start programs."""

@@ -35,7 +35,7 @@ UNVERIFIED = "data not verified"
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Fate:
     """What becomes of a run: its new id, or why it keeps the old one."""
 
     new: str = ""
@@ -101,7 +101,7 @@ def _older_files(dataset: Mapping[str, Any], root: str | None) -> str:
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
-def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict:
+def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Fate:
     """What becomes of a run with an id and a configuration."""
     from harness.config.composition import restore
     from harness.config.execution import Paths
@@ -110,17 +110,17 @@ def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Verdict
         experiment = restore(config, root, Paths())
         before = older_id(config, root)
     except (UserError, KeyError, TypeError, AttributeError) as error:
-        return Verdict(kept=f"its configuration is none of today's ({error})".splitlines()[0])
+        return Fate(kept=f"its configuration is none of today's ({error})".splitlines()[0])
     if identity == experiment.id:
-        return Verdict(new=identity)
+        return Fate(new=identity)
     parts = experiment.parts
     if raised := sorted({type(part).__name__ for part in parts if part.version != 1}):
-        return Verdict(kept=f"its method has changed since: {', '.join(raised)}")
+        return Fate(kept=f"its method has changed since: {', '.join(raised)}")
     if not _proven(experiment, parts):
-        return Verdict(kept=UNVERIFIED)
+        return Fate(kept=UNVERIFIED)
     if before != identity:
-        return Verdict(kept="its id is not that of its settings")
-    return Verdict(new=experiment.id)
+        return Fate(kept="its id is not that of its settings")
+    return Fate(new=experiment.id)
 
 
 def _proven(experiment: Any, parts: Sequence[Any]) -> bool:
@@ -151,7 +151,7 @@ def _migrated(stored: Stored, data: str | None) -> str:
     formerly = stored.content["provenance"].get("formerly", stored.content["id"])
     found = judge(formerly, config, data)
     if found.new and found.new != folder.name and (folder.parent / found.new).exists():
-        found = Verdict(kept=f"{found.new} answers in its place")
+        found = Fate(kept=f"{found.new} answers in its place")
     if found.kept:
         reason = {"data": "not verified"} if found.kept == UNVERIFIED else {"superseded": found.kept}
         _write(stored, folder.name, formerly, reason, {"kept": found.kept})
@@ -181,26 +181,26 @@ def migrate_published(root: Path) -> Iterator[str]:
     """
     for path in sorted(root.glob("*/*/provenance.json")):
         provenance = json.loads(path.read_text(encoding="utf-8"))
-        verdicts = {cell["run"]: _published(cell) for cell in provenance.get("cells", [])}
-        right = [old for old, verdict in verdicts.items() if verdict.new == old]
-        new = {old: verdict.new for old, verdict in verdicts.items() if verdict.new not in ("", old)}
-        reasons = Counter(verdict.kept for verdict in verdicts.values() if verdict.kept)
+        fates = {cell["run"]: _published(cell) for cell in provenance.get("cells", [])}
+        right = [old for old, fate in fates.items() if fate.new == old]
+        new = {old: fate.new for old, fate in fates.items() if fate.new not in ("", old)}
+        reasons = Counter(fate.kept for fate in fates.values() if fate.kept)
         if reasons:
-            provenance["kept"] = [f"{count} of {len(verdicts)} runs: {why}" for why, count in reasons.items()]
+            provenance["kept"] = [f"{count} of {len(fates)} runs: {why}" for why, count in reasons.items()]
             write_atomically(path, to_json_lines(provenance).encode())
         for file in path.parent.iterdir():
             if new and file.suffix in (".json", ".csv", ".md"):
                 write_atomically(file, _replaced(file.read_text(encoding="utf-8"), new).encode())
         had = f", {len(right)} had it before" if right else ""
         kept = f"; {reasons.total()} kept: {'; '.join(sorted(reasons))}" if reasons else ""
-        yield f"{path.parent}: {len(new)} of {len(verdicts)} runs have a new id{had}{kept}"
+        yield f"{path.parent}: {len(new)} of {len(fates)} runs have a new id{had}{kept}"
 
 
 def _replaced(text: str, new: Mapping[str, str]) -> str:
     return re.sub("|".join(new), lambda match: new[match[0]], text)
 
 
-def _published(cell: Mapping[str, Any]) -> Verdict:
+def _published(cell: Mapping[str, Any]) -> Fate:
     from harness.config.composition import compose
 
     overrides = (line for line in cell["overrides"] if not line.endswith("=PATH"))
@@ -209,7 +209,7 @@ def _published(cell: Mapping[str, Any]) -> Verdict:
             config = compose(*overrides).config
         return judge(cell["run"], config, None)
     except Exception as error:  # noqa: BLE001 - Hydra has many kinds for what is no setting any more
-        return Verdict(kept=f"its settings are none of today's ({type(error).__name__})")
+        return Fate(kept=f"its settings are none of today's ({type(error).__name__})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

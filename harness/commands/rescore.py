@@ -11,11 +11,12 @@ from pathlib import Path
 
 from harness.base.command import expanded
 from harness.base.files import write_atomically
+from harness.base.rows import Row
 from harness.commands.causes import changed
 from harness.commands.main import guarded
 from harness.commands.verify import CLOSE, apart, stored
 from harness.core import Batch, Classifier, Normalize, Record, UserError
-from harness.metrics.scores import Row, Scores
+from harness.metrics.scores import Scores
 from harness.store.integrity import IMAGES, RESULT, ROWS, Damaged, Stored, digest, dump, seals
 from harness.store.journal import encode
 from harness.store.published import absent

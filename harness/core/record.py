@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from harness.base.rows import Row
+
 
 @dataclass(frozen=True)
 class Record:
@@ -10,6 +12,6 @@ class Record:
 
     id: str
     config: dict[str, Any]
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     summary: dict[str, Any]
     provenance: dict[str, Any]

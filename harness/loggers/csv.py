@@ -7,11 +7,11 @@ from typing import Any
 from typing_extensions import override
 
 from harness.base.files import write_atomically
-from harness.base.rows import to_csv
+from harness.base.rows import Row, to_csv
 from harness.core import Record, component
 from harness.loggers.logger import Logger, RunInfo, Session, curve
 from harness.store.frames import flatten
-from harness.store.records import Row, Trace
+from harness.store.records import Trace
 
 
 @component

@@ -10,9 +10,10 @@ from typing import Any, Self
 from typing_extensions import override
 
 from harness.base.errors import warn
+from harness.base.rows import Row
 from harness.core import Component, Record, component
 from harness.core.columns import NAMES
-from harness.store.records import Row, Trace
+from harness.store.records import Trace
 
 
 @dataclass(frozen=True)

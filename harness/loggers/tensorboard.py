@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from harness.base.rows import Row
 from harness.core import Record, component
 from harness.loggers.logger import Logger, RunInfo, Session, curve, scores
 from harness.store.frames import flatten
-from harness.store.records import Row, Trace
+from harness.store.records import Trace
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

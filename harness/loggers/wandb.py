@@ -15,9 +15,10 @@ from typing_extensions import override
 
 from harness.base.errors import warn
 from harness.base.numbers import Count, Natural
+from harness.base.rows import Row
 from harness.core import Record, UserError, component
 from harness.loggers.logger import Logger, RunInfo, Session, curve, scores
-from harness.store.records import Row, Trace
+from harness.store.records import Trace
 
 if TYPE_CHECKING:
     import wandb

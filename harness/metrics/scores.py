@@ -9,11 +9,10 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from harness.base.numbers import Real
+from harness.base.rows import Row
 from harness.core import Batch, Classifier, Component, Metric, Params, component
 from harness.core.columns import EVERYWHERE
 from harness.metrics.matching import match
-
-Row = dict[str, Any]
 
 
 def _free(name: str) -> str:

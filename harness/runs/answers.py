@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from harness.base.errors import warn
 from harness.base.files import write_atomically
+from harness.base.rows import Row
 from harness.config.composition import restore
 from harness.config.execution import Paths
 from harness.config.experiment import Experiment
@@ -22,7 +23,6 @@ from harness.runs.scoring import SCORED_BY, Fingerprints, fingerprints, key, sco
 from harness.runs.targets import Targets
 from harness.store.integrity import METRICS, Damaged, plain, reading
 from harness.store.iterates import shown
-from harness.store.journal import Row
 from harness.store.published import absent
 from harness.store.recording import Run
 from harness.store.records import Store, summarise

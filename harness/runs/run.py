@@ -12,6 +12,7 @@ from harness.base import interruption
 from harness.base.errors import warn
 from harness.base.files import to_json, write_atomically
 from harness.base.progress import Bar, meanwhile, task
+from harness.base.rows import Row
 from harness.base.threat import tag
 from harness.config.experiment import Experiment
 from harness.core import Attack, Reconstruction, Record
@@ -30,7 +31,7 @@ from harness.runs.targets import Client, Targets
 from harness.store.iterates import Report, shown
 from harness.store.lease import LOOK, Held
 from harness.store.provenance import dated, note_stored, provenance
-from harness.store.recording import Row, Run, Shard
+from harness.store.recording import Run, Shard
 from harness.store.records import MARK, Store, hint_older, summarise
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from harness.base.rows import Row
 from harness.config.experiment import Experiment
 from harness.core import Batch, Classifier, Iterate, Normalize, Reconstruction
 from harness.identity.identity import canonical
@@ -15,7 +16,6 @@ from harness.metrics.labels import count, score_counts
 from harness.metrics.scores import Scores
 from harness.runs.targets import Client, Targets
 from harness.store.iterates import LAST, beside, both
-from harness.store.recording import Row
 
 SCORED_BY = "scored_by"
 """The column that says by which settings a row was scored."""

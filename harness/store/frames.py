@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import UserError, nearest, shortened, warn
-from harness.base.rows import csv_cell
+from harness.base.rows import Row, csv_cell
 from harness.base.statistics import statistic
 from harness.store.integrity import RESULT, Damaged, Stored
-from harness.store.journal import Row
 
 if TYPE_CHECKING:
     import pandas

@@ -19,8 +19,8 @@ from typing_extensions import TypedDict
 
 from harness.base.errors import UserError, first_line
 from harness.base.files import to_json
+from harness.base.rows import Row
 from harness.identity.digests import LENGTH
-from harness.store.journal import Row
 
 RESULT = "result.json"
 """Whose being there tells that a run is finished."""

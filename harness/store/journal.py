@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 from zlib import crc32
 
 from harness.base.files import to_json
-
-Row = dict[str, Any]
-
+from harness.base.rows import Row
 
 CHECK = b', "check": "'
 """The last key of a line while a run goes on: a checksum of what stands before it."""

@@ -16,12 +16,12 @@ from torch import Tensor, cat
 
 from harness.base.errors import warn
 from harness.base.files import to_json, write_atomically, writing
+from harness.base.rows import Row
 from harness.core import Record
 from harness.store.contents import Part, read_part, write_part
 from harness.store.contents import Trace as Trace
 from harness.store.integrity import CONFIG, IMAGES, RESULT, ROWS, TRACES, Damaged, dump, plain, reading, seals
 from harness.store.iterates import LAST
-from harness.store.journal import Row as Row
 from harness.store.journal import decode, encode, encode_checked
 from harness.store.lease import EXPIRY, Held, Lease
 from harness.store.reopening import BEFORE, reopen, with_earlier

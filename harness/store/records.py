@@ -18,7 +18,6 @@ from harness.store.integrity import MARK as MARK
 from harness.store.integrity import RESULT, Damaged, Stored
 from harness.store.iterates import LAST, Report, shown
 from harness.store.lease import EXPIRY, Holder, holder, tidy
-from harness.store.recording import Row as Row
 from harness.store.recording import Run as Run
 from harness.store.recording import Trace as Trace
 

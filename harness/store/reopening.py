@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
+from harness.base.rows import Row
 from harness.store.contents import Trace, write_part
 from harness.store.contents import images as images_of
 from harness.store.contents import traces as traces_of
 from harness.store.integrity import IMAGES, RESULT, TRACES, Stored, plain, reading
-from harness.store.journal import Row
 
 BEFORE = "before.json"
 """What it was called when the run was last finished, while it goes on."""

@@ -16,7 +16,7 @@ from harness.base.schema import EXPERIMENTS
 from harness.base.statistics.agreement import agreement
 from harness.core import component
 from harness.models.imprint import Imprint
-from harness.papers.outcomes.rule import CLEAR, RULE, VAGUE, Published, Verdict, decide, read
+from harness.papers.outcomes.rule import CLEAR, RULE, VAGUE, Measured, Stated, decide, read
 from harness.plots import pictures
 from harness.store.records import Store
 from harness.tables.measurement import Outcome
@@ -97,7 +97,7 @@ def clients(outcome: Outcome) -> int:
     return len({row["problem"] for row in rows_of(outcome)})
 
 
-def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
+def outcomes_csv(done: Mapping[str, Outcome], published: Mapping[str, Stated]) -> str:
     """outcomes.csv: one line per finished row."""
     lines: list[Sequence[object]] = [COLUMNS]
     for row, outcome in done.items():
@@ -112,7 +112,7 @@ def markdown(
     dataset: str,
     rows: Sequence[str],
     done: Mapping[str, Outcome],
-    published: Mapping[str, Published],
+    published: Mapping[str, Stated],
     store: Store,
     apart: Sequence[str] = (),
 ) -> str:
@@ -137,7 +137,7 @@ def markdown(
     return "\n\n".join(blocks) + "\n"
 
 
-def _agreement(rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Published]) -> str:
+def _agreement(rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Stated]) -> str:
     """How many outcomes agree, and how far beyond chance."""
     found = agreement(
         [published[row].label for row in rows], [decide(rows_of(done[row])).label for row in rows]
@@ -147,7 +147,7 @@ def _agreement(rows: Sequence[str], done: Mapping[str, Outcome], published: Mapp
 
 
 def _outcomes(
-    rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Published]
+    rows: Sequence[str], done: Mapping[str, Outcome], published: Mapping[str, Stated]
 ) -> Iterator[list[str]]:
     yield [
         *(
@@ -199,7 +199,7 @@ def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]
         ]
 
 
-def _numbers(verdict: Verdict) -> str:
+def _numbers(verdict: Measured) -> str:
     psnr = "no PSNR" if verdict.psnr is None else f"{verdict.psnr:.1f} dB"
     return f"{verdict.label}; {psnr} on average over {verdict.images} images, {verdict.clear:.0%} with SSIM ≥ {CLEAR}"
 

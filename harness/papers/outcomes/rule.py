@@ -21,7 +21,7 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Measured:
     """The word for some images, and the numbers that decided it."""
 
     label: Label
@@ -33,7 +33,7 @@ class Verdict:
     vague: float
 
 
-def decide(rows: Sequence[Mapping[str, Any]]) -> Verdict:
+def decide(rows: Sequence[Mapping[str, Any]]) -> Measured:
     """The verdict on the images of a run; one that was not scored counts as not recovered."""
     psnr = [row.get("psnr_unit") for row in rows]
     mean = None if None in psnr or not psnr else sum(cast(list[float], psnr)) / len(psnr)
@@ -43,7 +43,7 @@ def decide(rows: Sequence[Mapping[str, Any]]) -> Verdict:
         label = "success"
     elif vague >= SOME:
         label = "partial"
-    return Verdict(label, len(rows), mean, clear, vague)
+    return Measured(label, len(rows), mean, clear, vague)
 
 
 def _share(rows: Sequence[Mapping[str, Any]], least: float) -> float:
@@ -52,7 +52,7 @@ def _share(rows: Sequence[Mapping[str, Any]], least: float) -> float:
 
 
 @dataclass(frozen=True)
-class Published:
+class Stated:
     """What the paper says of one of its figures."""
 
     figure: int
@@ -90,7 +90,7 @@ class Published:
         return f"FL: {self.clients} clients, batch {self.batch}, {epochs}, {self.model}"
 
 
-def read(path: Path) -> dict[str, Published]:
+def read(path: Path) -> dict[str, Stated]:
     """The published outcomes by the names of their rows. Raises UserError where the file is not such a one."""
     if not path.is_file():
         raise UserError(f"no published outcomes at {path}")
@@ -101,9 +101,9 @@ def read(path: Path) -> dict[str, Published]:
     return {each.row: each for each in found}
 
 
-def _published(line: Mapping[str, str]) -> Published:
+def _published(line: Mapping[str, str]) -> Stated:
     number = {name: int(line[name]) if line[name] else None for name in ("clients", "local_epochs")}
-    return Published(
+    return Stated(
         figure=int(line["figure"]),
         attack=line["attack"],
         setting=line["setting"],
