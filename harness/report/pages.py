@@ -11,12 +11,11 @@ import jinja2
 from markupsafe import Markup
 
 from harness.base.files import to_json
-from harness.core import Record
 from harness.core.columns import label
 from harness.identity.changes import changes
 from harness.report import texts as markdown
 from harness.report.results import Result
-from harness.report.runs import Place, settings
+from harness.report.runs import Listed, Place, settings
 from harness.tables.view import number
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,7 +59,7 @@ def text(root: str, title: str, text: str) -> str:
     return _render("text.html", root, title=title, text=markdown.render(text))
 
 
-def runs(root: str, records: Sequence[Record], places: Mapping[str, Sequence[Place]]) -> str:
+def runs(root: str, records: Sequence[Listed], places: Mapping[str, Sequence[Place]]) -> str:
     """Every run in one table."""
     chosen = {r.id: {group: r.config.get("choices", {}).get(group, "") for group in CHOSEN} for r in records}
     facets = {group: sorted({choices[group] for choices in chosen.values()}) for group in CHOSEN}

@@ -6,15 +6,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from harness.base.errors import warn
 from harness.base.files import writing
 from harness.base.progress import task
-from harness.core import Record, UserError
+from harness.core import UserError
 from harness.report import pages
+from harness.report.drawn import Drawn
 from harness.report.results import FOLDERS, MARK, Result, find
-from harness.report.runs import Place, page_data
-from harness.store.records import Store
+from harness.report.runs import Listed, Place, page_data
+from harness.store.frames import finished
+from harness.store.integrity import Damaged, Stored
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -31,49 +35,49 @@ class Site:
 
 
 def build(to: Path, results: Path, published: Path, runs: Path) -> Site:
-    """Write the whole site anew, and only then put it in the place of the old one.
+    """Write the whole site, and only then put it in the place of the old one, whose runs it takes where it can.
 
     Raises UserError when there is nothing to show, or when `to` holds something else than a site.
     """
     if to.exists() and not (to / MARK).exists():
         raise UserError(f"{to} is there and is no report: say another place with --to")
     found = [*find(results, "made here"), *find(published, "published")]
-    store = Store(runs)
-    records = store.records()
-    if not found and not records:
+    names = finished(runs)
+    if not found and not names:
         raise UserError(f"nothing to show in {results}, {published} and {runs}: say make table3 first")
     fresh = to.with_name(f".{to.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        _write(fresh, found, store, records, published)
+        listed = _write(fresh, found, Drawn(to, fresh), [runs / name for name in names], published)
         shutil.rmtree(to, ignore_errors=True)
         fresh.rename(to)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return Site(to / "index.html", len(found), len(records))
+    return Site(to / "index.html", len(found), len(listed))
 
 
 def _write(
-    to: Path, results: Sequence[Result], store: Store, records: Sequence[Record], published: Path
-) -> None:
+    to: Path, results: Sequence[Result], drawn: Drawn, runs: Sequence[Path], published: Path
+) -> list[Listed]:
     with writing(to):
         (to / "runs").mkdir(parents=True)
-        (to / MARK).touch()
         shutil.copytree(ASSETS, to / "assets")
     places = _places(results)
-    _runs(to, store, records, places)
-    known = {record.id for record in records}
+    listed = _runs(to, drawn, runs, places)
+    known = {run.id for run in listed}
     for result in results:
         _page(to, f"{result.folder}/index.html", functools.partial(pages.result, result=result, known=known))
         for file in (*result.figures, *result.tables, *filter(None, [result.gallery])):
             with writing(to):
                 shutil.copyfile(file, to / result.folder / file.name)
     texts = _texts(to, published, results)
-    overview = functools.partial(pages.overview, results=results, texts=texts, runs=len(records))
+    overview = functools.partial(pages.overview, results=results, texts=texts, runs=len(listed))
     _page(to, "index.html", overview)
-    _page(to, "runs.html", functools.partial(pages.runs, records=records, places=places))
+    _page(to, "runs.html", functools.partial(pages.runs, records=listed, places=places))
     _page(to, "run.html", pages.run)
     _page(to, "compare.html", pages.compare)
+    drawn.keep()
+    return listed
 
 
 def _page(to: Path, place: str, render: Callable[[str], str]) -> None:
@@ -94,15 +98,30 @@ def _places(results: Sequence[Result]) -> Places:
     return found
 
 
-def _runs(to: Path, store: Store, records: Sequence[Record], places: Places) -> None:
-    with task("report", len(records)) as bar:
-        for record in records:
-            data, picture = page_data(store, record, places.get(record.id, ()))
-            path = to / "runs" / record.id
-            with writing(path):
-                path.with_suffix(".js").write_text(pages.script(record.id, data), encoding="utf-8")
-                picture.save(path.with_suffix(".png"))
+def _runs(to: Path, drawn: Drawn, runs: Sequence[Path], places: Places) -> list[Listed]:
+    """Draw what has changed; the others are as they were. Those that are damaged are left out, and said."""
+    listed: list[Listed] = []
+    shared: dict[str, Any] = {}
+    with task("report", len(runs)) as bar:
+        for directory in runs:
+            try:
+                stored = Stored.open(directory)
+                if not drawn.take(directory, places.get(directory.name, ())):
+                    _draw(to, stored, places.get(directory.name, ()))
+                listed.append(Listed.of(stored, pages.HEADLINE, shared))
+            except Damaged as damage:
+                drawn.leave(directory.name)
+                warn(f"{damage}; left out here")
             bar.advance("")
+    return listed
+
+
+def _draw(to: Path, stored: Stored, places: Sequence[Place]) -> None:
+    data, picture = page_data(stored, places)
+    path = to / "runs" / stored.directory.name
+    with writing(path):
+        path.with_suffix(".js").write_text(pages.script(path.name, data), encoding="utf-8")
+        picture.save(path.with_suffix(".png"))
 
 
 def _texts(to: Path, published: Path, results: Sequence[Result]) -> dict[str, str]:

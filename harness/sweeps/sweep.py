@@ -13,8 +13,8 @@ from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import complaints, failure, shortfall
 from harness.config.execution import Label
 from harness.config.experiment import Experiment
-from harness.core import Record
-from harness.runs.answers import settled
+from harness.core import Record, UserError
+from harness.runs.answers import answer
 from harness.store.records import Store
 from harness.sweeps.plan import user
 from harness.sweeps.render import render
@@ -77,8 +77,17 @@ def _news(record: Record) -> str:
 
 def _failures(store: Store, plan: Plan[Point], broken: str | None) -> dict[Point, str]:
     """Of every point without a result, why."""
-    missing = [point for point, experiment in plan.items() if not settled(store, experiment)]
-    return {point: failure(store.root / plan[point].id) or broken or "it left no result" for point in missing}
+    found = {point: _failure(store, experiment, broken) for point, experiment in plan.items()}
+    return {point: why for point, why in found.items() if why is not None}
+
+
+def _failure(store: Store, experiment: Experiment, broken: str | None) -> str | None:
+    try:
+        if answer(store, experiment) is not None:
+            return None
+    except UserError as damage:
+        return str(damage)
+    return failure(store.root / experiment.id) or broken or "it left no result"
 
 
 def _complain(store: Store, plan: Plan[Point], failures: Mapping[Point, str]) -> None:

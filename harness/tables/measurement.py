@@ -1,18 +1,22 @@
 """From the runs of a table to one measurement per row, column and metric."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from harness.base.errors import warn
 from harness.base.rows import to_csv
 from harness.base.statistics import Statistic, statistic
 from harness.config.experiment import Experiment
 from harness.core import Record
 from harness.store.frames import listed
+from harness.store.integrity import Damaged
 from harness.store.iterates import Report
-from harness.store.records import Store
+from harness.store.records import Store, Trace
 from harness.tables.layout import Cell, Layout
 from harness.tables.reference import Published
 
@@ -39,9 +43,25 @@ class Outcome:
         return "best" if self.experiment is None else self.experiment.report
 
     def images(self, store: Store) -> dict[str, Tensor]:
-        """The images that the record's rows are of."""
+        """The images that the record's rows are of: NaN, and said, where their file is damaged."""
         assert self.record is not None
-        return store.images(self.id, self.report, len(self.record.rows))
+        count = len(self.record.rows)
+        try:
+            return store.images(self.id, self.report, count)
+        except Damaged as damage:
+            if self.experiment is None:
+                raise
+            warn(f"{damage}; its pictures are grey here")
+            shape = self.experiment.dataset.shape if self.experiment.attack.reconstructs_images else (1,)
+            return {name: torch.full((count, *shape), math.nan) for name in ("truth", "reconstruction")}
+
+    def traces(self, store: Store) -> dict[int, Trace]:
+        """The course of the loss by problem: none, and said, where its file is damaged."""
+        try:
+            return store.traces(self.id)
+        except Damaged as damage:
+            warn(f"{damage}; its course is left out here")
+            return {}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core import Record
-from harness.report.runs import MOST, SIDE, settings, sprite
+from harness.report.runs import MOST, SIDE, Listed, settings, sprite
 
 
 @given(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(1, 9), st.integers(1, 9))
@@ -33,13 +32,13 @@ def test_many_images_are_cut_and_large_ones_made_small(shape: tuple[int, ...], s
 
 
 def test_only_settings_in_which_runs_of_one_component_differ_are_told() -> None:
-    def record(identity: str, attack: str, steps: int, rate: float) -> Record:
+    def record(identity: str, attack: str, steps: int, rate: float) -> Listed:
         config: dict[str, Any] = {
             "attack": {"steps": steps, "lr": rate},
             "seed": 0,
             "choices": {"attack": attack},
         }
-        return Record(identity, config, [], {}, {})
+        return Listed(identity, config, {}, 1)
 
     told = settings([record("a", "ig", 1, 0.1), record("b", "ig", 2, 0.1), record("c", "dlg", 3, 0.5)])
     assert told == {"a": "attack.steps 1", "b": "attack.steps 2", "c": ""}

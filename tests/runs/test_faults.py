@@ -376,3 +376,21 @@ def test_a_logger_that_is_chosen_after_the_run_was_finished_is_told_of(
     assert len(warnings) == 1
     assert main(*ONE) == 0
     assert capfd.readouterr().err == ""
+
+
+def test_a_damaged_run_stops_no_table(main: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its numbers are left out, or where only its pictures are damaged its part of the gallery is grey."""
+    write_table(tmp_path, "toy")
+    assert main("table=toy") == 0
+    one, other = sorted(tmp_path.glob("runs/*/"))
+    for folder, name in ((one, "reconstructions.safetensors"), (other, "rows.jsonl")):
+        content = bytearray((folder / name).read_bytes())
+        content[-9] ^= 1
+        (folder / name).write_bytes(content)
+    capfd.readouterr()
+    assert main("table=toy") == 1
+    out, err = capfd.readouterr()
+    assert f"{one.name} is damaged (reconstructions.safetensors, it is not as it was stored)" in err
+    assert f"{other.name} is damaged (rows.jsonl, it is not as it was stored)" in out + err
+    assert "1 of 2 cells have no result" in err
+    assert "Traceback" not in err

@@ -1,6 +1,7 @@
 """Sweeps and multiruns from the command line, with real but tiny runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas
@@ -88,6 +89,25 @@ def test_a_multirun_fills_the_sweep(main: Main, tmp_path: Path, capsys: pytest.C
     done = stamps(tmp_path)
     assert main("sweep=toy", "scale=smoke", "attack.steps=1") == 0
     assert stamps(tmp_path) == done, "every run is in the store already"
+
+
+def test_a_damaged_run_stops_no_other(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("sweep=toy", "scale=smoke", "attack.steps=1", "seed=0")
+    assert main(*command) == 0
+    (folder, other) = sorted(tmp_path.glob("runs/*/rows.jsonl"))
+    folder.write_bytes(folder.read_bytes().replace(b"0", b"1", 1))
+    capsys.readouterr()
+    assert main(*command) == 1
+    out, err = capsys.readouterr()
+    assert "1 of 2 runs" in out
+    assert "is damaged (rows.jsonl, it is not as it was stored): delete it" in err
+    assert "Traceback" not in err
+    origin = json.loads((tmp_path / "results/toy/digits32-smoke/provenance.json").read_text())
+    assert {cell["run"]: cell["finished"] for cell in origin["cells"]} == {
+        folder.parent.name: False, other.parent.name: True,
+    }  # fmt: skip
+    shutil.rmtree(folder.parent)
+    assert main(*command) == 0, "it is computed again"
 
 
 def test_a_failing_run_stops_no_other(

@@ -188,7 +188,7 @@ def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]
             continue
         batch, bins = experiment.fl.batch_size, experiment.model.bins
         images = rows_of(outcome)[0].get("examples", experiment.fl.examples)
-        points = [point for trace in store.traces(outcome.id).values() for point in trace]
+        points = [point for trace in outcome.traces(store).values() for point in trace]
         returned = sum(point.get("returned", 0) for point in points)
         exact = sum((line.get("psnr_unit") or 0) > EXACT for line in rows_of(outcome))
         expected = [f"{expected_alone(number, bins):.1f}" for number in (images, min(batch, images))]
