@@ -55,7 +55,7 @@ LISTED = (
     Column("converged", Role.COURSE, "converged", "rate", True),
     Column("iterations_to_converge", Role.COURSE, "iterations to convergence", higher_is_better=False),
     Column("status", Role.COURSE, "how the search ended"),
-    Column("label_correct", Role.LABEL, "label accuracy", higher_is_better=True),
+    Column("label_correct", Role.LABEL, "label accuracy", "rate", True),
     Column("exact", Role.LABEL, "all labels right", "rate", True),
     Column("class_accuracy", Role.LABEL, "classes found", "rate", True),
     Column("count_accuracy", Role.LABEL, "counts of classes right", "rate", True),

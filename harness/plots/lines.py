@@ -48,6 +48,8 @@ class Lines(Plot):
         for axes, metric in zip(places, self.y, strict=True):
             names = self._panel(axes, numbers[numbers["metric"] == metric])
             axes.set(xlabel=label(self.x), ylabel=label(metric))
+            if label(metric).endswith(", rate"):
+                axes.set_ylim(-0.05, 1.05)
         legend(figure, places[0], names)
         return figure
 
