@@ -10,6 +10,7 @@ from torch import nn
 from harness.core import (
     Attack, Batch, Dataset, Defense, Generator, LabelInference, Metric, Model, Prior, Reconstruction, component,
 )
+from harness.attacks.solvers.adam import Adam
 from harness.datasets.splits import Pool, cut
 from harness.federated.fedsgd import FedSGD
 from harness.core.counts import apportion
@@ -84,6 +85,11 @@ class White(StartPolicy):
 
 
 @component
+class Steady(Adam):
+    """Steps of one size throughout."""
+
+
+@component
 class Peak(Metric):
     needs_model = False
 
@@ -105,6 +111,7 @@ GROUPS = {
     "fl": "_target_: outside.parts.Doubled\n",
     "prior": "_target_: outside.parts.Even\n",
     "start": "_target_: outside.parts.White\n",
+    "optimizer": "_target_: outside.parts.Steady\nlr: 0.1\n",
     "metric": "defaults: [default]\nmetrics:\n  peak: {_target_: outside.parts.Peak}\n",
 }
 """The file own.yaml of each group."""

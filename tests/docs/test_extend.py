@@ -75,8 +75,9 @@ def test_a_table_and_a_sweep_are_made_of_components_from_outside(
     assert run(*given, "sweep=own", "dataset=own", "scale=smoke") == 0, capsys.readouterr().err
     assert len([*tmp_path.glob("runs/*/result.json")]) == 1, "the sweep's one run is the table's"
     assert (
-        run(*given, "dataset=own", "model=own", "attack=dlg", "start=own", "scale=smoke", "logger=none") == 0
-    )
+        run(*given, "dataset=own", "model=own", "attack=dlg", "optimizer@attack.optimizer=own", "start=own",
+            "scale=smoke", "logger=none") == 0
+    )  # fmt: skip
     assert run(*given, "dataset=own", "model=own", "attack=ig", "labels@attack.labels=own", "scale=smoke",
                "logger=none") == 0  # fmt: skip
 
