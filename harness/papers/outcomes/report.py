@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from PIL import Image
@@ -187,14 +188,17 @@ def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]
         if experiment is None or not isinstance(experiment.model, Imprint):
             continue
         batch, bins = experiment.fl.batch_size, experiment.model.bins
-        images = rows_of(outcome)[0].get("examples", experiment.fl.examples)
+        held = {
+            line["problem"]: line.get("examples", experiment.fl.examples) for line in rows_of(outcome)
+        }.values()
         points = [point for trace in outcome.traces(store).values() for point in trace]
         returned = sum(point.get("returned", 0) for point in points)
         exact = sum((line.get("psnr_unit") or 0) > EXACT for line in rows_of(outcome))
-        expected = [f"{expected_alone(number, bins):.1f}" for number in (images, min(batch, images))]
-        each = experiment.trials
+        whole = fmean(expected_alone(images, bins) for images in held)
+        once = fmean(expected_alone(min(batch, images), bins) for images in held)
+        each = len(held)
         yield [
-            *(row, str(bins), str(images), expected[0], str(batch), expected[1]),
+            *(row, str(bins), f"{fmean(held):.0f}", f"{whole:.1f}", str(batch), f"{once:.1f}"),
             *(f"{returned / each:.1f}" if points else "not kept", f"{exact / each:.1f}"),
         ]
 

@@ -132,6 +132,18 @@ def test_the_report_says_what_the_records_say(tmp_path: Path) -> None:
     assert "(gallery.png)" in report
 
 
+def test_a_guarantee_is_the_mean_over_clients_of_different_sizes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    client = ["fl=fedavg", "fl.examples_per_client=400", "fl.batch_size=10", "model.bins=100", "trials=2"]
+    found = outcome(store, "Fig. 26 RTF", [(90.0, 0.9), (31.0, 0.6)], *client)
+    assert found.record is not None
+    for place, (line, examples) in enumerate(zip(found.record.rows, (100, 4), strict=True)):
+        line.update(problem=place, examples=examples)
+    OutcomeReport(reference=REFERENCE, images=2).write("digits32", [found], store, tmp_path)
+    # 100 (1 - 1/100)^99 = 37.0 and 4 (1 - 1/100)^3 = 3.9 alone; of a batch of 10 it is 9.1 and 3.9.
+    assert "| Fig. 26 RTF | 100 | 52 | 20.4 | 10 | 6.5 | 3.5 | 1.0 |" in (tmp_path / "report.md").read_text()
+
+
 def test_the_csv_has_a_line_for_every_finished_row(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     done = {
