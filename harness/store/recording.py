@@ -67,6 +67,8 @@ class Journal:
         try:
             return set(range(len(self.images(problem)["truth"])))
         except (Damaged, KeyError):
+            if self._part(problem).is_dir():  # then it can't be computed again either
+                raise
             return set()
 
     def unclamped(self, problem: int) -> Tensor:
@@ -164,7 +166,7 @@ class Run(Journal):
 
     def _recover(self) -> list[Row]:
         """The rows of whole problems, from all ranks. What a kill tore off (half a line, half a batch) is dropped."""
-        journals = [path for path in (self._journal, *self._shards()) if path.exists()]
+        journals = [path for path in (self._journal, *self._shards()) if os.path.lexists(path)]
         contents = [decode(_journal(path)) for path in journals]
         rows = {(row["problem"], row["image"]): row for found, _ in contents for row in found}
         kept = self._whole([*rows.values()])

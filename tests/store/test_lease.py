@@ -1,5 +1,6 @@
 """Leases: one writer at a time, on one machine or on many; the dead are replaced, those given up write nothing."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from harness.store import lease
 from harness.store.journal import decode
-from harness.store.lease import Held, Lease, holder
+from harness.store.lease import Held, Lease, abandoned, holder
 from harness.store.records import Run, Store
 from tests.store.test_records import CONFIG, keys, store_problem
 
@@ -220,3 +221,34 @@ def test_signs_of_life_come_by_themselves(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert one._path.stat().st_mtime_ns > before
     one.end()
+
+
+@pytest.mark.parametrize("born", [None, "1"])
+def test_a_lease_of_a_process_that_has_ended_is_dead_whatever_it_says_of_its_birth(
+    born: str | None, tmp_path: Path
+) -> None:
+    ended = max(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()) + 10_000
+    named = {"host": "here", "machine": lease._machine(), "pid": ended, "born": born, "expiry": 100.0}
+    (tmp_path / ".lease-1").write_text(json.dumps(named))
+    assert holder(tmp_path) is None
+    assert abandoned(tmp_path) == 1
+
+
+def test_what_a_kill_left_in_a_finished_run_is_cleared_and_a_live_lease_is_not(
+    tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    run = Store(tmp_path).open("abc", CONFIG)
+    store_problem(run, 0)
+    left = (tmp_path / "abc" / ".lease-1").read_bytes()
+    run.finish({}, {})
+    (tmp_path / "abc" / "parts").mkdir()
+    (tmp_path / "abc" / ".lease-1").write_bytes(left.replace(b'"born": "', b'"born": "0'))
+    Store(tmp_path).tidy("abc")
+    assert not [
+        path for path in (tmp_path / "abc").iterdir() if path.name in (".lease-1", ".lease-2", "parts")
+    ]
+    with elsewhere():
+        other = Lease(tmp_path / "abc", expiry=100)
+    Store(tmp_path).tidy("abc")
+    assert other._path.exists()
+    other.end()
