@@ -1,53 +1,57 @@
-"""What the harness adds to a bare attack: composing, scoring, storing and logging."""
+"""What the harness adds to a bare attack, for each run and for each image: composing, scoring, storing and logging."""
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 
-from harness.bench.attacks import Case, experiment, open_clients
+from harness.bench.attacks import Case, open_clients
 from harness.bench.report import Measurement
 from harness.bench.timing import Stopwatch, interleaved
 from harness.config.composition import compose
-from harness.config.experiment import Experiment
+from harness.runs.clients import Clients
 from harness.runs.run import run
 
 CASE = Case("idlg", "mnist", "digits32", 60)
-REPEATS = 3
+REPEATS = 5
+LOGGERS = ("csv", "wandb")
 
 
 def measure(problems: int) -> list[Measurement]:
-    """The same run, bare and whole, with a CSV log and with an offline W&B log; and what W&B costs once a process.
+    """Runs of few and of many images, bare and whole: what grows with the images, and what each run costs anyway.
 
-    Bare is what a script without a harness does: the clients' updates, and the attack on them.
+    Bare is what a script without a harness does: the clients' updates, and the attack on them. W&B logs offline; what
+    it costs once a process is said beside it.
     """
-    clients, dataset = open_clients(CASE, problems)
-    attack = clients.experiment.attack
-    run(_whole(dataset, 1, "csv"))
+    few, many = max(problems // 4, 1), max(problems, 2)
+    clients, dataset = open_clients(CASE, many)
+    _carry_out(dataset, 1, "csv")
     first, second = Stopwatch(), Stopwatch()
     for watch in (first, second):
         with watch:
-            run(_whole(dataset, 1, "wandb"))
-    sides: dict[str, Callable[[], object]] = {
-        "bare": lambda: list(attack(clients[position].problem for position in range(problems))),
-        "csv": lambda: run(_whole(dataset, problems, "csv")),
-        "wandb": lambda: run(_whole(dataset, problems, "wandb")),
-    }
+            _carry_out(dataset, 1, "wandb")
+    sides: dict[str, Callable[[], object]] = {}
+    for count in (few, many):
+        sides[f"bare {count}"] = partial(_attack, clients, count)
+        sides |= {f"{logger} {count}": partial(_carry_out, dataset, count, logger) for logger in LOGGERS}
     spent = interleaved(sides, REPEATS)
-    shares = {name: 100 * (spent[name] / spent["bare"] - 1) for name in ("csv", "wandb")}
-    details: dict[str, float | str] = {f"CPU s, {name}": seconds for name, seconds in spent.items()}
-    details |= {f"overhead with {name}, %": share for name, share in shares.items()}
-    details |= {"CPU s, W&B's start, once a process": first.seconds - second.seconds}
-    details |= {"problems": problems, "Python's and torch's start": "not counted"}
-    return [Measurement("overhead", shares["wandb"], details)]
+    details: dict[str, float | str] = {f"CPU s, {name} images": seconds for name, seconds in spent.items()}
+    details |= {"CPU s, W&B's start, once a process": first.seconds - second.seconds, "data": dataset}
+    found = []
+    for logger in LOGGERS:
+        excess = {count: spent[f"{logger} {count}"] - spent[f"bare {count}"] for count in (few, many)}
+        each = (excess[many] - excess[few]) / (many - few)
+        found.append(Measurement(f"overhead_image_{logger}", 1000 * each, details))
+        found.append(Measurement(f"overhead_run_{logger}", excess[few] - few * each, {"images": few}))
+        details = {"images": f"{few} and {many}"}
+    return found
 
 
-def _whole(dataset: str, problems: int, logger: str) -> Experiment:
-    base = experiment(CASE, dataset, problems)
-    return compose(
-        f"attack={CASE.attack}",
-        f"dataset={dataset}",
-        f"trials={base.trials}",
-        f"attack.steps={CASE.steps}",
-        f"logger={logger}",
-        "device=cpu",
-        f"paths.runs={tempfile.mkdtemp()}",
-    )
+def _attack(clients: Clients, count: int) -> None:
+    """What is attacked is made anew, as by whoever attacks."""
+    list(clients.experiment.attack(clients[position].problem for position in range(count)))
+
+
+def _carry_out(dataset: str, count: int, logger: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = (f"attack={CASE.attack}", f"dataset={dataset}", f"attack.steps={CASE.steps}", "device=cpu")
+        run(compose(*settings, f"trials={count}", f"logger={logger}", f"paths.runs={folder}"))

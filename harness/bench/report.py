@@ -32,9 +32,9 @@ class Figure:
 
 
 FIGURES = {
-    "idlg_mnist": Figure("iDLG on MNIST, images per CPU second over serial", 5, 8),
-    "dlg_mnist": Figure("DLG on MNIST, images per CPU second over serial", 5, 8),
-    "idlg_cifar10": Figure("iDLG on CIFAR-10, images per CPU second over serial", 4, 6),
+    "idlg_mnist": Figure("iDLG on MNIST, images per CPU second over serial", 25, 40),
+    "dlg_mnist": Figure("DLG on MNIST, images per CPU second over serial", 25, 40),
+    "idlg_cifar10": Figure("iDLG on CIFAR-10, images per CPU second over serial", 15, 20),
     "closure_vmap": Figure("LeNet closure, 16 slots, eager vmap, over serial", 2, 10),
     "closure_compiled": Figure("LeNet closure, 16 slots, compiled vmap, over serial", 5, 10),
     "closure_lowrank": Figure("LeNet closure, 16 slots, by hand (lowrank), over serial", 5, 10),
@@ -46,7 +46,16 @@ FIGURES = {
     "ig_bf16_quality": Figure("IG with bf16 autocast, loss of PSNR", 0.3, None, "dB", less=True),
     "ggl": Figure("GGL per candidate, ResNet-18, over the authors'", 0.95),
     "ggl_optimizer": Figure("GGL, CMA-ES in torch, its own cost per candidate", 0.2, None, "ms", less=True),
-    "overhead": Figure("Harness (records, metrics, logging) over the bare attack", 5, 2, "%", less=True),
+    "overhead_image_csv": Figure(
+        "Harness around an attack, CSV log, for each image", 4, None, "ms", less=True
+    ),
+    "overhead_run_csv": Figure("Harness around an attack, CSV log, for each run", 0.15, None, "s", less=True),
+    "overhead_image_wandb": Figure(
+        "Harness around an attack, W&B log, for each image", 8, None, "ms", less=True
+    ),
+    "overhead_run_wandb": Figure(
+        "Harness around an attack, W&B log, for each run", 0.2, None, "s", less=True
+    ),
     "report_build": Figure("Report of 1,000 cells, building it", 30, None, "s", less=True),
     "report_open": Figure(
         "Report of 1,000 cells, opening its slowest page in Chromium", 2, None, "s", less=True
