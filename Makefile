@@ -14,6 +14,7 @@ RUNS ?= runs
 PROBLEMS ?= 16
 ONLY ?=
 ROUNDS ?=
+EXAMPLES ?= 1000
 CLUSTER ?= tests/cells/slurm
 PROJECT ?= harness
 
@@ -30,7 +31,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test slurm lint fidelity smoke table3 dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test slurm hostile lint fidelity smoke table3 dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +50,9 @@ test: $(READY)  ## run the tests
 
 slurm: $(READY)  ## run the tests on a real SLURM of two nodes, which it installs (root, Debian)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m slurm $(CLUSTER)
+
+hostile: $(READY)  ## give the command line EXAMPLES=n odd settings, files and conditions of each kind
+	OMP_NUM_THREADS=1 HARNESS_EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -m pytest --timeout 3600 tests/commands/test_generated.py
 
 lint: $(READY)  ## ruff and mypy (strict on harness/)
 	$(VENV)/bin/ruff check .

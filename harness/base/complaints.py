@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+from omegaconf import DictConfig
+
 from harness.base.errors import nearest
 from harness.base.schema import PLANS, Schema
 
@@ -31,8 +33,9 @@ def _unknown_key(error: BaseException | None) -> str | None:
     """A key that isn't in the configuration, with its siblings' nearest name."""
     while error is not None:
         parent, path = getattr(error, "parent_node", None), str(getattr(error, "full_key", ""))
-        if parent is not None and path and path.rpartition(".")[2] not in parent:
-            siblings = [*map(str, parent), *(() if "." in path else PLANS)]
+        keys = list(parent) if isinstance(parent, DictConfig) and not parent._is_none() else None
+        if keys is not None and path and path.rpartition(".")[2] not in keys:
+            siblings = [*map(str, keys), *(() if "." in path else PLANS)]
             return f"{path}: there is no such setting{nearest(path.rpartition('.')[2], siblings)}"
         error = error.__cause__ or error.__context__
     return None

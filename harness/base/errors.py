@@ -80,7 +80,8 @@ def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) 
         location = [str(part) for part in detail["loc"] if not _names_an_alternative(part)]
         key = ".".join([*([path] if path else []), *location])
         problems.setdefault(key, []).append(_problem(detail, location, cls))  # type: ignore[arg-type]
-        given[key] = "" if _unknown(detail["type"]) else f", not {shortened(detail['input'])}"
+        told = _unknown(detail["type"]) or detail["type"] == "missing"
+        given[key] = "" if told else f", not {shortened(detail['input'])}"
     lines = [f"{key}: {' or '.join(dict.fromkeys(several))}{given[key]}" for key, several in problems.items()]
     return "\n".join(lines[:2])
 

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from harness.base import internals
-from harness.base.errors import UserError, shortened
+from harness.base.errors import UserError, first_line, shortened
 
 SWEEPERS = ("hydra_plugins.harness_grid.GridSweeper", "hydra_plugins.harness_table.TableSweeper")
 LAUNCHERS = re.compile(
@@ -26,12 +28,21 @@ class SealedLoader(internals.Loader):
     def load_configuration(self, *arguments: Any, **settings: Any) -> DictConfig:
         try:
             config = super().load_configuration(*arguments, **settings)
+        except (HydraException, OmegaConfBaseException):
+            raise  # which are told as they are
         except KeyError as error:  # a variable to copy that is not there
             raise UserError(_refusal("job.env_copy")) from error
         except UnicodeDecodeError as error:
             raise UserError(f"a configuration can't be read: it is not UTF-8 ({error.reason})") from error
         except RecursionError as error:
-            raise UserError("a configuration can't be read: something in it refers to itself") from error
+            what = "something in it refers to itself, or is nested too deeply"
+            raise UserError(f"a configuration can't be read: {what}") from error
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:  # of defaults and overrides that are no such thing
+            raise UserError(f"a configuration can't be read: {first_line(error)}") from error
         seal(config)
         return config
 

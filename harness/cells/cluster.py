@@ -92,9 +92,10 @@ class _Crew:
     def leave(self) -> None:
         """Leave nothing behind in the queue that nobody needs; what is left there is said."""
         own, queue = self.own_jobs(), slurm.queue() if self.own_jobs() else {}
-        self._own.needed = queue is None
         if queue is None:
-            say(f"SLURM's queue can't be asked; what is left there: scancel {' '.join(own)}")
+            if interruption.requested():
+                self._own.needed = True
+                say(f"SLURM's queue can't be asked; what is left there: scancel {' '.join(own)}")
             return
         slurm.cancel(job for job in own if job in queue and queue[job].waits)
         works = [job for job in own if job in queue and queue[job].works]

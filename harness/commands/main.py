@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,16 +16,21 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from harness.base import interruption
-from harness.base.command import FAILURE, USER_ERROR, answered, complain
+from harness.base.command import FAILURE, USER_ERROR, answered
 from harness.base.complaints import explain_composition
 from harness.base.errors import CellsFailed, UserError, nearest
 from harness.base.files import shown
+from harness.base.growth import check_growth
 from harness.base.internals import command_line
 from harness.base.schema import CONF, EXPERIMENTS, prepare_hydra
 from harness.base.sealing import check_searchpath
 
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
+
+MODES = ("run", "multirun", "cfg", "info", "shell_completion")
+"""Options of Hydra's of which it takes one."""
+SHELLS = ("install=", "uninstall=", "query=")
 
 
 def task(cfg: DictConfig) -> str:
@@ -36,15 +42,19 @@ def task(cfg: DictConfig) -> str:
     hydra_config = HydraConfig.get()
     if hydra_config.mode is RunMode.MULTIRUN:
         take_turn(hydra_config.job.num)
-    try:
+    found: list[str] = []
+
+    def command() -> None:
         with contextlib.chdir(hydra_config.runtime.cwd):  # what paths were meant from, wherever the job is
             experiment = parse(cfg, hydra_config.runtime.choices)
         record = run(experiment)
-    except UserError as error:
-        # Hydra has its own words for an Exception that leaves a job, but none for an exit.
-        sys.exit(complain(str(error), USER_ERROR))
-    print(f"{shown(experiment.paths.runs / record.id)}/", flush=True)
-    return record.id
+        print(f"{shown(experiment.paths.runs / record.id)}/", flush=True)
+        found.append(record.id)
+
+    # Hydra has its own words for an Exception that leaves a job, but none for an exit.
+    if status := answered(command, _explained):
+        sys.exit(status)
+    return "".join(found)
 
 
 def main() -> None:
@@ -57,6 +67,7 @@ def main() -> None:
 def check_arguments() -> None:
     """Raises UserError for what Hydra would answer with its whole usage, or with a traceback."""
     parser, options = command_line()
+    parser.error = _refuse  # type: ignore[method-assign]
     given, unknown = parser.parse_known_args()
     if unknown and not unknown[0].startswith("-"):
         raise UserError(f"{unknown[0]}: options such as -m stand before the settings, or after all of them")
@@ -68,11 +79,23 @@ def check_arguments() -> None:
             raise UserError(
                 f"{option}: configurations of your own are files of groups, below --config-dir=FOLDER"
             )
+    modes = [name for name in MODES if getattr(given, name)]
+    if len(modes) > 1:
+        raise UserError(f"{' and '.join(f'--{name}'.replace('_', '-') for name in modes)} exclude each other")
+    if given.resolve and not (given.cfg or given.help):
+        raise UserError("--resolve goes with --cfg or --help")
+    if given.shell_completion and not any(each.startswith(SHELLS) for each in given.overrides):
+        raise UserError("--shell-completion wants install=SHELL or uninstall=SHELL")
     check_searchpath(given.overrides)
     for override in given.overrides:
         group, _, value = override.partition("=")
         if "null" in value.split(",") and (names := choices(group)):
             raise UserError(f"{override}: there is {', '.join(names)}")
+
+
+def _refuse(message: str) -> NoReturn:
+    """In place of the usage that argparse prints. Raises UserError."""
+    raise UserError(f"{message}; --help tells more")
 
 
 def spread_axes() -> None:
@@ -95,10 +118,19 @@ def _axes(name: str, own: str | None) -> set[str]:
     files = [path for folder in folders if (path := folder / "sweep" / f"{name}.yaml").is_file()]
     if not files:
         return set()
-    sweep = OmegaConf.select(OmegaConf.load(files[0]), "hydra.sweeper") or {}
-    nodes = (sweep, *sweep.get("scales", {}).values())
-    grids = [*(node.get("grid", {}) for node in nodes), *sweep.get("variants", [])]
-    return {str(axis) for grid in grids for axis in grid}
+    check_growth(files[0])
+    content = OmegaConf.to_container(OmegaConf.load(files[0]), resolve=False)
+    sweep = _inside(_inside(content, "hydra"), "sweeper")
+    nodes = [sweep, *_inside(sweep, "scales").values()]
+    variants = sweep.get("variants")
+    grids = [*(_inside(node, "grid") for node in nodes), *(variants if isinstance(variants, list) else [])]
+    return {str(axis) for grid in grids if isinstance(grid, dict) for axis in grid}
+
+
+def _inside(node: object, key: str) -> dict[str, Any]:
+    """What a mapping holds under a key, if that is a mapping too; what else it is, the sweep's own check says."""
+    found = node.get(key) if isinstance(node, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def choices(group: str) -> list[str]:

@@ -35,6 +35,7 @@ class Cluster:
     folder: Path
     here: Path
     environment: dict[str, str]
+    python: str = sys.executable
 
     def ask(self, *command: str) -> str:
         """What one of SLURM's commands says."""
