@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cells.slurm.conftest import SCRIPT, SLOW, Cluster, wait
-from tests.tables.test_sweep import TOY, stamps, write
+from tests.command import stamps
+from tests.tables.test_sweep import TOY, write
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
