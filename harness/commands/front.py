@@ -30,6 +30,7 @@ COMMANDS = {
     "merge": Command("harness.commands.merge", "bring another store's runs into this one"),
     "publish": Command("harness.commands.publish", "copy a rendered table to experiments/results"),
     "data": Command("harness.commands.data", "download a data set"),
+    "audit": Command("harness.commands.audit", "what leaks from your model and your update"),
     "report": Command("harness.report.__main__", "build the site of all results"),
     "bench": Command("harness.bench.__main__", "measure the engine"),
     "accuracy": Command("harness.accuracy.__main__", "how well networks learn in federated rounds"),

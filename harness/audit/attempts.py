@@ -1,0 +1,147 @@
+"""Searches for pictures within a budget, and how their own loss compares with that of pictures that have no part."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.attacks.dlf import DLF
+from harness.attacks.images import ImageSearch
+from harness.attacks.inverting import InvertingGradients
+from harness.attacks.solvers.adam import Adam
+from harness.audit.case import Case
+from harness.core import Batch, LabelInference, Observation, Problem, Unreadable, UserError, component
+from harness.datasets.photos import Photos32
+from harness.labels.automatic import Automatic
+
+MOST_IMAGES, MOST_STEPS = 64, 64
+"""Of a client whose training is unrolled: beyond, a search takes hours and finds nothing that is known of."""
+ITERATIONS = 4000
+LEAST = 50
+"""Iterations below which a search is not worth its report."""
+TRIAL = 5
+
+
+@component
+class Known(LabelInference):
+    """Labels that were read off the update before."""
+
+    found: tuple[int, ...]
+
+    def counts(self, observation: Observation) -> Tensor:
+        return torch.tensor(self.found)
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What came of an attack. `images` [n, c, h, w] in [0, 1], with the attacker's own loss at them and at others."""
+
+    name: str
+    status: str
+    reason: str
+    seconds: float = 0.0
+    images: Tensor | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    psnr: list[float] | None = None
+    matched: Tensor | None = None
+    """The true image [n, c, h, w] beside each of `images`, where the truth is given."""
+
+
+def attempts(case: Case, counts: Tensor | None, seconds: float) -> list[Attempt]:
+    """Every attack that applies, the cheapest first, in equal shares of the seconds that are left."""
+    searches: dict[str, ImageSearch] = {}
+    if case.observation is not None:
+        searches["IG on updates" if not case.update.is_gradient else "IG"] = _inverting(case, counts)
+        if case.recipe.epochs > 1 and not case.update.is_gradient:
+            searches["DLF"] = _federated(counts)
+    found: list[Attempt] = []
+    for place, (name, search) in enumerate(searches.items()):
+        share = (seconds - sum(each.seconds for each in found)) / (len(searches) - place)
+        found.append(_searched(case, name, search, share))
+    return found or [Attempt("IG", "not applicable", case.lacking)]
+
+
+def _rule(counts: Tensor | None) -> LabelInference:
+    return Automatic() if counts is None else Known(found=tuple(counts.tolist()))
+
+
+def _inverting(case: Case, counts: Tensor | None) -> InvertingGradients:
+    smooth = 0.01 if case.steps == 1 else 1e-6
+    optimizer = Adam(lr=0.1, signed=True, schedule="step")
+    return InvertingGradients(
+        labels=_rule(counts), optimizer=optimizer, steps=ITERATIONS, total_variation=smooth, engine="loop"
+    )
+
+
+def _federated(counts: Tensor | None) -> DLF:
+    optimizer = Adam(lr=0.1, schedule="exponential")
+    return DLF(labels=_rule(counts), optimizer=optimizer, steps=400, engine="loop")
+
+
+def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> Attempt:
+    observation = case.observation
+    assert observation is not None
+    if observation.n > MOST_IMAGES or (case.steps or 1) > MOST_STEPS:
+        reason = f"{observation.n} images in {case.steps} local steps are beyond any search that is known of"
+        return Attempt(name, "not applicable", reason)
+    began = time.perf_counter()
+    try:
+        (_,) = replace(search, steps=TRIAL)([Problem(0, observation, 0)])
+        cost = (time.perf_counter() - began) / TRIAL
+        steps = min(search.steps, int((seconds - (time.perf_counter() - began)) / cost))
+        if steps < LEAST:
+            reason = f"{LEAST} iterations would take {LEAST * cost:.0f} s, more than is left of the budget"
+            return Attempt(name, "not run", reason, time.perf_counter() - began)
+        found = next(iter(replace(search, steps=steps)([Problem(0, observation, 0)])))
+    except (UserError, Unreadable) as error:
+        return Attempt(name, "not applicable", str(error), time.perf_counter() - began)
+    spent = time.perf_counter() - began
+    if found.status in ("failed", "diverged"):
+        return Attempt(name, "failed", f"the search {found.status}", spent)
+    losses = _losses(search, observation, found.x)
+    return Attempt(name, "done", _told(losses, steps), spent, found.x, losses)
+
+
+def _losses(search: ImageSearch, observation: Observation, found: Tensor) -> dict[str, float]:
+    """The attacker's own loss at what it found, at other photographs, at flat grey and at noise."""
+    known = search.prepare(observation)
+    images = {
+        "found": found,
+        "other images": other_images(observation.shape, observation.n),
+        "grey": torch.full_like(found, 0.5),
+        "noise": torch.rand(found.shape, generator=torch.Generator().manual_seed(1)),
+    }
+    return {name: _mismatch(search, observation, known, x) for name, x in images.items()}
+
+
+def _mismatch(search: ImageSearch, observation: Observation, known: dict[str, Tensor], x: Tensor) -> float:
+    units = observation.model.normalize(x)
+    sets = len(observation.protocol.epochs(observation.n)) if isinstance(search, DLF) else 1
+    return search.score({"images": units.repeat(sets, 1, 1, 1)}, observation, known, 0.0)
+
+
+def _told(losses: dict[str, float], steps: int) -> str:
+    """Whether the attacker itself can tell a match from a picture that only looks like one."""
+    least = min(value for name, value in losses.items() if name != "found")
+    quotient = losses["found"] / least if least else float("inf")
+    words = "explains the update far better" if quotient < 0.1 else "explains the update better"
+    if quotient > 0.7:
+        words = "explains the update no better"
+    return f"{steps} iterations; what was found {words} than other images ({quotient:.2g} of their loss)"
+
+
+def other_images(shape: tuple[int, int, int], count: int, skip: int = 0) -> Tensor:
+    """Photographs [count, c, h, w] that come with the harness, which no client has."""
+    public = Photos32().load("public", None)
+    x = torch.stack([public[(17 * (skip + k)) % len(public)][0] for k in range(count)])
+    if shape[0] != 3:
+        x = x.mean(1, keepdim=True).expand(-1, shape[0], -1, -1)
+    return F.interpolate(x, shape[1:], mode="bilinear", align_corners=False).clamp(0, 1)
+
+
+def batch_of_others(case: Case, count: int) -> Batch:
+    """Labelled photographs of nobody's."""
+    y = torch.randint(case.classes, (count,), generator=torch.Generator().manual_seed(2))
+    return Batch(other_images(case.recipe.input, count), y)

@@ -1,0 +1,81 @@
+"""The whole way from an update to what it gives away."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.audit.attempts import Attempt, attempts
+from harness.audit.case import Case, open_case
+from harness.audit.checks import Check, check
+from harness.audit.conditions import Condition, conditions
+from harness.audit.exact import Exact, exact
+from harness.audit.inputs import Files
+from harness.audit.labels import Labels, infer
+from harness.audit.recipe import read_recipe
+from harness.audit.truth import read_truth
+from harness.base.threat import Need, letter
+from harness.core import Batch
+
+SHARE = 0.15
+"""Of the budget, the most that SPEAR takes, and the most that other conditions take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """All that was found out about one update."""
+
+    case: Case
+    checks: list[Check]
+    labels: Labels
+    exact: list[Exact]
+    attempts: list[Attempt]
+    conditions: list[Condition]
+    truth: Batch | None
+    seconds: float
+
+    @property
+    def threat(self) -> str:
+        """The letter of the attacker that was played."""
+        training = set() if self.case.update.is_gradient else {Need.TRAINING}
+        return letter({Need.BASICS, *training})
+
+    @property
+    def verdict(self) -> str:
+        """In one sentence, what leaks."""
+        recovered = [each for each in self.exact if each.inputs is not None]
+        parts = [_recovered(each) for each in recovered] or ["no image is recovered exactly"]
+        parts += [f"{each.name}: {each.reason}" for each in self.attempts if each.status == "done"]
+        return "; ".join([*parts, self.labels.verdict])
+
+
+def _recovered(found: Exact) -> str:
+    assert found.inputs is not None
+    what = "images" if found.images else f"inputs of {found.layer}"
+    return f"{len(found.inputs)} {what} recovered exactly ({found.name})"
+
+
+def audit(files: Files, recipe: Path | None, budget: float, truth: Path | None) -> Audit:
+    """Check, count, solve and search, the cheapest first, within a budget of seconds. Raises UserError."""
+    began = time.perf_counter()
+    case = open_case(files, read_recipe(recipe, files.facts))
+    known = None if truth is None else read_truth(truth, case.recipe.input)
+    checks = check(case)
+    labels = infer(case)
+    solved = exact(case, SHARE * budget)
+    changed = conditions(case, SHARE * budget)
+    left = budget - (time.perf_counter() - began)
+    counts = None if labels.best is None else labels.best.counts
+    whole = any(
+        each.images and each.inputs is not None and len(each.inputs) == case.recipe.examples
+        for each in solved
+    )
+    if whole:
+        tried = [
+            Attempt("IG", "not run", "every image is recovered exactly: there is nothing left to search for")
+        ]
+    else:
+        with torch.random.fork_rng(devices=[]):
+            tried = attempts(case, counts, left)
+    return Audit(case, checks, labels, solved, tried, changed, known, time.perf_counter() - began)

@@ -1,0 +1,71 @@
+"""The client's own images, for scoring alone: no attack sees them."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from harness.audit.attempts import Attempt
+from harness.audit.exact import Exact
+from harness.base.errors import UserError
+from harness.core import Batch, Classifier, Shape
+from harness.datasets.files import read_image
+from harness.datasets.folders import IMAGES
+from harness.machine import vision
+from harness.metrics.matching import match
+
+
+def read_truth(folder: Path, shape: Shape) -> Batch:
+    """Every image below a folder, sorted by name, in [0, 1]; the class is the folder's name where that is a number,
+    else -1. Raises UserError where there is none."""
+    vision.declare_operators()
+    from torchvision.transforms import functional
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
+    if not paths:
+        raise UserError(f"--truth {folder}: no images there ({', '.join(IMAGES[:3])} ...)")
+    channels, height, width = shape
+    found = []
+    for path in paths:
+        image = read_image(path).convert("L" if channels == 1 else "RGB")
+        if image.size != (width, height):
+            image = functional.center_crop(functional.resize(image, min(height, width)), [height, width])
+        found.append(functional.pil_to_tensor(image))
+    labels = [int(path.parent.name) if path.parent.name.isdigit() else -1 for path in paths]
+    return Batch(torch.stack(found).double() / 255, torch.tensor(labels))
+
+
+def scored(images: Tensor, truth: Batch) -> tuple[list[float | None], Tensor]:
+    """The PSNR in dB of each true image, None of those that are not among the images; and which true image [k] is
+    behind each of them, -1 for none."""
+    ours, theirs = match(images.double(), truth.x)
+    error = (images.double()[theirs] - truth.x[ours]).square().flatten(1).mean(1).clamp_min(1e-30)
+    psnr: list[float | None] = [None] * len(truth)
+    behind = torch.full((len(images),), -1)
+    behind[theirs] = ours
+    for place, value in zip(ours.tolist(), (-10 * error.log10()).tolist(), strict=True):
+        psnr[place] = round(value, 2)
+    return psnr, behind
+
+
+def images_of(found: Exact | Attempt, model: Classifier, shape: Shape) -> Tensor | None:
+    """What an attack found, as images [k, c, h, w] in [0, 1]; None where it found none."""
+    if isinstance(found, Attempt):
+        return found.images
+    if found.inputs is None or not found.images:
+        return None
+    return model.normalize.invert(found.inputs.unflatten(1, shape))
+
+
+@torch.no_grad()
+def input_errors(found: Exact, model: Classifier, truth: Batch) -> list[float]:
+    """How far each input of a dense layer is from that of a true image, relative to its length; nearest first."""
+    seen: list[Tensor] = []
+    layer = model.get_submodule(found.layer)
+    with layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        model(truth.x.float())
+    assert found.inputs is not None
+    true = seen[0].double()
+    distance = torch.cdist(found.inputs, true, compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = distance.min(1)
+    return sorted((nearest.values / true[nearest.indices].norm(dim=1)).tolist())

@@ -1,0 +1,61 @@
+"""Closed forms on updates of known images: exact where they say so, silent where they can't be."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.audit.case import Case, open_case
+from harness.audit.exact import exact
+from harness.audit.inputs import read_files
+from harness.audit.recipe import read_recipe
+from tests.audit.clients import Dense, client, images, trained, written
+
+
+def opened(path: Path) -> Case:
+    files = read_files(path)
+    return open_case(files, read_recipe(None, files.facts))
+
+
+def psnr(found: torch.Tensor, count: int) -> torch.Tensor:
+    x, _ = images(count)
+    error = torch.cdist((found + 1) / 2, x.flatten(1).double()).square() / x[0].numel()
+    return -10 * error.min(1).values.log10()
+
+
+def test_a_single_image_is_solved_for(tmp_path: Path) -> None:
+    _, single, several = exact(opened(client(tmp_path / "u.npz", 1)), 5)
+    assert single.status == "done"
+    assert single.images
+    assert float(psnr(single.inputs, 1).min()) > 100
+    assert several.status == "not applicable"
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_spear_certifies_a_batch_with_its_labels(count: int, tmp_path: Path) -> None:
+    counted, _, found = exact(opened(client(tmp_path / "u.npz", count)), 10)
+    assert counted.reason.startswith(f"{count} by the rank")
+    assert found.reason == f"{count} of {count} certified"
+    assert float(psnr(found.inputs, count).min()) > 80
+    assert sorted(found.labels.tolist()) == sorted(images(count)[1].tolist())
+
+
+def test_several_steps_are_told_from_one(tmp_path: Path) -> None:
+    counted, _, found = exact(opened(client(tmp_path / "u.npz", 12)), 1)
+    assert counted.reason.startswith("12 by the rank")
+    assert found.reason == "there were 2 local steps, and it is exact for one"
+
+
+def test_the_rank_stands_for_examples_that_are_not_known(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    case = opened(written(tmp_path / "u.npz", trained(Dense(), 5)))
+    assert case.recipe.examples == 5
+    assert any("rank of the gradient" in note for note in case.notes)
+
+
+def test_the_head_is_where_the_logits_come_from(tmp_path: Path) -> None:
+    case = opened(client(tmp_path / "u.npz"))
+    assert case.model.head == "network.head"
+    assert [layer.name for layer in case.layers] == ["network.first", "network.second", "network.head"]
+    assert [layer.relu for layer in case.layers] == [True, True, False]
+    assert case.update.frozen == ("spare.weight", "spare.bias")
