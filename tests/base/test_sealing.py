@@ -200,6 +200,14 @@ def test_a_table_is_named_by_letters_and_digits(name: str) -> None:
         sweeps.parse({"name": name})
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if len(name) < 300])
+def test_a_plot_is_named_by_letters_and_digits(name: str) -> None:
+    with pytest.raises(UserError, match=r"plots\.name: "):
+        tables.parse(
+            {"plots": [{"_target_": "harness.plots.lines.Lines", "name": name, "x": "seed", "y": ["mse"]}]}
+        )
+
+
 def test_git_runs_nothing_for_a_mere_question(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = revision()
     (tmp_path / "script").write_text(f"#!/bin/sh\ntouch {tmp_path}/planted\n")

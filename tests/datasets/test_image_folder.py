@@ -2,9 +2,12 @@ import json
 
 import pydantic
 import pytest
+import yaml
 from PIL import Image
 
 from harness.base.errors import note
+from harness.config.composition import compose, restore
+from harness.config.execution import Paths
 from harness.core import UserError
 from harness.datasets.folders import scan
 from harness.datasets.image_folder import ImageFolder
@@ -138,6 +141,16 @@ def test_a_folder_of_class_folders_needs_no_settings(tmp_path, capsys):
         assert part in line
     assert ImageFolder().load("attack", str(tmp_path)).labels.tolist() == [0, 1, 2]
     assert capsys.readouterr().err == ""
+
+
+def test_names_that_yaml_takes_for_something_else_are_names(tmp_path):
+    names = ("0", "1.5", "a=b", "no", "null", "yes")
+    plant(tmp_path, names)
+    experiment = compose("dataset=image_folder", f"data.root={tmp_path}")
+    assert experiment.dataset.classes == names
+    stored = yaml.safe_load(yaml.safe_dump(experiment.config))
+    assert stored["dataset"]["class_names"] == [*names]
+    assert restore(stored, str(tmp_path), Paths()).id == experiment.id
 
 
 @pytest.mark.parametrize(("sizes", "side"), [([20, 20], 20), ([20, 24], 32), ([64, 64], 64), ([96, 96], 32)])

@@ -232,3 +232,23 @@ def test_no_module_reads_a_split_that_is_not_counted() -> None:
         ("model.py", "public"),  # networks that need public images
         ("wgan_gp.py", "public"),
     }
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("model=resnet18_imagenet", "model.weights="),
+        ("attack=ggl", "dataset=tiny_imagenet", "prior=biggan", "prior.checkpoint="),
+    ],
+    ids=["model.weights", "prior.checkpoint"],
+)
+def test_weights_are_their_content_and_not_their_name(chosen: tuple[str, ...], tmp_path: Path) -> None:
+    def identity(name: str) -> str:
+        return compose(*chosen[:-1], f"{chosen[-1]}{tmp_path / name}").id
+
+    (tmp_path / "best.pt").write_bytes(b"trained")
+    first = identity("best.pt")
+    shutil.copyfile(tmp_path / "best.pt", tmp_path / "other.pt")
+    assert identity("other.pt") == first, "the same bytes under another name"
+    (tmp_path / "best.pt").write_bytes(b"further")
+    assert identity("best.pt") != first, "other bytes under the same name"
