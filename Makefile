@@ -13,7 +13,6 @@ SWEEP ?= batch_epochs
 RUNS ?= runs
 PROBLEMS ?= 16
 ONLY ?=
-ROUNDS ?=
 EXAMPLES ?= 1000
 CLUSTER ?= tests/cells/slurm
 PROJECT ?= harness
@@ -83,9 +82,9 @@ tables: table3 dlgfb labels noteasy  ## every table
 sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-accuracy: $(READY)  ## how well networks learn in federated rounds: SCALE, DATASET, DATA, ROUNDS=n ONLY="network ..."
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness accuracy --scale $(SCALE) --dataset $(DATASET) --runs $(RUNS) \
-		$(if $(DATA),--data $(DATA)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+accuracy: $(READY)  ## how well networks learn in federated rounds; photographs are mirrored and shifted
+	@$(RUN) sweep=accuracy scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) \
+		$(if $(filter-out digits32,$(DATASET)),defense=augmentation dataset.public_fraction=0.02)
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
 	@$(RUN) table=table3 scale=smoke

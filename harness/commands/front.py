@@ -33,7 +33,6 @@ COMMANDS = {
     "audit": Command("harness.commands.audit", "what leaks from your model and your update"),
     "report": Command("harness.report.__main__", "build the site of all results"),
     "bench": Command("harness.bench.__main__", "measure the engine"),
-    "accuracy": Command("harness.accuracy.__main__", "how well networks learn in federated rounds"),
     "sync": Command("harness.commands.dashboards.sync", "send finished offline runs to W&B"),
     "workspace": Command("harness.commands.dashboards.workspace", "lay the runs out in W&B"),
 }

@@ -61,6 +61,10 @@ def check_rounds(experiment: Experiment) -> None:
     if isinstance(protocol, FedAvg) and protocol.keep_momentum and not protocol.momentum:
         raise UserError("fl.keep_momentum: there is none to keep: say fl.momentum=0.5 (or another number)")
     if not protocol.in_rounds:
+        if not experiment.attack.attacks:
+            raise UserError(
+                "attack=none: there is nothing to tell without rounds: say fl=fedavg fl.clients=10"
+            )
         if protocol.dummies is not None and protocol.dummies > protocol.examples:
             raise UserError(f"fl.dummies={protocol.dummies}: the client holds {protocol.examples} images")
         of_rounds = FedAvg.of_rounds if isinstance(protocol, FedAvg) else ()

@@ -106,6 +106,8 @@ class Attack(Component, ABC):
     needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS})
     requires_prior: ClassVar[bool] = False
     """Whether the attack can't run without a generative prior."""
+    attacks: ClassVar[bool] = True
+    """False: nobody attacks, and a row is about the model alone."""
     reconstructs_images: ClassVar[bool] = True
     """False: the attack infers labels alone, and what is scored is how many of each class there are."""
     searches: ClassVar[bool] = False

@@ -47,6 +47,7 @@ LISTED = (
     Column("label_inferred", Role.NAME, "inferred label"),
     Column("examples", Role.CIRCUMSTANCE, "images of the client"),
     Column("test_accuracy", Role.CIRCUMSTANCE, "test accuracy", "rate", True),
+    Column("test_loss", Role.CIRCUMSTANCE, "test loss", higher_is_better=False),
     Column("update_norm", Role.CIRCUMSTANCE, "norm of the update"),
     Column("loss", Role.COURSE, "matching loss", higher_is_better=False),
     Column("iterations", Role.COURSE, "iterations", higher_is_better=False),

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from harness.base import interruption
 from harness.config.experiment import Experiment
+from harness.core import Batch, Knowledge, Observation, Problem
 from harness.federated.fedavg import FedAvg
 from harness.runs.targets import Client, Targets, length
-from harness.simulation.population import Population, some
+from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
 
 CHECKPOINT = "simulation.ckpt"
@@ -28,16 +30,12 @@ class Rounds(Targets):
     attacker is handed the update before it is averaged, with the model that was sent to the client.
     """
 
-    def __init__(
-        self, experiment: Experiment, like: Targets | None = None, images: int | None = None
-    ) -> None:
-        """`images`: deal out so many at most."""
+    def __init__(self, experiment: Experiment, like: Targets | None = None) -> None:
         super().__init__(experiment, like)
         protocol = experiment.fl
         assert isinstance(protocol, FedAvg)
         assert protocol.clients is not None
-        split = experiment.dataset.load("train", experiment.data.root)
-        held = split if images is None else some(split, images, experiment.seed)
+        held = experiment.dataset.load("train", experiment.data.root)
         self.population = Population(held, protocol.partition, protocol.clients, experiment.seed)
         self.schedule = Schedule(protocol, self.population.holders, experiment.seed)
         self.victims = self.schedule.victims(experiment.trials)
@@ -46,7 +44,8 @@ class Rounds(Targets):
             self.fixed_model, self.population, self.schedule, experiment.defense, experiment.seed
         )
         self.reached = 0
-        self.accuracy: float | None = None
+        self.tested: tuple[float, float] | None = None
+        """Accuracy and loss of the model that the clients have received."""
 
     @property
     def trials(self) -> int:
@@ -76,6 +75,8 @@ class Rounds(Targets):
     def client(self, position: int, start: Tensor | None = None) -> Client:
         """The client at a position; its round must be the one that comes next."""
         number, client = self.victims[position]
+        if not self.experiment.attack.attacks:
+            return self._nobody(position, number)
         report = self.simulation.report(number, client)
         model = copy.deepcopy(self.simulation.model)  # which is trained on before all have looked at it
         problem = self.observed(position, model, report.protocol, report, start)
@@ -83,11 +84,23 @@ class Rounds(Targets):
             "round": number,
             "client": client,
             "examples": len(report.truth),
-            "test_accuracy": self.accuracy,
+            "test_accuracy": self.tested and self.tested[0],
         }
         return Client(
             self.population.indices(client), report.truth, problem, length(report.update), circumstances
         )
+
+    def _nobody(self, position: int, number: int) -> Client:
+        """Of whom nothing is attacked: what is known is how good the model is that the rounds before have made."""
+        model, fl = self.simulation.model, self.experiment.fl
+        none = Batch(torch.empty(0, *self.experiment.dataset.shape), torch.empty(0, dtype=torch.int64))
+        observation = Observation(
+            model=model, params={}, update={}, protocol=fl, n=0, held=0, shape=self.experiment.dataset.shape,
+            classes=len(self.experiment.dataset.classes), knowledge=Knowledge(),
+        )  # fmt: skip
+        accuracy, loss = self.tested or (None, None)
+        told = {"round": number - 1, "test_accuracy": accuracy, "test_loss": loss}
+        return Client([], none, Problem(position, observation, 0), 0.0, told)
 
 
 class Attacks(pl.Callback):
@@ -107,8 +120,8 @@ class Attacks(pl.Callback):
     ) -> None:
         positions = self.left.pop(batch, [])
         if positions:
-            tested = self.rounds.simulation.evaluate(TESTED)
-            self.rounds.accuracy = tested and tested[0]
+            attacked = self.rounds.experiment.attack.attacks
+            self.rounds.tested = self.rounds.simulation.evaluate(TESTED if attacked else None)
         for position in positions:  # one by one, for each may hold another number of images
             self.rounds.reached = position + 1
             self.attack()

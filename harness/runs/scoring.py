@@ -39,6 +39,8 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> Scor
     Where the attack has failed, nothing was measured: labels and metrics are None. Of an attack on labels alone it is
     one row per update.
     """
+    if not experiment.attack.attacks:
+        return _score_model(experiment, client, found)
     if not experiment.attack.reconstructs_images:
         return _score_labels(client, found)
     failed, metric = found.status == "failed", experiment.metric
@@ -77,6 +79,14 @@ def _score_labels(client: Client, found: Reconstruction) -> Scored:
     held = {"targets": client.indices, "examples": len(client.truth)}
     row = held | measured | client.circumstances | _course(client, found)
     return Scored([row], {"truth": true[None], "reconstruction": inferred[None]})
+
+
+def _score_model(experiment: Experiment, client: Client, found: Reconstruction) -> Scored:
+    """One row per round that is looked at. Rounds of one training are no repetitions: what is drawn is the seed."""
+    course = {"seconds": found.seconds, "status": found.status}
+    nothing = torch.zeros(1, 1)
+    row = {"target": experiment.seed} | client.circumstances | course
+    return Scored([row], {"truth": nothing, "reconstruction": nothing})
 
 
 def _course(client: Client, found: Reconstruction) -> Row:

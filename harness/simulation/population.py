@@ -64,16 +64,6 @@ class Population:
                 yield self.batch(part, device)
 
 
-def some(images: Images, count: int, seed: int) -> Images:
-    """So many images of a split, drawn by the seed."""
-    drawn = (
-        torch.randperm(len(images), generator=generator("some images", seed))[:count].sort().values.tolist()
-    )
-    if isinstance(images, Subset):
-        return Subset(images.pool, [images.indices[row] for row in drawn])
-    raise UserError("this data set can't be cut short: leave out the limit")
-
-
 def _in_memory(images: Images) -> Tensor | None:
     """All pixels [n, c, h, w]; None for images that are decoded one at a time."""
     if isinstance(images, Subset) and isinstance(images.pool.pixels, Tensor):

@@ -35,7 +35,7 @@ def render(
     axes = list(dict.fromkeys(name for point in plan for name, _ in point.values))
     names = [{"run": i, **dict.fromkeys(axes), **dict(point.values)} for point, i in done.items()]
     table = named(store.root, names, {identity: record.rows for identity, record in found.items()})
-    axes = [name for name in axes if name != SEED]
+    axes = [*(name for name in axes if name != SEED), *sweep.each]
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
     drawn, troubles = write_all(sweep.plots, table, directory) if done else ({}, [])
@@ -70,7 +70,8 @@ def _threat(plan: Plan[Point]) -> str:
     """What the attackers have, naming together the attacks of which the same is said."""
     said: dict[str, dict[str, None]] = {}
     for experiment in plan.values():
-        said.setdefault(threat.told(experiment.config), {})[experiment.choices["attack"]] = None
+        has = threat.told(experiment.config) if experiment.attack.attacks else "nobody attacks"
+        said.setdefault(has, {})[experiment.choices["attack"]] = None
     told = [f"{', '.join(names)}: {text}" for text, names in said.items()]
     return f"{threat.TITLE}: {'; '.join(told)}."
 

@@ -63,6 +63,8 @@ class Sweep:
     scales: dict[str, ScaleSettings] = field(default_factory=dict)
     metrics: list[str] = field(default_factory=list)
     """Columns of cells.csv."""
+    each: list[str] = field(default_factory=list)
+    """Columns of the rows, such as `round`, for each of whose values a point has a line of its own."""
     plots: list[Plot] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     """A line below the sweep for a dataset or a scale, by its name; `all` is for every one."""

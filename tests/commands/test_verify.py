@@ -20,7 +20,7 @@ from harness.store.published import light, put
 from harness.store.records import summarise
 from tests.command import QUICK, Main
 from tests.command import main as main
-from tests.config.test_conf import FILES, NEEDS, plant
+from tests.config.test_conf import FILES, chosen, plant
 from tests.damage import unseal
 
 
@@ -205,15 +205,12 @@ def test_no_such_run(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert f"did you mean '{run.name}'" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("group", "name"), [f for f in FILES if f[0] not in ("labels", "logger", "hydra", "partition")]
-)
+@pytest.mark.parametrize(("group", "name"), [f for f in FILES if f[0] not in ("logger", "hydra")])
 def test_a_stored_configuration_is_the_same_experiment(
     group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(plant(tmp_path))
-    needs = NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])
-    experiment = compose(f"{group}={name}", *needs)
+    experiment = compose(*chosen(group, name)[0])
     again = restore(json.loads(json.dumps(experiment.config)), experiment.data.root, Paths())
     assert again.id == experiment.id
     assert again.config == experiment.config

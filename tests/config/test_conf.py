@@ -23,7 +23,12 @@ from harness.runs.run import run
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-NEEDS = {"rtf": ["model=imprint_mlp"], "fedavg": ["knowledge.labels=true"], "image_folder": ["data.root=zoo"]}
+NEEDS = {
+    "attack=none": ["fl=fedavg", "fl.clients=3"],
+    "rtf": ["model=imprint_mlp"],
+    "fedavg": ["knowledge.labels=true"],
+    "image_folder": ["data.root=zoo"],
+}
 """What a choice can't run without; attacks have a prior at hand."""
 CITATION = re.compile(r"\b(19|20)\d\d\b")
 
@@ -40,9 +45,15 @@ INNER = {
 def chosen(group: str, name: str) -> tuple[list[str], str]:
     """Overrides that choose a file of a group, and where in the configuration it then is."""
     if group in INNER:
-        place, needs = INNER[group]
-        return [*needs, f"{group}@{place}={name}"], place
-    return [f"{group}={name}", *NEEDS.get(name, ["prior=untrained"] if group == "attack" else [])], group
+        place, others = INNER[group]
+        return [*others, f"{group}@{place}={name}"], place
+    return [f"{group}={name}", *needs(group, name)], group
+
+
+def needs(group: str, name: str) -> list[str]:
+    """What else must be said with a choice."""
+    own = NEEDS.get(f"{group}={name}", NEEDS.get(name))
+    return (["prior=untrained"] if group == "attack" else []) if own is None else own
 
 
 def plant(folder: Path) -> Path:
@@ -130,7 +141,7 @@ def test_the_scale_only_lowers() -> None:
     assert compose("attack=dlg", "attack.steps=2", "scale=smoke").attack.steps == 2
 
 
-@pytest.mark.parametrize("name", [name for group, name in FILES if group == "attack"])
+@pytest.mark.parametrize("name", [name for group, name in FILES if group == "attack" and name != "none"])
 def test_every_attack_runs_and_is_deterministic(name: str, tmp_path: Path) -> None:
     def attempt(folder: str) -> tuple[Experiment, list[dict[str, object]]]:
         overrides = [f"attack={name}", "logger=none", "scale=smoke", "trials=1"]

@@ -144,3 +144,26 @@ def test_what_has_no_effect_is_refused() -> None:
         compose(*CELL, "start=uniform", "fl.dummies=null")
     with pytest.raises(UserError, match="participation"):
         compose(*CELL, "fl.participation=1.5")
+
+
+def test_without_an_attack_rows_say_how_well_the_network_learns(tmp_path: Path) -> None:
+    cell = ("model=mlp", "model.hidden=16", "fl=fedavg", "fl.clients=3", "fl.lr=0.05", "fl.batch_size=10")
+    given = (*cell, "attack=none", "logger=none", "model.fresh=false", f"paths.runs={tmp_path}")
+    whole = run(compose(*given, "trials=5"))
+    assert [row["round"] for row in whole.rows] == [0, 1, 2, 3, 4]
+    assert whole.rows[4]["test_loss"] < whole.rows[0]["test_loss"]
+    assert {row["target"] for row in whole.rows} == {0}, "rounds of one training are no repetitions"
+    sparse = run(compose(*given, "trials=3", "fl.attack_every=2"))
+    assert [row["round"] for row in sparse.rows] == [0, 2, 4]
+    kept = ("round", "test_accuracy", "test_loss")
+    assert [[row[name] for name in kept] for row in sparse.rows] == [
+        [row[name] for name in kept] for row in whole.rows[::2]
+    ]
+    targets = Rounds(compose(*given))
+    targets.tested = targets.simulation.evaluate()
+    assert targets.client(0).circumstances["test_loss"] == pytest.approx(whole.rows[0]["test_loss"])
+
+
+def test_without_an_attack_and_without_rounds_there_is_nothing_to_tell() -> None:
+    with pytest.raises(UserError, match=r"say fl=fedavg fl\.clients=10"):
+        compose("attack=none")

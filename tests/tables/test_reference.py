@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from harness.base.rows import read_csv
 from harness.base.schema import EXPERIMENTS
 from harness.core import UserError
 from harness.tables import reference
@@ -11,7 +13,7 @@ from harness.tables.reference import published, read
 from harness.tables.spec import Table
 
 OTHERWISE = {"noteasy_outcomes", "noteasy_fig48"}
-"""Words and curves, which have readers of their own."""
+"""Words, and curves, of which a note speaks."""
 FILES = [path for path in sorted((EXPERIMENTS / "reference").glob("*.csv")) if path.stem not in OTHERWISE]
 
 
@@ -66,3 +68,12 @@ def test_a_dataset_that_the_file_lacks_is_a_user_error(
     monkeypatch.setattr(reference, "read", lambda path: {"MNIST": {}})
     with pytest.raises(UserError, match="has no dataset 'CelebA'"):
         published(table3, "digits32")
+
+
+def test_the_sweep_of_accuracy_says_what_figure_48_does() -> None:
+    sweep = OmegaConf.load(EXPERIMENTS / "sweep" / "accuracy.yaml").hydra.sweeper
+    lines = read_csv(EXPERIMENTS / "reference" / "noteasy_fig48.csv")
+    assert len(lines) == len(sweep.grid.model) == 4
+    for line in lines:
+        reached = f"{line['test_accuracy_pct']} %" if line["test_accuracy_pct"] else "does not converge"
+        assert f"{line['model'].split()[0]} {reached}" in sweep.notes.all

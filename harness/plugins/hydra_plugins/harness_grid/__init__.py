@@ -23,6 +23,7 @@ class GridNode:
     additions: Any = field(default_factory=dict)
     scales: Any = field(default_factory=dict)
     metrics: Any = field(default_factory=list)
+    each: Any = field(default_factory=list)
     plots: Any = field(default_factory=list)
     notes: Any = field(default_factory=dict)
 
