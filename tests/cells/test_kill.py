@@ -31,6 +31,7 @@ def stored(folder: Path) -> dict[Image, dict[str, Any]]:
         for row in map(json.loads, whole):
             key = (journal.parent.name, row["problem"], row["image"])
             assert key not in found, f"{key} stands twice"
+            row.pop("check", None)  # of a line while its run goes on
             found[key] = row
     return found
 
