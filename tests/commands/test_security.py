@@ -200,9 +200,10 @@ def test_every_loader_of_weights_is_among_those_that_are_tested() -> None:
     }
     assert set(found) == {
         "simulation/simulation.py",
-        "models/weights.py",
+        "models/checkpoints.py",
         "priors/biggan.py",
         "store/cache.py",
+        "store/contents.py",
         "machine/lightning.py",
         "priors/training.py",
     }
