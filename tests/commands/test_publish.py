@@ -9,6 +9,7 @@ from PIL import Image
 
 from harness.base.errors import UserError
 from harness.commands.publish import main, publish, without_paths
+from harness.store.published import ARCHIVE
 
 PUBLISHED = Path(__file__).parents[2] / "experiments" / "results"
 
@@ -68,6 +69,7 @@ def test_pictures_keep_their_looks_and_lose_their_weight(tmp_path: Path) -> None
 )
 def test_what_is_published_is_light_and_a_line_a_cell(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.glob("*.png")) <= 500_000
+    assert sum(path.stat().st_size for path in folder.glob(ARCHIVE)) <= 1_000_000
     lines = (folder / "provenance.json").read_text().splitlines()
     cells = json.loads("\n".join(lines)).get("cells", [])
     assert sum('"run": ' in line for line in lines) == len(cells)
