@@ -77,7 +77,7 @@ def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) 
     problems: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for detail in error.errors():
-        location = [str(part) for part in detail["loc"] if not _names_an_alternative(part)]
+        location = [printable(str(part)) for part in detail["loc"] if not _names_an_alternative(part)]
         key = ".".join([*([path] if path else []), *location])
         problems.setdefault(key, []).append(_problem(detail, location, cls))  # type: ignore[arg-type]
         told = _unknown(detail["type"]) or detail["type"] == "missing"
@@ -106,6 +106,12 @@ def _problem(detail: dict[str, object], location: list[str], cls: type) -> str:
         message = "a text is wanted: write it in quotes, for YAML takes it for a number or for true or false"
     first = message[0] if message[:2].isupper() else message[0].lower()
     return first + message[1:]
+
+
+def printable(text: str) -> str:
+    """A name as it can stand in a line: cut at 80 characters, with what is no character written as an escape."""
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
 
 
 def shortened(value: object) -> str:

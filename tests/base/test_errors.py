@@ -8,3 +8,8 @@ from harness.base import errors
 def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     errors.warn("mind this")
     assert capsys.readouterr() == ("", "warning: mind this\n")
+
+
+def test_a_name_stands_in_one_line() -> None:
+    assert errors.printable("fl.\x1b[31m\n\x1e") == "fl.\\x1b[31m\\n\\x1e"
+    assert errors.printable("é" * 100) == "é" * 77 + "..."
