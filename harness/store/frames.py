@@ -157,10 +157,15 @@ def aggregate(table: "pandas.DataFrame", by: Sequence[str], metrics: Sequence[st
 
     The images of one update, and its repetitions, count as one group of the interval: a bootstrap's, or Wilson's where
     the values are true and false. Below five targets `values` has their means, separated by spaces, in its place.
-    Metrics without a value in a group have n = 0. Raises UserError for an unknown column.
+    Metrics without a value in a group have n = 0. Raises UserError for an unknown column, and for one to group by whose
+    name a summary has for something else, or that is named twice.
     """
     import pandas
 
+    summary = ["metric", "runs", "n", "targets", "mean", "std", "ci_low", "ci_high", "values"]
+    for place, name in enumerate(by):
+        if name in summary or name in by[:place]:
+            raise UserError(f"{shortened(name)[1:-1]}: no second column of that name can be grouped by")
     lines = [
         {**dict(zip(by, values, strict=True)), "metric": metric, "runs": group["run"].nunique()}
         | _summary(group[metric], targets)
@@ -168,9 +173,8 @@ def aggregate(table: "pandas.DataFrame", by: Sequence[str], metrics: Sequence[st
         for targets in [target(group)]
         for metric in known(table, metrics)
     ]
-    head = [*by, "metric", "runs", "n", "targets", "mean", "std", "ci_low", "ci_high", "values"]
     numbers = ("mean", "std", "ci_low", "ci_high")  # missing ones too, where all are
-    return pandas.DataFrame(lines, columns=head).astype(dict.fromkeys(numbers, float))
+    return pandas.DataFrame(lines, columns=[*by, *summary]).astype(dict.fromkeys(numbers, float))
 
 
 def groups(

@@ -141,3 +141,10 @@ def test_a_setting_that_varies_within_a_group_is_told() -> None:
 def test_the_bench_writes_what_the_store_reads(root: Path) -> None:
     content = json.loads((root / f"{0:012x}" / "result.json").read_text())
     assert Store(root).load(content["id"]) is not None
+
+
+@pytest.mark.parametrize("by", [["targets"], ["n"], ["attack", "attack"]])
+def test_a_summary_has_no_two_columns_of_one_name(by: list[str]) -> None:
+    table = pandas.DataFrame({"run": ["a"], "attack": ["ig"], "targets": [[1]], "n": [1], "psnr_unit": [1.0]})
+    with pytest.raises(UserError, match=f"^{by[-1]}: no second column"):
+        aggregate(table, by, ["psnr_unit"])
