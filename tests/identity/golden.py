@@ -93,10 +93,14 @@ def _sweeper(group: str, name: str) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(composed.hydra.sweeper, resolve=True))
 
 
+FOREIGN = ("harness.audit.flower",)
+"""Modules without components that need a package of an extra."""
+
+
 def classes() -> list[type[Component]]:
     """Every component of the harness."""
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
-        if "plugins" not in module.name and "._" not in module.name:
+        if "plugins" not in module.name and "._" not in module.name and module.name not in FOREIGN:
             importlib.import_module(module.name)
     return sorted(_below(Component), key=stable_name)
 
