@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
@@ -28,8 +29,21 @@ class Cell(Protocol):
     def overrides(self) -> tuple[str, ...]: ...
 
 
+MOST = 100_000
+"""Runs of one command."""
+
 AnyCell = TypeVar("AnyCell", bound=Cell)
 Plan = Mapping[AnyCell, Experiment]
+
+
+def spread(override: Override) -> list[str]:
+    """The values of an override that has several. Raises UserError where they are more than a command has runs."""
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        steps = (float(value.stop or 0) - float(value.start or 0)) / (float(value.step or 0) or 1)
+        if not abs(steps) <= MOST:
+            raise UserError(f"{shortened(override.input_line)}: a command carries out {MOST:,} runs at most")
+    return list(override.sweep_string_iterator())
 
 
 def key(override: str) -> str:

@@ -8,6 +8,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 
 from harness.base.errors import UserError
+from harness.cells.plan import spread
 from harness.sweeps.spec import Grid, Overrides, Sweep, Value
 
 
@@ -41,7 +42,7 @@ def _values(override: Override) -> list[Value]:
         raise UserError(
             f"{override.input_line}: a grid takes values, not an interval: say range(1,9,2) or a list"
         )
-    return [_scalar(value) for value in override.sweep_string_iterator()]
+    return [_scalar(value) for value in spread(override)]
 
 
 def _scalar(text: str) -> Value:

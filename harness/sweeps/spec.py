@@ -1,6 +1,7 @@
 """What a sweep is: every combination of some values, its metrics and its plots."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import pydantic
 from harness.base.component import component
 from harness.base.components import build, listed
 from harness.base.errors import UserError, explain_validation, shortened
-from harness.cells.plan import latest
+from harness.cells.plan import MOST, latest
 from harness.plots.plot import Plot
 from harness.store.filters import select
 
@@ -113,6 +114,8 @@ class Sweep:
         ]
 
     def _combinations(self, axes: Mapping[str, Sequence[Value]]) -> list[tuple[Value, ...]]:
+        if (several := math.prod(map(len, axes.values()))) > MOST:
+            raise UserError(f"a grid of {several:,} runs: a command carries out {MOST:,} at most")
         found = list(itertools.product(*axes.values()))
         if self.where is None:
             return found

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 
-from harness.cells.plan import key
+from harness.cells.plan import key, spread
 from harness.core import UserError
 from harness.tables.layout import Overrides
 from harness.tables.spec import Table
@@ -53,7 +53,7 @@ def user(context: HydraContext, table: Table, arguments: Sequence[str]) -> Asked
 def _seeds(override: Override) -> list[int]:
     several = override.is_sweep_override()
     try:
-        return [int(str(v)) for v in (override.sweep_string_iterator() if several else [override.value()])]
+        return [int(str(v)) for v in (spread(override) if several else [override.value()])]
     except (TypeError, ValueError) as error:
         raise UserError(f"{override.input_line}: a seed is a whole number") from error
 

@@ -118,6 +118,12 @@ MISTAKES: dict[str, Mistake] = {
     "a metric that nobody measures": (["table=unmeasured"], ["psnr", "did you mean 'psnr_"]),
     "plots that are no list": (["table=plotless"], ["plots", "a list is wanted, not 0"]),
     "a sign in a value": (["data.root=/tmp/a=b"], ["quotes", '"a=b"']),
+    "a range without end": (["seed=range(0,1000000000)", "-m"], ["seed=range", "100,000 runs at most"]),
+    "a grid without end": (
+        ["seed=range(0,90000)", "trials=range(1,90000)", "-m"],
+        ["8,099,910,000 runs", "100,000 at most"],
+    ),
+    "a shuffled range without end": (["seed=shuffle(range(0,1e300))", "-m"], ["100,000 runs at most"]),
     "an open brace": (["seed=${"], ["seed=${"]),
     "not UTF-8": (["attack=latin"], ["UTF-8"]),
     "a file that names itself": (["attack=circle"], ["refers to itself"]),
