@@ -120,7 +120,7 @@ def _with_examples(case: Case) -> Case:
     """Count distinct inputs where the recipe does not say how many examples there were."""
     if case.recipe.examples is not None:
         return case
-    for layer in case.layers:
+    for layer in (each for each in case.layers[:1] if each.images or case.update.is_gradient):
         dense = case.dense(layer)
         if dense is not None and not case.coupled and (found := dense.rank):
             case.notes.append(f"examples: taken to be {found}, the rank of the gradient of {layer.name}")

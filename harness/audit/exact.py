@@ -50,6 +50,9 @@ def exact(case: Case, seconds: float) -> list[Exact]:
         return [_not(name, f"{layer.name} was not sent, or did not move") for name in names]
     if case.coupled:
         return [_not(name, "batch norm mixes the images of a batch in train mode") for name in names]
+    if case.steps != 1 and not layer.images:
+        reason = f"what {layer.name} sees changes from one local step to the next, or how many there were is not known"
+        return [_not(name, reason) for name in names]
     rank = dense.rank
     counted = (
         f"{rank} by the rank of {layer.name}"

@@ -9,19 +9,19 @@ from torch import Tensor
 
 from harness.audit.dense import Dense
 
-DRAWS = 4096
+DRAWS = 16384
 """Subsets of rows that are tried at once."""
 FAVOURS = (0.0, 1.0, 2.0)
 """Powers of a unit's gradient by which small ones are favoured, in turn."""
 FEWEST = 0.04
 """Of the units, beyond the inputs' number, the least that an input leaves off."""
-ROUNDS = 2
+ROUNDS = 1
 """How often mixtures are taken apart, whenever another direction is chosen."""
 TRIED = 256
 """Quotients of two directions that are looked at."""
 LOOSE, STRICT = 40.0, 6.0
 """Deviations of noise up to which a value may be zero: at first sight, and when it is known well."""
-APART = 0.05
+APART = 0.005
 """How far a direction must be from the span of those chosen to be another."""
 ROUNDING = 1e-7
 """Of a layer's values together: so near to zero, single precision may switch a unit on or off."""
@@ -72,7 +72,9 @@ class _Search:
         self._choose(self._apart(torch.cat([before, candidates]), LOOSE))
         if changed := self.chosen.shape != before.shape or not torch.equal(self.chosen, before):
             for _ in range(ROUNDS):
-                self._choose(torch.cat([self.chosen, *map(self._unmixed, range(len(self.chosen)))]))
+                places = range(len(self.chosen))
+                taken_apart = [*map(self._unmixed, places), *map(self._within, self.chosen)]
+                self._choose(torch.cat([self.chosen, *taken_apart]))
         return changed
 
     def _choose(self, candidates: Tensor) -> None:
@@ -96,6 +98,19 @@ class _Search:
             if len(trials):
                 found.append(trials[self._zero(trials, LOOSE).sum(1).argmax()])
         return torch.stack(found) if found else self.chosen[:0]
+
+    def _within(self, direction: Tensor) -> Tensor:
+        """[k, n]: what a mixture of inputs that are all unknown consists of: nothing else vanishes where it does."""
+        off = self._zero(direction[None], STRICT)[0]
+        _, values, axes = torch.linalg.svd(self.left[self.alive[off]], full_matrices=True)
+        nil = int((values <= STRICT * self.noise * len(self.alive) ** 0.5).sum()) + self.n - len(values)
+        if nil < 2:
+            return self.chosen[:0]
+        basis, others = axes[-nil:], self.alive[~off]
+        drawn = torch.randint(len(others), (TRIED, nil - 1), generator=self.rng)
+        inner = torch.linalg.svd(self.left[others[drawn]] @ basis.T, full_matrices=True).Vh[:, -1]
+        found = inner @ basis
+        return self._apart(found[self._zero(found, LOOSE).sum(1) >= self.enough], LOOSE)
 
     def _zero(self, directions: Tensor, deviations: float) -> Tensor:
         """[k, alive]: where directions [k, n] leave no more than noise."""
