@@ -210,7 +210,9 @@ def test_a_run_that_goes_on(name: str, damage: str, root: Path, capsys: pytest.C
     assert all(torch.equal(images[name], others[name]) for name in others)
 
 
-@pytest.mark.parametrize("kind", [Path.mkdir, pipe, Path.touch, partial(link, "nowhere")], ids=str)
+@pytest.mark.parametrize(
+    "kind", [Path.mkdir, pipe, Path.touch, partial(link, "nowhere")], ids=("folder", "pipe", "file", "link")
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_run(name: str, kind: Damage, root: Path) -> None:
     kind(root / name)
