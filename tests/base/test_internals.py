@@ -11,7 +11,7 @@ from hydra.core.object_type import ObjectType
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 PARTS = {
-    "utils.get_args_parser": ("()", "check_arguments of cli.py knows Hydra's options from it"),
+    "utils.get_args_parser": ("()", "check_arguments of commands/main.py knows Hydra's options from it"),
     "config_loader_impl.ConfigLoaderImpl._apply_overrides_to_config": (
         "(overrides: List[hydra.core.override_parser.types.Override], cfg: omegaconf.dictconfig.DictConfig) -> None",
         "cells/composer.py applies settings with it",
@@ -60,8 +60,9 @@ def test_groups_are_listed_as_hydra_lists_them() -> None:
     from hydra._internal.utils import create_config_search_path
 
     from harness.base.internals import Loader
-    from harness.base.schema import CONF
+    from harness.base.schema import CONF, prepare_hydra
 
+    prepare_hydra()  # whoever asks Hydra first has it look for plugins, once and for all
     ours, theirs = (kind(create_config_search_path(str(CONF))) for kind in (Loader, ConfigLoaderImpl))
     copies: list[int] = []
     once = ours._parse_overrides_and_create_caching_repo
