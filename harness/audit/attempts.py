@@ -12,6 +12,7 @@ from harness.attacks.images import ImageSearch
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.solvers.adam import Adam
 from harness.audit.case import Case
+from harness.base.numbers import Natural
 from harness.core import Batch, LabelInference, Observation, Problem, Unreadable, UserError, component
 from harness.datasets.photos import Photos32
 from harness.labels.automatic import Automatic
@@ -28,7 +29,7 @@ TRIAL = 5
 class Known(LabelInference):
     """Labels that were read off the update before."""
 
-    found: tuple[int, ...]
+    found: tuple[Natural, ...]
 
     def counts(self, observation: Observation) -> Tensor:
         return torch.tensor(self.found)
