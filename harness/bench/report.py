@@ -1,13 +1,14 @@
 """The figures to reach, what was measured, and the two files that hold them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.base.rows import pipes, read_csv, to_csv
 
 RESULTS = Path("experiments/results")
 MISSING = "not measured"
+MACHINE = "measured on"
 HEAD = ("what", "target", "stretch", "measured", "met", "why not")
 
 
@@ -107,7 +108,8 @@ def _number(text: str) -> float | None:
 
 def save(measurements: Iterable[Measurement], machine: dict[str, str], folder: Path = RESULTS) -> None:
     """Put new measurements among the old ones, and write bench.csv and bench.md."""
-    found = load(folder) | {each.name: each for each in measurements}
+    told: dict[str, float | str] = {MACHINE: ", ".join(machine.values())}
+    found = load(folder) | {each.name: replace(each, details=each.details | told) for each in measurements}
     folder.mkdir(parents=True, exist_ok=True)
     lines = [["name", "quantity", "value"]]
     for name in sorted(found):
@@ -118,15 +120,15 @@ def save(measurements: Iterable[Measurement], machine: dict[str, str], folder: P
         if one.reason:
             lines.append([name, "reason", one.reason])
     (folder / "bench.csv").write_text(to_csv(lines))
-    (folder / "bench.md").write_text(document(found, machine))
+    (folder / "bench.md").write_text(document(found))
 
 
-def document(found: dict[str, Measurement], machine: dict[str, str]) -> str:
+def document(found: dict[str, Measurement]) -> str:
     """bench.md: the figures to reach, then the details of every part."""
     blocks = [
         "# The engine beside the authors' way",
         "Written by `make bench`. CPU seconds of one thread, both sides in turn in one process, on the same\n"
-        f"problems; medians where a part repeats. {', '.join(f'{k}: {v}' for k, v in machine.items())}.",
+        "problems; medians where a part repeats. On which machine each part was measured stands with its details.",
         pipes([HEAD, *(_row(figure, found.get(name)) for name, figure in FIGURES.items())]),
     ]
     for name in sorted(found):
