@@ -126,15 +126,15 @@ class Mine(DLG):
 def test_a_declared_package_may_bring_components(
     main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "my_attacks.py").write_text(OWN)
+    (tmp_path / "foreign_attacks.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    command = (*QUICK, "attack=dlg", "attack._target_=my_attacks.Mine", "attack.steps=1", "trials=1")
+    command = (*QUICK, "attack=dlg", "attack._target_=foreign_attacks.Mine", "attack.steps=1", "trials=1")
     assert main(*command) == 2
     assert "HARNESS_PLUGINS=PACKAGE declares your own" in capfd.readouterr().err
-    assert "my_attacks" not in sys.modules
-    monkeypatch.setenv("HARNESS_PLUGINS", "other,my_attacks")
+    assert "foreign_attacks" not in sys.modules
+    monkeypatch.setenv("HARNESS_PLUGINS", "other,foreign_attacks")
     assert main(*command) == 0
-    assert main(*command[:-3], "attack._target_=my_attacks.Mien") == 2
+    assert main(*command[:-3], "attack._target_=foreign_attacks.Mien") == 2
     assert "did you mean 'Mine'" in capfd.readouterr().err
 
 
