@@ -75,7 +75,7 @@ def _imported(name: str) -> Callable[..., Any]:
         raise UserError(
             f"model: {module} needs {error.name}, which is not installed: install what it imports beside the harness"
         ) from error
-    except Exception as error:
+    except Exception as error:  # the user's own code may raise anything
         raise UserError(
             f"model: {module} can't be imported ({type(error).__name__}: {first_line(error)})"
         ) from error
@@ -89,7 +89,7 @@ def _imported(name: str) -> Callable[..., Any]:
 def _made(name: str, kind: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
     try:
         network = kind(**arguments)
-    except Exception as error:
+    except Exception as error:  # as above
         raise UserError(
             f"arguments: {name} can't be built from {arguments} ({type(error).__name__}: {first_line(error)})"
         ) from error
@@ -132,7 +132,7 @@ def _head(model: Classifier, recipe: Recipe) -> tuple[str, int]:
     hooks = [layer.register_forward_hook(watch(name)) for name, layer in layers]
     try:
         logits = model(images_of_noise(recipe))
-    except Exception as error:
+    except Exception as error:  # as above
         raise UserError(
             f"the network can't be run on images {list(recipe.input)} ({first_line(error)}): "
             "is input right, and are the arguments?"

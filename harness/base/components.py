@@ -61,7 +61,7 @@ def _component(path: str, target: object, settings: Mapping[Any, Any]) -> Any:
         return kind(**{str(key): value for key, value in settings.items()})
     except pydantic.ValidationError as error:
         raise UserError(explain_validation(error, kind, path)) from error
-    except Exception as error:
+    except Exception as error:  # a plugin's own code may raise anything
         raise UserError(f"{path}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 

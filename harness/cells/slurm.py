@@ -121,7 +121,7 @@ def hasten(jobs: Iterable[str]) -> None:
 def _ask(*command: str) -> str | None:
     """What a command answers; None where it fails, for want of a controller above all."""
     try:
-        # in a session of its own: Ctrl-C is for this process alone, which may be about to cancel jobs
+        # Ctrl-C is for this process alone, which may be about to cancel jobs
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=True, start_new_session=True
         )

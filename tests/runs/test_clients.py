@@ -98,37 +98,27 @@ def test_named_targets_are_attacked_in_that_order() -> None:
         clients("targets=[10]")
 
 
+TWO_STEPS = (
+    *("attack=dlg", "fl=fedavg", "fl.examples_per_client=4", "fl.batch_size=2"),
+    *("model.fresh=false", "fl.lr=1.0"),
+)
+
+
 def test_the_secret_order_of_local_training_changes_the_update() -> None:
-    protocol = (
-        "attack=dlg",
-        "fl=fedavg",
-        "fl.examples_per_client=4",
-        "fl.batch_size=2",
-        "model.fresh=false",
-        "fl.lr=1.0",
-    )
-    client = clients(*protocol)[0]
+    client = clients(*TWO_STEPS)[0]
     observation = client.problem.observation
     unshuffled = observation.protocol.update(observation.model, observation.params, client.truth)
     assert any(not torch.allclose(unshuffled[name], observation.update[name]) for name in unshuffled)
 
 
 def test_the_order_of_the_steps_is_told_only_when_granted() -> None:
-    protocol = (
-        "attack=dlg",
-        "fl=fedavg",
-        "fl.examples_per_client=4",
-        "fl.batch_size=2",
-        "model.fresh=false",
-        "fl.lr=1.0",
-    )
-    assert clients(*protocol)[0].problem.observation.knowledge.order is None
-    client = clients(*protocol, "knowledge.order=true")[0]
+    assert clients(*TWO_STEPS)[0].problem.observation.knowledge.order is None
+    client = clients(*TWO_STEPS, "knowledge.order=true")[0]
     seen = client.problem.observation
     again = trial_update(client.truth, seen, {})
     assert all(torch.equal(again[name], seen.update[name]) for name in again)
     with pytest.raises(UserError, match=r"needs fl\.dummies=null"):
-        clients(*protocol, "knowledge.order=true", "fl.dummies=2")
+        clients(*TWO_STEPS, "knowledge.order=true", "fl.dummies=2")
 
 
 def test_public_images_are_told_only_when_granted_and_are_none_of_the_clients() -> None:
