@@ -13,6 +13,7 @@ from harness.audit.conditions import Condition, conditions
 from harness.audit.exact import Exact, exact
 from harness.audit.inputs import Files
 from harness.audit.labels import Labels, infer
+from harness.audit.own import own_data
 from harness.audit.recipe import read_recipe
 from harness.audit.truth import read_truth
 from harness.base.threat import Need, letter
@@ -56,12 +57,19 @@ def _recovered(found: Exact) -> str:
     return f"{len(found.inputs)} {what} recovered exactly ({found.name})"
 
 
-def audit(files: Files, recipe: Path | None, budget: float, truth: Path | None) -> Audit:
-    """Check, count, solve and search, the cheapest first, within a budget of seconds. Raises UserError."""
+def audit(
+    files: Files, recipe: Path | None, budget: float, truth: Path | None, own: Path | None = None
+) -> Audit:
+    """Check, count, solve and search, the cheapest first, within a budget of seconds.
+
+    `truth` is for scoring alone, and `own` for the check of the recipe: no attack sees either. Raises UserError.
+    """
     began = time.perf_counter()
     case = open_case(files, read_recipe(recipe, files.facts))
     known = None if truth is None else read_truth(truth, case.recipe.input)
     checks = check(case)
+    if own is not None:
+        checks.append(own_data(case, read_truth(own, case.recipe.input, "--own-data", numbered=True)))
     labels = infer(case)
     solved = exact(case, SHARE * budget)
     changed = conditions(case, SHARE * budget)

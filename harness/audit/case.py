@@ -66,10 +66,13 @@ class Case:
             return None
         weight, bias = (self.update.before[name].double() for name in names)
         slope, slope_bias = (self.update.change[name] for name in names)
-        noise = (
-            0.0 if self.update.is_gradient else rounding(weight, self.update.half) * (self.steps or 1) ** 0.5
-        )
-        return Dense(layer.name, weight, bias, slope, slope_bias, noise)
+        return Dense(layer.name, weight, bias, slope, slope_bias, self.rounding_of(names[0]))
+
+    def rounding_of(self, name: str) -> float:
+        """The deviation that rounding leaves in a tensor of the update; 0 of a gradient."""
+        if self.update.is_gradient:
+            return 0.0
+        return rounding(self.update.before[name].double(), self.update.half) * (self.steps or 1) ** 0.5
 
 
 def rounding(weight: Tensor, half: bool) -> float:

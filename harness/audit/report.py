@@ -18,6 +18,7 @@ from harness.audit.exact import Exact
 from harness.audit.labels import Counted, share_right
 from harness.audit.truth import images_of, input_errors, scored
 from harness.base.files import to_json, write_atomically
+from harness.base.statistics.intervals import bootstrap
 from harness.base.threat import MEANING
 from harness.core import Batch
 from harness.store.provenance import dated, provenance
@@ -25,6 +26,8 @@ from harness.store.provenance import dated, provenance
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = 16
 """Images of one attack that the page shows, the best first where the truth is known."""
+FEWEST = 5
+"""Images of which an interval is given."""
 LIMITS = (
     "What is not found here may be found by another attack: the verdict is about the attacks that were run.",
     "The recipe is believed where the checks do not refute it.",
@@ -104,9 +107,20 @@ def _attack(audit: Audit, found: Exact | Attempt) -> dict[str, Any]:
     if audit.truth is not None:
         images = images_of(found, audit.case.model, audit.case.recipe.input)
         if images is not None:
-            line["psnr"] = scored(images, audit.truth)[0]
+            line |= quality(scored(images, audit.truth)[0])
         elif isinstance(found, Exact) and found.inputs is not None:
             line["relative_error"] = input_errors(found, audit.case.model, audit.truth)
+    return line
+
+
+def quality(psnr: list[float | None]) -> dict[str, Any]:
+    """The PSNR of each true image and their mean, with its 95 % interval from five images on."""
+    found = [value for value in psnr if value is not None]
+    line: dict[str, Any] = {"psnr": psnr}
+    if found:
+        line["mean_psnr"] = round(sum(found) / len(found), 2)
+    if len(found) >= FEWEST:
+        line["interval"] = [round(end, 2) for end in bootstrap(found)]
     return line
 
 

@@ -15,15 +15,21 @@ from harness.machine import vision
 from harness.metrics.matching import match
 
 
-def read_truth(folder: Path, shape: Shape) -> Batch:
-    """Every image below a folder, sorted by name, in [0, 1]; the class is the folder's name where that is a number,
-    else -1. Raises UserError where there is none."""
+def read_truth(folder: Path, shape: Shape, option: str = "--truth", numbered: bool = False) -> Batch:
+    """Every image below a folder, sorted by path, in [0, 1]; the class is the folder's name where that is a number,
+    else -1.
+
+    `numbered`: sorted by file name, shorter ones first, whatever their class, as a client numbers its examples. Raises
+    UserError where there is none.
+    """
     vision.declare_operators()
     from torchvision.transforms import functional
 
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
     if not paths:
-        raise UserError(f"--truth {folder}: no images there ({', '.join(IMAGES[:3])} ...)")
+        raise UserError(f"{option} {folder}: no images there ({', '.join(IMAGES[:3])} ...)")
+    if numbered:
+        paths.sort(key=lambda path: (len(path.stem), path.stem))
     channels, height, width = shape
     found = []
     for path in paths:

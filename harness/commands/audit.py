@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         gradient=options.gradient,
         difference=options.difference,
     )
-    found = audit(files, options.recipe, budget, options.truth)
+    found = audit(files, options.recipe, budget, options.truth, options.own_data)
     page = write(found, options.out, not options.no_images)
     alarms = [each.name for each in found.checks if each.verdict == "alarm"]
     if alarms:
@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", type=expanded, metavar="FILE", help="how the client trained, in YAML")
     parser.add_argument(
         "--truth", type=expanded, metavar="FOLDER", help="the client's images, for scoring alone"
+    )
+    parser.add_argument(
+        "--own-data", type=expanded, metavar="FOLDER", help="the client's images, to check the recipe by"
     )
     parser.add_argument("--budget", default="10m", help="how long to search: 90s, 10m, 1h (default 10m)")
     parser.add_argument(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harness.audit.checks import check
 from harness.audit.labels import infer
+from harness.audit.report import quality
 from harness.commands.audit import main
 from tests.audit.clients import Dense, client, images, trained, written
 from tests.audit.test_exact import opened
@@ -65,6 +66,13 @@ def test_a_search_says_how_its_loss_compares(tmp_path: Path) -> None:
     assert set(found["losses"]) == {"found", "other images", "grey", "noise"}
     assert "psnr" not in found
     assert "<img" not in (tmp_path / "out" / "index.html").read_text()
+
+
+def testquality_has_an_interval_from_five_images_on() -> None:
+    assert quality([30.0, None, 20.0]) == {"psnr": [30.0, None, 20.0], "mean_psnr": 25.0}
+    line = quality([20.0, 22.0, 24.0, 26.0, None, 28.0])
+    low, high = line["interval"]
+    assert 20 <= low < line["mean_psnr"] == 24 < high <= 28
 
 
 def test_files_of_each_part_and_a_recipe(tmp_path: Path) -> None:
