@@ -22,11 +22,11 @@ from harness.loggers.logger import RunInfo, Session, warn_unlogged
 from harness.machine.device import device
 from harness.machine.ranks import Group, Share
 from harness.plots.pictures import draw_run
+from harness.runs.active import ActiveRun, invert
 from harness.runs.answers import answer, bring_up_to_date, config_of
 from harness.runs.clients import open_targets
 from harness.runs.memory import check_memory
 from harness.runs.scoring import score
-from harness.runs.series import Series, invert
 from harness.runs.targets import Client, Targets
 from harness.store.iterates import Report, shown
 from harness.store.lease import LOOK, Held
@@ -93,10 +93,10 @@ def _carry_out(store: Store, experiments: Sequence[Experiment]) -> Iterator[Reco
 def _alone(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
     """In this process."""
     with ExitStack() as stack:
-        series = _open(store, experiments, stack)
-        first, finished = series[0], series[0].stored.finished
-        with task(_title(experiments), _left(series)) as bar:
-            work = _Work(experiments[0].attack, series, bar)
+        runs = _open(store, experiments, stack)
+        first, finished = runs[0], runs[0].stored.finished
+        with task(_title(experiments), _left(runs)) as bar:
+            work = _Work(experiments[0].attack, runs, bar)
             first.clients.serve(work.attack, finished, store.root / experiments[0].id)
         yield from work.records
         for one in work.at_work:
@@ -109,9 +109,9 @@ def _alone(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
 class _Work:
     """Runs under way: what their attacks find is stored as it comes, and a run that has all is finished."""
 
-    def __init__(self, attack: Attack, series: Sequence[Series], bar: Bar) -> None:
+    def __init__(self, attack: Attack, runs: Sequence[ActiveRun], bar: Bar) -> None:
         self._attack, self._bar, self._clock = attack, bar, _Clock()
-        self.at_work = list(series)
+        self.at_work = list(runs)
         self.records: list[Record] = []
 
     def attack(self) -> None:
@@ -131,19 +131,19 @@ def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Recor
     first, clock = experiments[0], _Clock()
     group = Group(first.ranks, first.nodes, device(first.device).type)
     with ExitStack() as stack:
-        series = _open(store, experiments, stack) if group.leads else []
+        runs = _open(store, experiments, stack) if group.leads else []
         with (
-            task(_title(experiments), _left(series)) as bar,
-            meanwhile(lambda: _collect(series, bar), COLLECT_SECONDS),
+            task(_title(experiments), _left(runs)) as bar,
+            meanwhile(lambda: _collect(runs, bar), COLLECT_SECONDS),
         ):
             spent = group.launch(partial(_share, experiments))
-        clock.share(series)
-        for one, cpu_seconds in zip(series, spent, strict=False):
+        clock.share(runs)
+        for one, cpu_seconds in zip(runs, spent, strict=False):
             one.cpu_seconds = cpu_seconds
             if one.done:
                 yield _finish(one)
         group.wait()
-        if not all(one.done for one in series):
+        if not all(one.done for one in runs):
             interruption.check()
             raise RuntimeError("the ranks have ended, and not all targets are attacked")
     if not group.leads:
@@ -156,20 +156,20 @@ def _share(experiments: Sequence[Experiment], fabric: "Fabric") -> list[float]:
     interruption.leave_to_parent()
     torch.set_num_threads(experiments[0].threads)
     fabric.barrier()  # until the runs are there
-    series = [
-        Series(each, own, Shard(each.paths.runs / each.id, share.rank), Session(), number, share)
+    runs = [
+        ActiveRun(each, own, Shard(each.paths.runs / each.id, share.rank), Session(), number, share)
         for number, (each, own) in enumerate(zip(experiments, _clients(experiments), strict=True))
     ]
-    for one, client, found in invert(experiments[0].attack, series):
+    for one, client, found in invert(experiments[0].attack, runs):
         _store(one, client, found)
-        clock.share(series)
-    spent = fabric.all_reduce(torch.tensor([one.cpu_seconds for one in series]), reduce_op="sum")
+        clock.share(runs)
+    spent = fabric.all_reduce(torch.tensor([one.cpu_seconds for one in runs]), reduce_op="sum")
     return [float(each) for each in spent]
 
 
-def _collect(series: Sequence[Series], bar: Bar) -> None:
+def _collect(runs: Sequence[ActiveRun], bar: Bar) -> None:
     """Take in what the ranks have stored since, and log it."""
-    for one in series:
+    for one in runs:
         assert isinstance(one.stored, Run)
         for problem in one.stored.merge():
             rows = [shown(row, one.experiment.report) for row in one.stored.rows if row["problem"] == problem]
@@ -177,18 +177,18 @@ def _collect(series: Sequence[Series], bar: Bar) -> None:
             bar.advance(_postfix(rows))
 
 
-def _left(series: Sequence[Series]) -> int:
+def _left(runs: Sequence[ActiveRun]) -> int:
     """How many clients are still to be attacked."""
-    return sum(len(one.left) for one in series)
+    return sum(len(one.left) for one in runs)
 
 
-def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[Series]:
+def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> list[ActiveRun]:
     """The runs with their data and their stores, before a logger begins with any of them."""
     check_memory(experiments[0])
     clients = _clients(experiments)
     if experiments[0].attack.reconstructs_images:
         experiments[0].metric.prepare()
-    series: list[Series] = []
+    runs: list[ActiveRun] = []
     for experiment, own in zip(experiments, clients, strict=True):
         stored = store.open(
             experiment.id, experiment.config, experiment.lease.expiry, partial(_answered, store, experiment)
@@ -197,11 +197,11 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         bring_up_to_date(experiment, own, stored)
         session = experiment.logger.open(_information(experiment, stored))
         write_atomically(stored.directory / MARK, (to_json(experiment.identity, indent=1) + "\n").encode())
-        series.append(Series(experiment, own, stored, session, len(series)))
-        stack.push(series[-1].closing)
+        runs.append(ActiveRun(experiment, own, stored, session, len(runs)))
+        stack.push(runs[-1].closing)
         if session.forgets:
             _log_again(session, stored, experiment.report)
-    return series
+    return runs
 
 
 def _log_again(session: Session, stored: Run, report: Report) -> None:
@@ -221,29 +221,29 @@ def _clients(experiments: Sequence[Experiment]) -> list[Targets]:
     return [first, *(open_targets(experiment, first) for experiment in experiments[1:])]
 
 
-def _store(series: Series, client: Client, found: Reconstruction) -> list[Row]:
+def _store(active: ActiveRun, client: Client, found: Reconstruction) -> list[Row]:
     """Score a reconstruction and store it."""
-    scored = score(series.experiment, client, found)
-    raw = found.end.unclamped if series.policy.learns else None
+    scored = score(active.experiment, client, found)
+    raw = found.end.unclamped if active.policy.learns else None
     images = scored.images | ({} if raw is None else {"unclamped": raw})
-    series.stored.append(found.problem, scored.rows, images, found.trace)
-    return [shown(row, series.experiment.report) for row in scored.rows]
+    active.stored.append(found.problem, scored.rows, images, found.trace)
+    return [shown(row, active.experiment.report) for row in scored.rows]
 
 
-def _finish(series: Series) -> Record:
-    assert isinstance(series.stored, Run)
-    spent = {"seconds": series.seconds, "cpu_seconds": series.cpu_seconds}
-    logger = {"logger": type(series.experiment.logger).__name__}
-    origin = provenance(series.clients.device) | dated() | spent | logger
-    origin["methods"] = methods([*series.experiment.parts, *components(series.experiment.metric)])
-    series.stored.trim()
-    series.stored.config = config_of(series.experiment, len(series.stored.finished))
-    series.stored.finish(summarise(series.stored.rows), origin, draw_run)
-    record = answer(Store(series.experiment.paths.runs), series.experiment)
+def _finish(active: ActiveRun) -> Record:
+    assert isinstance(active.stored, Run)
+    spent = {"seconds": active.seconds, "cpu_seconds": active.cpu_seconds}
+    logger = {"logger": type(active.experiment.logger).__name__}
+    origin = provenance(active.clients.device) | dated() | spent | logger
+    origin["methods"] = methods([*active.experiment.parts, *components(active.experiment.metric)])
+    active.stored.trim()
+    active.stored.config = config_of(active.experiment, len(active.stored.finished))
+    active.stored.finish(summarise(active.stored.rows), origin, draw_run)
+    record = answer(Store(active.experiment.paths.runs), active.experiment)
     assert record is not None
-    gallery = series.stored.directory / "gallery.png"
-    series.session.finish(record, gallery if gallery.exists() else None)
-    series.closing.close()
+    gallery = active.stored.directory / "gallery.png"
+    active.session.finish(record, gallery if gallery.exists() else None)
+    active.closing.close()
     return record
 
 
@@ -253,11 +253,11 @@ class _Clock:
     def __init__(self) -> None:
         self.seconds, self.cpu_seconds = time.perf_counter(), time.process_time()
 
-    def share(self, series: Sequence[Series]) -> None:
+    def share(self, runs: Sequence[ActiveRun]) -> None:
         seconds, cpu_seconds = time.perf_counter(), time.process_time()
-        for one in series:
-            one.seconds += (seconds - self.seconds) / len(series)
-            one.cpu_seconds += (cpu_seconds - self.cpu_seconds) / len(series)
+        for one in runs:
+            one.seconds += (seconds - self.seconds) / len(runs)
+            one.cpu_seconds += (cpu_seconds - self.cpu_seconds) / len(runs)
         self.seconds, self.cpu_seconds = seconds, cpu_seconds
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from harness.config.composition import compose
 from harness.loggers.logger import Session
 from harness.machine.ranks import Share
+from harness.runs.active import ActiveRun
 from harness.runs.clients import Clients
-from harness.runs.series import Series
 from harness.starts.feedback import Feedback
 from harness.starts.policy import StartPolicy
 from harness.starts.random import Random
@@ -30,7 +30,7 @@ def clients() -> Clients:
 def handed_out(clients: Clients, folder: Path, start: StartPolicy, number: int, share: Share) -> list[int]:
     """The clients that a rank attacks, if nothing comes back."""
     experiment = replace(clients.experiment, start=start)
-    one = Series(experiment, clients, Shard(folder, share.rank), Session(), number, share)
+    one = ActiveRun(experiment, clients, Shard(folder, share.rank), Session(), number, share)
     found = []
     while (client := one.next()) is not None:
         found.append(client.problem.id)

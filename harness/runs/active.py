@@ -17,7 +17,7 @@ from harness.store.recording import Journal
 
 
 @dataclass(eq=False)
-class Series:
+class ActiveRun:
     """The clients of a run that are not stored yet, in their order.
 
     Under a policy that learns, a client waits for the result of the one before it, which is read back from the store:
@@ -95,15 +95,15 @@ def outcome(stored: Journal, problem: int) -> Outcome:
     return Outcome(stored.unclamped(problem), loss, row["status"])
 
 
-def invert(attack: Attack, series: Sequence[Series]) -> Iterator[tuple[Series, Client, Reconstruction]]:
-    """Attack the clients of all series in one call of an attack, yielding each result as it comes.
+def invert(attack: Attack, runs: Sequence[ActiveRun]) -> Iterator[tuple[ActiveRun, Client, Reconstruction]]:
+    """Attack the clients of all runs in one call of an attack, yielding each result as it comes.
 
     What comes must be stored before the next result is asked for. An interruption ends the problems, not those
     that are under way.
     """
-    under_way: dict[int, tuple[Series, Client]] = {}
+    under_way: dict[int, tuple[ActiveRun, Client]] = {}
     # Those that must wait for results come first: they are what takes longest.
-    waiting = sorted(series, key=lambda one: not one.policy.learns)
+    waiting = sorted(runs, key=lambda one: not one.policy.learns)
 
     def problems() -> Iterator[Problem | None]:
         count = 0
