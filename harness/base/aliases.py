@@ -2,7 +2,7 @@
 
 ALIASES: dict[str, str] = {
     "harness.config.Scale": "harness.config.execution.Scale",
-    "harness.config.Granted": "harness.config.setup.Granted",
+    "harness.config.Granted": "harness.config.setup.KnowledgeSettings",
     "harness.log.NoLogger": "harness.loggers.logger.NoLogger",
     "harness.tables.feedback.report.FeedbackReport": "harness.papers.feedback.report.FeedbackReport",
     "harness.tables.outcomes.report.OutcomeReport": "harness.papers.outcomes.report.OutcomeReport",

@@ -48,11 +48,11 @@ def older_id(config: Mapping[str, Any], root: str | None) -> str:
     Raises UserError where a component is not there any more.
     """
     from harness.config.experiment import Experiment
-    from harness.config.setup import Granted
+    from harness.config.setup import KnowledgeSettings
 
     means = {f.name: absence(f) for f in dataclasses.fields(Experiment)}
     parts: dict[str, Any] = {name: _older(config[name]) for name in IDENTIFIED}
-    parts["knowledge"] = {"class": original(class_path(Granted)), "version": 1} | {
+    parts["knowledge"] = {"class": original(class_path(KnowledgeSettings)), "version": 1} | {
         name: value for name, value in config["knowledge"].items() if value
     }
     for name in LATER:

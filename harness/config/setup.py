@@ -12,7 +12,7 @@ from harness.starts.random import Random
 
 
 @component
-class Granted:
+class KnowledgeSettings:
     """What the attacker is given beside the update."""
 
     labels: bool = False
@@ -36,7 +36,7 @@ class Setup:
     training: Training = dataclasses.field(default_factory=Training)
     """Of the model, before its clients send anything."""
     start: StartPolicy = dataclasses.field(default_factory=Random)
-    knowledge: Granted
+    knowledge: KnowledgeSettings
     targets: list[Natural] | None
     order: Literal["random", "same_class", "distinct", "sequential"] = "random"
     """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
