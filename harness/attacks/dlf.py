@@ -103,7 +103,7 @@ class DLF(ImageSearch):
                 protocol=FedSGD(batch_size=len(images), normalization=observation.protocol.normalization),
             )
         trial = trial_update(batch, simulated, known, self._order(observation))
-        trial = mean_gradient(replace(simulated, update=trial, held=observation.n))
+        trial = mean_gradient(replace(simulated, update=trial, trained_on=observation.n))
         epochs = observation.protocol.epochs(observation.n)
         steps, batches = sum(map(len, epochs)), len(epochs[0])
         if self.batches == "all":

@@ -64,7 +64,7 @@ class Observation:
     shape: Shape
     classes: int
     knowledge: Knowledge = field(default_factory=Knowledge)
-    held: int | None = None
+    trained_on: int | None = None
     """How many images the client trained on; null: those that are looked for are all."""
     statistics: Statistics | None = None
     """Of the client's batches, where the protocol has it send them."""
@@ -72,4 +72,4 @@ class Observation:
     @property
     def examples(self) -> int:
         """How many images stand behind the update: clients tell it, for the server weighs them by it."""
-        return self.n if self.held is None else self.held
+        return self.n if self.trained_on is None else self.trained_on

@@ -95,7 +95,7 @@ class Rounds(Targets):
         model, fl = self.simulation.model, self.experiment.fl
         none = Batch(torch.empty(0, *self.experiment.dataset.shape), torch.empty(0, dtype=torch.int64))
         observation = Observation(
-            model=model, params={}, update={}, protocol=fl, n=0, held=0, shape=self.experiment.dataset.shape,
+            model=model, params={}, update={}, protocol=fl, n=0, trained_on=0, shape=self.experiment.dataset.shape,
             classes=len(self.experiment.dataset.classes), knowledge=Knowledge(),
         )  # fmt: skip
         accuracy, loss = self.tested or (None, None)

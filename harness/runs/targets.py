@@ -131,7 +131,7 @@ class Targets(ABC):
             update={name: value.detach() for name, value in sent.sent.items()},
             protocol=protocol,
             n=self.dummies(position),
-            held=len(sent.truth),
+            trained_on=len(sent.truth),
             statistics=protocol.statistics(model, params, sent.batch, sent.order),
             shape=experiment.dataset.shape,
             classes=len(experiment.dataset.classes),

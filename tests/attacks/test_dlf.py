@@ -47,7 +47,7 @@ def observe(
         update=client.update(model, params, truth, order),
         protocol=client,
         n=IMAGES,
-        held=IMAGES,
+        trained_on=IMAGES,
         shape=SHAPE,
         classes=CLASSES,
         knowledge=Knowledge(labels=truth.y, order=order if order_known else None),

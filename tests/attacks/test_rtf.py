@@ -93,7 +93,7 @@ def observe(model: Classifier, batch: Batch, protocol: Protocol, n: int | None =
         update=protocol.update(model, params, batch, order),
         protocol=protocol,
         n=n or len(batch),
-        held=len(batch),
+        trained_on=len(batch),
         shape=SHAPE,
         classes=10,
     )

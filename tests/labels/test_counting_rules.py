@@ -255,7 +255,7 @@ def test_rules_on_the_bias_refuse_a_head_without_one(rule: LabelInference, name:
 def test_all_are_of_one_class_when_a_single_image_is_looked_for() -> None:
     from harness.labels.idlg import IDLG
 
-    observation = replace(observe(NETWORKS["mlp"], draw(8, 6)), n=1, held=8)
+    observation = replace(observe(NETWORKS["mlp"], draw(8, 6)), n=1, trained_on=8)
     counts = IDLG().counts(observation)
     assert sorted(counts.tolist()) == [0] * 9 + [8]
     assert IDLG().labels(observation).tolist() == [int(counts.argmax())]
