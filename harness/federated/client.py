@@ -17,7 +17,7 @@ class Sent:
     """The truth as its defence has it trained on."""
     order: Sequence[Tensor] | None
     """The steps of its local training."""
-    update: Params
-    """Before any defence."""
-    sent: Params
-    """As it left the client."""
+    undefended: Params
+    """The update before any defence."""
+    defended: Params
+    """The update as it left the client."""

@@ -87,7 +87,7 @@ class Rounds(Targets):
             "test_accuracy": self.tested and self.tested[0],
         }
         return Client(
-            self.population.indices(client), report.truth, problem, length(report.update), circumstances
+            self.population.indices(client), report.truth, problem, length(report.undefended), circumstances
         )
 
     def _nobody(self, position: int, number: int) -> Client:

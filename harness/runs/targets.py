@@ -128,7 +128,7 @@ class Targets(ABC):
         observation = Observation(
             model=model,
             params=params,
-            update={name: value.detach() for name, value in sent.sent.items()},
+            update={name: value.detach() for name, value in sent.defended.items()},
             protocol=protocol,
             n=self.dummies(position),
             trained_on=len(sent.truth),

@@ -48,7 +48,7 @@ class Report(Sent):
 
     @property
     def finite(self) -> bool:
-        parts = (*self.sent.values(), *self.drift.values())
+        parts = (*self.defended.values(), *self.drift.values())
         return all(bool(torch.isfinite(value.sum())) for value in parts)
 
 
@@ -131,7 +131,7 @@ class Simulation(pl.LightningModule):
                 warn(f"round {batch}: client {client} sent numbers that are not finite; it is left out")
                 continue
             examples = self.population.examples(client)
-            total.add(report.sent, examples * report.divisor)
+            total.add(report.defended, examples * report.divisor)
             drift.add(report.drift, examples)
             count += examples
             if report.momentum:

@@ -87,7 +87,7 @@ def test_the_average_is_weighted_by_examples_whatever_the_scaling(tmp_path: Path
         before = params_of(one.model)
         after = rounds(one, 1, tmp_path)
         for name, value in before.items():
-            mean = sum(w * r.update[name] * r.divisor for w, r in zip(weights, reports, strict=True))
+            mean = sum(w * r.undefended[name] * r.divisor for w, r in zip(weights, reports, strict=True))
             torch.testing.assert_close(value - after[name], mean, rtol=1e-4, atol=1e-6)
 
 
@@ -96,7 +96,7 @@ def test_statistics_of_batch_normalisation_are_averaged_and_never_sent(tmp_path:
     reports = [one.report(1, client) for client in range(2)]
     before = {name: value.clone() for name, value in one.buffers_of_model.items()}
     after = rounds(one, 1, tmp_path)
-    assert set(reports[0].sent) == {name for name, _ in one.model.named_parameters()}
+    assert set(reports[0].defended) == {name for name, _ in one.model.named_parameters()}
     moved = [name for name in before if name.endswith("running_mean")]
     for name in moved:
         mean = (reports[0].drift[name] + reports[1].drift[name]) / 2
@@ -157,7 +157,7 @@ def test_a_client_whose_update_explodes_is_left_out(
 
     monkeypatch.setattr(one.population, "batch", poisoned)
     report = other.report(1, 0)
-    expected = {name: value - report.update[name] for name, value in other.weights.items()}
+    expected = {name: value - report.undefended[name] for name, value in other.weights.items()}
     found = rounds(one, 1, tmp_path)
     assert "client 1 sent numbers that are not finite" in capsys.readouterr().err
     for name, value in expected.items():
@@ -235,8 +235,8 @@ def test_a_client_says_the_same_in_an_attack_and_in_its_round(tmp_path: Path) ->
     one = simulation(momentum=0.9, keep_momentum=True)
     rounds(one, 1, tmp_path)
     first, second = one.report(2, 0), one.report(2, 0)
-    assert equal(first.update, second.update)
-    assert not equal(first.update, simulation(momentum=0.9).report(2, 0).update)
+    assert equal(first.undefended, second.undefended)
+    assert not equal(first.undefended, simulation(momentum=0.9).report(2, 0).undefended)
 
 
 @pytest.mark.parametrize("damage", ["nonsense", "empty", "torn", "altered", "another's", "list", "no keys"])
