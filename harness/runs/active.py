@@ -11,7 +11,7 @@ from harness.core import Attack, Problem, Reconstruction, generator
 from harness.loggers.logger import Session
 from harness.machine.ranks import ALONE, Share
 from harness.runs.targets import Client, Targets
-from harness.starts.policy import Memory, Outcome
+from harness.starts.policy import Memory, SearchResult
 from harness.store.iterates import shown
 from harness.store.recording import Journal
 
@@ -78,7 +78,7 @@ class ActiveRun:
         while self.position < self.clients.available:
             if self.position in finished:
                 if self.policy.learns:
-                    self.memory = self.policy.learn(self.memory, outcome(self.stored, self.position))
+                    self.memory = self.policy.learn(self.memory, search_result(self.stored, self.position))
             elif self._shared(self.position):
                 break
             self.position += 1
@@ -88,11 +88,11 @@ class ActiveRun:
         return self.share.has(self.number if self.policy.learns else self.number + position)
 
 
-def outcome(stored: Journal, problem: int) -> Outcome:
+def search_result(stored: Journal, problem: int) -> SearchResult:
     """What the attacker saw of a stored problem."""
     row = shown(next(row for row in stored.rows if row["problem"] == problem), "last")
     loss = math.nan if row["loss"] is None else float(row["loss"])
-    return Outcome(stored.unclamped(problem), loss, row["status"])
+    return SearchResult(stored.unclamped(problem), loss, row["status"])
 
 
 def invert(attack: Attack, runs: Sequence[ActiveRun]) -> Iterator[tuple[ActiveRun, Client, Reconstruction]]:

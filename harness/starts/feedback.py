@@ -7,7 +7,7 @@ from torch import Tensor
 
 from harness.base.numbers import Fraction, Steps
 from harness.core import component
-from harness.starts.policy import Memory, Outcome, StartPolicy
+from harness.starts.policy import Memory, SearchResult, StartPolicy
 
 
 @component
@@ -28,16 +28,16 @@ class Feedback(StartPolicy):
     after: Steps = 2
     """How many results there must be before the blend is used."""
 
-    def accepts(self, outcome: Outcome) -> bool:
+    def accepts(self, result: SearchResult) -> bool:
         """Whether a result is blended in."""
-        return outcome.success and outcome.finite
+        return result.success and result.finite
 
-    def learn(self, memory: Memory, outcome: Outcome) -> Memory:
-        if not self.accepts(outcome):
+    def learn(self, memory: Memory, result: SearchResult) -> Memory:
+        if not self.accepts(result):
             return memory
         if memory.image is None:
-            return Memory(outcome.x, 1)
-        return Memory(self.alpha * outcome.x + (1 - self.alpha) * memory.image, memory.count + 1)
+            return Memory(result.x, 1)
+        return Memory(self.alpha * result.x + (1 - self.alpha) * memory.image, memory.count + 1)
 
     def start(self, memory: Memory, shape: tuple[int, ...], rng: torch.Generator) -> Tensor | None:
         return memory.image if memory.count >= self.after else None
@@ -55,5 +55,5 @@ class FeedbackNoiseFactor(Feedback):
     version: ClassVar[int] = 2
     awaits_success: ClassVar[bool] = False
 
-    def accepts(self, outcome: Outcome) -> bool:
-        return outcome.finite
+    def accepts(self, result: SearchResult) -> bool:
+        return result.finite

@@ -12,7 +12,7 @@ from harness.core import Component, Images, Status, component
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class SearchResult:
     """What an attacker sees of a finished attack: x [n, c, h, w] where the search ended and as it left it, the loss
     there and how it ended."""
 
@@ -40,7 +40,7 @@ class Memory:
 
 @component
 class StartPolicy(Component, ABC):
-    """Where each search begins, as a pure function of the outcomes before it and of public images.
+    """Where each search begins, as a pure function of the results before it and of public images.
 
     A policy sees no true image and no true metric. Labels, networks and all other randomness are the same under every
     policy, so that attacks which differ in their start alone are paired.
@@ -56,7 +56,7 @@ class StartPolicy(Component, ABC):
         """What is known before the first attack; `public` loads the public split."""
         return Memory()
 
-    def learn(self, memory: Memory, outcome: Outcome) -> Memory:
+    def learn(self, memory: Memory, result: SearchResult) -> Memory:
         """What is known after one more attack."""
         return memory
 

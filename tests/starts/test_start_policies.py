@@ -1,4 +1,4 @@
-"""The state machine of every start policy, with scripted outcomes: alone, in a run, and in a run that was killed."""
+"""The state machine of every start policy, with scripted results: alone, in a run, and in a run that was killed."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ from harness.runs.clients import Clients
 from harness.runs.run import run
 from harness.starts.controls import Constant, MeanImage, Uniform
 from harness.starts.feedback import Feedback, FeedbackNoiseFactor
-from harness.starts.policy import Memory, Outcome, StartPolicy
+from harness.starts.policy import Memory, SearchResult, StartPolicy
 from harness.starts.random import Random
 
 SHAPE = (1, 1, 32, 32)
@@ -78,7 +78,7 @@ def test_where_each_search_begins(policy: StartPolicy, script: str, expected: Ex
     memory, starts = policy.begin(nothing), []
     for position, mark in enumerate(script):
         starts.append(level(policy.start(memory, SHAPE, rng)))
-        memory = policy.learn(memory, Outcome(result(position, mark), 0.0, STATUS[mark]))
+        memory = policy.learn(memory, SearchResult(result(position, mark), 0.0, STATUS[mark]))
     assert [*starts, level(policy.start(memory, SHAPE, rng))] == expected
 
 

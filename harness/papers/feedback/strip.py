@@ -15,7 +15,7 @@ from harness.core import Problem, Record, generator
 from harness.metrics.mse import squared_error
 from harness.plots import pictures
 from harness.runs.clients import Clients
-from harness.starts.policy import Outcome
+from harness.starts.policy import SearchResult
 
 SIDE, LETTERS = 96, 13
 
@@ -71,7 +71,7 @@ def replay(clients: Clients, record: Record, unclamped: Tensor) -> list[Tensor |
         rng = generator("start", experiment.seed, row["problem"])
         starts.append(policy.start(memory, (1, *experiment.dataset.shape), rng))
         loss = math.nan if row["loss"] is None else row["loss"]
-        memory = policy.learn(memory, Outcome(image[None], loss, row["status"]))
+        memory = policy.learn(memory, SearchResult(image[None], loss, row["status"]))
     return starts
 
 

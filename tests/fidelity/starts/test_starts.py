@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.base.components import build
 from harness.core import Images, Status, generator
-from harness.starts.policy import Outcome, StartPolicy
+from harness.starts.policy import SearchResult, StartPolicy
 from tests.fidelity.conftest import Fidelity
 from tests.fidelity.ledger import CONF
 
@@ -51,7 +51,7 @@ def course(name: str) -> list[Tensor | None]:
     for end, x in zip(COURSE, results(), strict=True):
         found.append(rule.start(memory, SHAPE, generator("start")))
         status: Status = "converged" if end == "S" else "budget"
-        memory = rule.learn(memory, Outcome(x, 0.1, status))
+        memory = rule.learn(memory, SearchResult(x, 0.1, status))
     return [*found, rule.start(memory, SHAPE, generator("start"))]
 
 
