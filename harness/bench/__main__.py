@@ -23,7 +23,7 @@ from harness.bench import (
 from harness.bench.timing import machine
 
 REPEATS = 15
-Part = Callable[[int], list[report.Measurement]]
+Part = Callable[[int], list[report.BenchResult]]
 PARTS: dict[str, Part] = {
     **{name: partial(attacks.compare, name) for name in attacks.CASES},
     "rounding": rounding.measure,

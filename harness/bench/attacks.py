@@ -7,7 +7,7 @@ import torch
 from harness.attacks.optimization import OptimizationAttack
 from harness.base.statistics.intervals import wilson
 from harness.bench import serial
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import Stopwatch, operations, peak_memory, sgemm_peak
 from harness.config.composition import compose
 from harness.config.experiment import Experiment
@@ -35,7 +35,7 @@ CASES = {
 }
 
 
-def compare(name: str, problems: int) -> list[Measurement]:
+def compare(name: str, problems: int) -> list[BenchResult]:
     """Attack the same images from the same starts, one side after every image of the other."""
     case = CASES[name]
     clients, dataset = open_clients(case, problems)
@@ -53,7 +53,7 @@ def compare(name: str, problems: int) -> list[Measurement]:
         with theirs:
             baseline[one.problem] = _serial(attack, pending[one.problem], case.steps)
         _progress(name, len(found), problems, theirs.seconds / ours.seconds)
-    return [_measurement(name, case, dataset, pending, found, baseline, ours.seconds, theirs.seconds)]
+    return [_bench_result(name, case, dataset, pending, found, baseline, ours.seconds, theirs.seconds)]
 
 
 def open_clients(case: Case, problems: int) -> tuple[Clients, str]:
@@ -85,7 +85,7 @@ def _serial(attack: OptimizationAttack, client: Client, steps: int) -> serial.Se
     return serial.attack(observation, start["images"], start.get("logits"), label, steps)
 
 
-def _measurement(
+def _bench_result(
     name: str,
     case: Case,
     dataset: str,
@@ -94,7 +94,7 @@ def _measurement(
     baseline: dict[int, serial.SerialResult],
     ours: float,
     theirs: float,
-) -> Measurement:
+) -> BenchResult:
     count = len(clients)
     truth = {position: client.truth.x for position, client in clients.items()}
     success = {k: float((one.x - truth[k]).square().mean()) < SUCCESS for k, one in found.items()}
@@ -129,7 +129,7 @@ def _measurement(
         "evaluations per image, serial": sum(one.evaluations for one in baseline.values()) / count,
         "peak memory, MB": peak_memory(),
     }
-    return Measurement(name, theirs / ours, details)
+    return BenchResult(name, theirs / ours, details)
 
 
 def _closure_operations(client: Client, case: Case) -> float:

@@ -9,7 +9,7 @@ from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectoriz
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.lowrank import LowRank
 from harness.bench import problems, serial
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import interleaved, operations, sgemm_peak
 from harness.core import Observation, Shape
 from harness.machine.memory import reuse_freed_memory
@@ -50,7 +50,7 @@ def _authors(observation: Observation) -> Call:
     return serial.closure(serial.trainable(observation), received, images, logits, torch.zeros(1))
 
 
-def eager(repeats: int) -> list[Measurement]:
+def eager(repeats: int) -> list[BenchResult]:
     """vmap and lowrank at 16 slots, and their growth with slots, image size, classes and batch size."""
     whole = sides("vmap", "lowrank")
     work, peak = operations(whole["serial"]) / SLOTS, sgemm_peak()
@@ -64,25 +64,25 @@ def eager(repeats: int) -> list[Measurement]:
     growth |= _rows("100 classes", interleaved(sides("vmap", "lowrank", classes=100), repeats), SLOTS)
     for batch in (4, 16):
         growth |= _rows(f"batch of {batch}", interleaved(sides("vmap", batch_size=batch), repeats), SLOTS)
-    return [_measurement(name, spent, work, peak, growth) for name in ("vmap", "lowrank")]
+    return [_bench_result(name, spent, work, peak, growth) for name in ("vmap", "lowrank")]
 
 
-def compiled(repeats: int) -> list[Measurement]:
+def compiled(repeats: int) -> list[BenchResult]:
     """torch.compile of vmap at 16 slots; the compilation is not counted."""
     whole = sides("compiled")
     work, peak = operations(whole["serial"]) / SLOTS, sgemm_peak()
-    return [_measurement("compiled", interleaved(whole, repeats), work, peak, {})]
+    return [_bench_result("compiled", interleaved(whole, repeats), work, peak, {})]
 
 
-def _measurement(
+def _bench_result(
     name: str, spent: dict[str, float], work: float, peak: float, growth: dict[str, float | str]
-) -> Measurement:
+) -> BenchResult:
     own: dict[str, float | str] = {
         key: value for key, value in growth.items() if key.rpartition(", ")[2] in (name, "serial")
     }
     details = _rows("16 slots", {side: spent[side] for side in ("serial", "loop", name)}, SLOTS)
     share = {f"share of sgemm's peak, {side}": work * SLOTS / spent[side] / peak for side in ("serial", name)}
-    return Measurement(f"closure_{name}", spent["serial"] / spent[name], details | share | own)
+    return BenchResult(f"closure_{name}", spent["serial"] / spent[name], details | share | own)
 
 
 def _rows(what: str, spent: dict[str, float], slots: int) -> dict[str, float | str]:

@@ -14,7 +14,7 @@ from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.evaluator import Loop
 from harness.bench import problems, serial
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import interleaved, operations, sgemm_peak
 from harness.config.composition import compose
 from harness.core import Model, Observation
@@ -29,7 +29,7 @@ SHAPE, CLASSES = (3, 32, 32), 10
 PRECISION_STEPS = 80
 
 
-def inverting(name: str, model: Model, repeats: int) -> list[Measurement]:
+def inverting(name: str, model: Model, repeats: int) -> list[BenchResult]:
     """IG's closure: cosine distance and total variation, one image."""
     reuse_freed_memory()
     seen = [problems.observe(model, SHAPE, CLASSES, 0)]
@@ -39,16 +39,16 @@ def inverting(name: str, model: Model, repeats: int) -> list[Measurement]:
         own = replace(setting, attack=_attack(autocast))
         loop = problems.loaded(Loop(own), own.attack, seen)
         calls[side] = lambda loop=loop: loop.evaluate(x)  # type: ignore[misc]
-    found = _measurement(name, calls, repeats)
+    found = _bench_result(name, calls, repeats)
     times = {side: float(found.details[f"ms per closure, {side}"]) for side in calls}
-    return [found, Measurement(f"{name}_bf16", times["authors"] / times["bf16"], {})]
+    return [found, BenchResult(f"{name}_bf16", times["authors"] / times["bf16"], {})]
 
 
 def _attack(autocast: bool) -> InvertingGradients:
     return InvertingGradients(optimizer=Adam(), labels=Analytic(), autocast=autocast)
 
 
-def precision(count: int) -> list[Measurement]:
+def precision(count: int) -> list[BenchResult]:
     """What bfloat16 costs in PSNR: IG on ConvNet64, the same images and starts."""
     quality: dict[str, float] = {}
     for autocast in (False, True):
@@ -68,7 +68,7 @@ def precision(count: int) -> list[Measurement]:
         quality["bf16" if autocast else "float32"] = float(torch.stack(errors).log10().mul(-10).mean())
     details: dict[str, float | str] = {f"mean PSNR, {name}, dB": value for name, value in quality.items()}
     details |= {"images": count, "network": "ConvNet64", "steps": PRECISION_STEPS}
-    return [Measurement("ig_bf16_quality", quality["float32"] - quality["bf16"], details)]
+    return [BenchResult("ig_bf16_quality", quality["float32"] - quality["bf16"], details)]
 
 
 def labels(observation: Observation) -> Tensor:
@@ -100,7 +100,7 @@ def _authors_inverting(observation: Observation, x: Tensor) -> Callable[[], obje
     return closure
 
 
-def latent(repeats: int) -> list[Measurement]:
+def latent(repeats: int) -> list[BenchResult]:
     """GGL's candidate on ResNet-18: generate, differentiate, compare."""
     reuse_freed_memory()
     attack = GGL(optimizer=CMA(), labels=Analytic())
@@ -115,7 +115,7 @@ def latent(repeats: int) -> list[Measurement]:
         "authors": lambda: _authors_latent(network, prior, seen[0], x),
         "ours": lambda: loop.evaluate(x),
     }
-    return [_measurement("ggl", calls, repeats)]
+    return [_bench_result("ggl", calls, repeats)]
 
 
 def _authors_latent(network: nn.Module, prior: nn.Module, observation: Observation, z: Tensor) -> float:
@@ -128,21 +128,21 @@ def _authors_latent(network: nn.Module, prior: nn.Module, observation: Observati
         return float(sum(parts) / len(parts))
 
 
-def _measurement(name: str, calls: dict[str, Callable[[], object]], repeats: int) -> Measurement:
+def _bench_result(name: str, calls: dict[str, Callable[[], object]], repeats: int) -> BenchResult:
     work, peak = operations(calls["authors"]), sgemm_peak()
     spent = interleaved(calls, repeats)
     details: dict[str, float | str] = {"GFLOP per closure, authors'": work / 1e9}
     for side, value in spent.items():
         details[f"ms per closure, {side}"] = 1e3 * value
         details[f"share of sgemm's peak, {side}"] = work / value / peak
-    return Measurement(name, spent["authors"] / spent["ours"], details)
+    return BenchResult(name, spent["authors"] / spent["ours"], details)
 
 
-def convnet(repeats: int) -> list[Measurement]:
+def convnet(repeats: int) -> list[BenchResult]:
     """ConvNet64."""
     return inverting("ig_convnet", ConvNet(), repeats)
 
 
-def resnet(repeats: int) -> list[Measurement]:
+def resnet(repeats: int) -> list[BenchResult]:
     """ResNet-18."""
     return inverting("ig_resnet", ResNet(), repeats)

@@ -8,7 +8,7 @@ from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.nevergrad import NevergradCMA
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.variables import Layout
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import interleaved
 from harness.core import generator
 from harness.machine.memory import reuse_freed_memory
@@ -16,7 +16,7 @@ from harness.machine.memory import reuse_freed_memory
 SLOTS, HISTORY = 16, 100
 
 
-def lbfgs(repeats: int) -> list[Measurement]:
+def lbfgs(repeats: int) -> list[BenchResult]:
     """Batched L-BFGS and torch's, on quadratics, once the history is full."""
     reuse_freed_memory()
     details: dict[str, float | str] = {}
@@ -26,7 +26,7 @@ def lbfgs(repeats: int) -> list[Measurement]:
         spent = interleaved({"torch": _Torch(curvature), "ours": _Batched(curvature)}, repeats)
         ratios[size] = spent["torch"] / spent["ours"]
         details |= {f"ms per step, D = {size}, {side}": 1e3 * value / SLOTS for side, value in spent.items()}
-    return [Measurement("lbfgs", ratios[3072], details)]
+    return [BenchResult("lbfgs", ratios[3072], details)]
 
 
 class _Torch:
@@ -69,7 +69,7 @@ class _Batched:
         self.x, _ = self.state.step(self.x, self.curvature * self.x, self.loss, active)
 
 
-def evolution(repeats: int) -> list[Measurement]:
+def evolution(repeats: int) -> list[BenchResult]:
     """CMA-ES on a sphere of 128 dimensions: what one candidate costs beside its evaluation."""
     details: dict[str, float | str] = {}
     rules: list[tuple[str, Optimizer, int]] = [
@@ -81,7 +81,7 @@ def evolution(repeats: int) -> list[Measurement]:
     spent = interleaved(calls, max(3, repeats // 4))
     for name, _, slots in rules:
         details[f"ms per candidate, {name}"] = 1e3 * spent[name] / slots / _Sphere.candidates
-    return [Measurement("ggl_optimizer", float(details["ms per candidate, torch, 1 slot"]), details)]
+    return [BenchResult("ggl_optimizer", float(details["ms per candidate, torch, 1 slot"]), details)]
 
 
 class _Sphere:

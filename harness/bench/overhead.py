@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from harness.bench.attacks import Case, open_clients
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import Stopwatch, interleaved
 from harness.config.composition import compose
 from harness.runs.clients import Clients
@@ -16,7 +16,7 @@ REPEATS = 5
 LOGGERS = ("csv", "wandb")
 
 
-def measure(problems: int) -> list[Measurement]:
+def measure(problems: int) -> list[BenchResult]:
     """Runs of few and of many images, bare and whole: what grows with the images, and what each run costs anyway.
 
     Bare is what a script without a harness does: the clients' updates, and the attack on them. W&B logs offline; what
@@ -40,8 +40,8 @@ def measure(problems: int) -> list[Measurement]:
     for logger in LOGGERS:
         excess = {count: spent[f"{logger} {count}"] - spent[f"bare {count}"] for count in (few, many)}
         each = (excess[many] - excess[few]) / (many - few)
-        found.append(Measurement(f"overhead_image_{logger}", 1000 * each, details))
-        found.append(Measurement(f"overhead_run_{logger}", excess[few] - few * each, {"images": few}))
+        found.append(BenchResult(f"overhead_image_{logger}", 1000 * each, details))
+        found.append(BenchResult(f"overhead_run_{logger}", excess[few] - few * each, {"images": few}))
         details = {"images": f"{few} and {many}"}
     return found
 

@@ -71,7 +71,7 @@ FIGURES = {
 
 
 @dataclass(frozen=True)
-class Measurement:
+class BenchResult:
     """What one part of the suite found: the figure of that name, and all else by quantity."""
 
     name: str
@@ -81,18 +81,18 @@ class Measurement:
     """Why the figure is short of its target, or missing."""
 
 
-def load(folder: Path = RESULTS) -> dict[str, Measurement]:
+def load(folder: Path = RESULTS) -> dict[str, BenchResult]:
     """The measurements of earlier parts, from bench.csv."""
     path = folder / "bench.csv"
     if not path.is_file():
         return {}
-    found: dict[str, Measurement] = {}
+    found: dict[str, BenchResult] = {}
     for row in read_csv(path):
-        one = found.setdefault(row["name"], Measurement(row["name"], None))
+        one = found.setdefault(row["name"], BenchResult(row["name"], None))
         if row["quantity"] == "figure":
-            found[row["name"]] = Measurement(one.name, _number(row["value"]), one.details, one.reason)
+            found[row["name"]] = BenchResult(one.name, _number(row["value"]), one.details, one.reason)
         elif row["quantity"] == "reason":
-            found[row["name"]] = Measurement(one.name, one.value, one.details, row["value"])
+            found[row["name"]] = BenchResult(one.name, one.value, one.details, row["value"])
         else:
             number = _number(row["value"])
             one.details[row["quantity"]] = row["value"] if number is None else number
@@ -106,7 +106,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def save(measurements: Iterable[Measurement], machine: dict[str, str], folder: Path = RESULTS) -> None:
+def save(measurements: Iterable[BenchResult], machine: dict[str, str], folder: Path = RESULTS) -> None:
     """Put new measurements among the old ones, and write bench.csv and bench.md."""
     told: dict[str, float | str] = {MACHINE: ", ".join(machine.values())}
     found = load(folder) | {each.name: replace(each, details=each.details | told) for each in measurements}
@@ -123,7 +123,7 @@ def save(measurements: Iterable[Measurement], machine: dict[str, str], folder: P
     (folder / "bench.md").write_text(document(found))
 
 
-def document(found: dict[str, Measurement]) -> str:
+def document(found: dict[str, BenchResult]) -> str:
     """bench.md: the figures to reach, then the details of every part."""
     blocks = [
         "# The engine beside the authors' way",
@@ -138,7 +138,7 @@ def document(found: dict[str, Measurement]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _row(figure: Figure, one: Measurement | None) -> list[str]:
+def _row(figure: Figure, one: BenchResult | None) -> list[str]:
     goals = [
         "-" if goal is None else f"{'<=' if figure.less else '>='} {goal:g} {figure.unit}"
         for goal in (figure.target, figure.stretch)

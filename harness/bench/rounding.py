@@ -9,7 +9,7 @@ import torch
 from harness.attacks.optimization import OptimizationAttack
 from harness.bench import serial
 from harness.bench.attacks import CASES, SUCCESS, open_clients
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.core import Attempt, Problem, generator
 from harness.runs.clients import Clients
 
@@ -21,7 +21,7 @@ REPEATS = {"ours": 8, "serial": 3}
 Solved = frozenset[int]
 
 
-def measure(problems: int) -> list[Measurement]:
+def measure(problems: int) -> list[BenchResult]:
     """How many problems each side solves in every repeat, and how many come out differently from one to another.
 
     If two repeats of one side differ as much as the two sides do, it is rounding that tells the sides apart.
@@ -47,7 +47,7 @@ def solve(clients: Clients, side: str, repeat: int) -> Solved:
     return solved
 
 
-def summarise(solved: Mapping[str, list[Solved]], dataset: str, problems: int) -> Measurement:
+def summarise(solved: Mapping[str, list[Solved]], dataset: str, problems: int) -> BenchResult:
     """Counts and differences of the sets of solved problems."""
     details: dict[str, float | str] = {"data": dataset, "problems": problems, "shift of the starts": SHIFT}
     for side, sets in solved.items():
@@ -56,7 +56,7 @@ def summarise(solved: Mapping[str, list[Solved]], dataset: str, problems: int) -
         details[f"differ from one repeat to another, {side}"] = _difference(list(combinations(sets, 2)))
     both = list(zip(solved["ours"], solved["serial"], strict=False))
     details["differ between the sides, same start"] = _difference(both)
-    return Measurement("rounding", None, details)
+    return BenchResult("rounding", None, details)
 
 
 def _shifted(attack: OptimizationAttack, problem: Problem, repeat: int) -> Problem:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import interleaved
 from harness.core import Classifier, Model, Normalize, Params, generator
 from harness.datasets.splits import Pool, Subset
@@ -35,17 +35,17 @@ class Comparison(NamedTuple):
     apart: float
 
 
-def mlp(repeats: int) -> list[Measurement]:
+def mlp(repeats: int) -> list[BenchResult]:
     """Clients of 50 images, as CIFAR-10 has them for 1,000 clients, and of 400, as for 100."""
     return [_measure("rounds_mlp", MLP(), {50: repeats, 400: min(repeats, 3)})]
 
 
-def cnn(repeats: int) -> list[Measurement]:
+def cnn(repeats: int) -> list[BenchResult]:
     """Clients of 50 images."""
     return [_measure("rounds_cnn", CNN(), {50: min(repeats, 5)})]
 
 
-def _measure(name: str, model: Model, repeats: dict[int, int]) -> Measurement:
+def _measure(name: str, model: Model, repeats: dict[int, int]) -> BenchResult:
     reuse_freed_memory()
     details: dict[str, float | str] = {"clients": CLIENTS, "batch size": BATCH, "local epochs": 1}
     ratios = []
@@ -64,7 +64,7 @@ def _measure(name: str, model: Model, repeats: dict[int, int]) -> Measurement:
     details["why float32 may differ by more"] = (
         "a ReLU or a maximum within rounding of a tie goes the other way"
     )
-    return Measurement(name, ratios[0], details)
+    return BenchResult(name, ratios[0], details)
 
 
 def _compare(model: Model, held: int, times: int, dtype: torch.dtype) -> Comparison:

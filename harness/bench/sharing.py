@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import yaml
 
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.config.composition import compose
 from harness.loggers.csv import CsvSession
 from harness.runs.run import run
@@ -38,7 +38,7 @@ SWEEP = {
 TWO = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
-def sharing(rounds: int) -> list[Measurement]:
+def sharing(rounds: int) -> list[BenchResult]:
     """Seconds of a whole command, by the clock: one, two at once on one store, one with two processes; in turn."""
     spent: dict[str, list[float]] = {"one": [], "two commands": [], "JOBS=2": []}
     loads = []
@@ -50,7 +50,7 @@ def sharing(rounds: int) -> list[Measurement]:
     best = {name: min(values) for name, values in spent.items()}
     details: dict[str, float | str] = {f"s, {name}": value for name, value in best.items()}
     details |= {"JOBS=2 over one": best["JOBS=2"] / best["one"], "cells": CELLS, "load before": max(loads)}
-    return [Measurement("sharing", best["two commands"] / best["one"], details)]
+    return [BenchResult("sharing", best["two commands"] / best["one"], details)]
 
 
 def _seconds(commands: list[list[str]]) -> float:
@@ -78,7 +78,7 @@ def _seconds(commands: list[list[str]]) -> float:
         return seconds
 
 
-def overhead(cells: int) -> list[Measurement]:
+def overhead(cells: int) -> list[BenchResult]:
     """The share of a small cell's time, by the clock and without imports, that goes to its store, lease and log."""
     spent = {"clock": 0.0, "processor": 0.0}
 
@@ -118,4 +118,4 @@ def overhead(cells: int) -> list[Measurement]:
         "ms a cell, processor": 1e3 * processor / cells,
         "cells": cells,
     }
-    return [Measurement("sharing_overhead", shares["clock"], details)]
+    return [BenchResult("sharing_overhead", shares["clock"], details)]

@@ -12,7 +12,7 @@ from time import perf_counter, process_time
 
 import torch
 
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.core import generator
 from harness.report.site import build
 from harness.store.records import Store, summarise
@@ -35,7 +35,7 @@ const begun = performance.now();
 </script><iframe src="{page}" width="1200" height="900" onload="opened(this)"></iframe>"""
 
 
-def measure(_: int) -> list[Measurement]:
+def measure(_: int) -> list[BenchResult]:
     """Seconds to build and to open, always of the same number of cells."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -54,18 +54,18 @@ def measure(_: int) -> list[Measurement]:
         sizes = [path.stat().st_size for path in index.parent.rglob("*") if path.is_file()]
         details: dict[str, float | str] = {"cells": ROWS * COLUMNS, "CPU s": used}
         details |= {"files": len(sizes), "MB": sum(sizes) / 1e6}
-        return [Measurement("report_build", built, details), _opening(index.parent)]
+        return [BenchResult("report_build", built, details), _opening(index.parent)]
 
 
-def _opening(site: Path) -> Measurement:
+def _opening(site: Path) -> BenchResult:
     """The page that is slowest to load, run its scripts and lay itself out, by the median of some openings."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        return Measurement("report_open", None, reason="chromium is not installed")
+        return BenchResult("report_open", None, reason="chromium is not installed")
     spent = {
         page: sorted(_open(chromium, site, page) for _ in range(REPEATS))[REPEATS // 2] for page in PAGES
     }
-    return Measurement(
+    return BenchResult(
         "report_open", max(spent.values()), {f"s, {page}": each for page, each in spent.items()}
     )
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness.bench.report import Measurement
+from harness.bench.report import BenchResult
 from harness.bench.timing import Stopwatch
 from harness.config.composition import compose
 from harness.store.integrity import RESULT, ROWS, dump, seals
@@ -15,7 +15,7 @@ from harness.store.records import Store, summarise
 RECORDS, IMAGES = 10_000, 4
 
 
-def measure(_: int) -> list[Measurement]:
+def measure(_: int) -> list[BenchResult]:
     """The time from a directory of runs to one pandas table."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), RECORDS)
@@ -33,7 +33,7 @@ def measure(_: int) -> list[Measurement]:
         "records per second, records": len(records) / loaded.seconds,
         "CPU s, records": loaded.seconds,
     }
-    return [Measurement("store", framed.seconds, details)]
+    return [BenchResult("store", framed.seconds, details)]
 
 
 def write(root: Path, count: int) -> None:

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import torch
 
-from harness.bench.report import FIGURES, Figure, Measurement, load, save
+from harness.bench.report import FIGURES, BenchResult, Figure, load, save
 from harness.bench.serial import attack
 from harness.core import Batch
 from tests.conftest import Observe
 
 
 def test_parts_are_added_to_what_is_there(tmp_path: Path) -> None:
-    first = Measurement("lbfgs", 3.1, {"ms per step, ours": 0.31, "data": "none"}, "a reason, with a comma")
+    first = BenchResult("lbfgs", 3.1, {"ms per step, ours": 0.31, "data": "none"}, "a reason, with a comma")
     save([first], {"machine": "x"}, tmp_path)
-    save([Measurement("ggl", 0.5)], {"machine": "x"}, tmp_path)
-    save([Measurement("ggl", 0.96)], {"machine": "x"}, tmp_path)
+    save([BenchResult("ggl", 0.5)], {"machine": "x"}, tmp_path)
+    save([BenchResult("ggl", 0.96)], {"machine": "x"}, tmp_path)
     told = {"measured on": "x"}
     assert load(tmp_path) == {
         "lbfgs": replace(first, details=first.details | told),
-        "ggl": Measurement("ggl", 0.96, told),
+        "ggl": BenchResult("ggl", 0.96, told),
     }
     document = (tmp_path / "bench.md").read_text()
     assert document.count("not measured") == len(FIGURES) - 2
