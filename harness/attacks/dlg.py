@@ -24,10 +24,9 @@ class DLG(OptimizationAttack):
     needs: ClassVar[frozenset[Need]] = frozenset()
     accepts_start: ClassVar[bool] = True
 
-    @property
-    def version(self) -> int:  # type: ignore[override]
+    def revision(self) -> int:
         """2: of soft labels the gradient is not signed."""
-        return 2 if getattr(self.optimizer, "signed", False) else 1
+        return 2 if getattr(self.optimizer, "signed", False) else self.version
 
     @property
     def evaluations_per_step(self) -> int:

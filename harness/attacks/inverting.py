@@ -42,10 +42,9 @@ class InvertingGradients(ImageSearch):
     soft_labels: bool = False
     """Search for soft labels too, instead of reading them off the update (as Zhu et al. 2024 do for several images)."""
 
-    @property
-    def version(self) -> int:  # type: ignore[override]
+    def revision(self) -> int:
         """2: of soft labels the gradient is not signed."""
-        return 2 if self.soft_labels and getattr(self.optimizer, "signed", False) else 1
+        return 2 if self.soft_labels and getattr(self.optimizer, "signed", False) else self.version
 
     def prepare(self, observation: Observation) -> Params:
         known = estimate_defenses(observation) if self.soft_labels else super().prepare(observation)

@@ -60,6 +60,10 @@ class Component:
         """As `needs`, with these settings; for components of which some settings need more."""
         return cls.needs
 
+    def revision(self) -> int:
+        """The `version` of the component as it is set; overridden where only some settings' numbers have changed."""
+        return self.version
+
     @property
     def reads(self) -> frozenset[Split]:
         """The splits of the data set that it reads beside the attacked one, so that a run's id holds their content."""

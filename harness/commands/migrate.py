@@ -114,7 +114,7 @@ def judge(identity: str, config: Mapping[str, Any], root: str | None) -> Fate:
     if identity == experiment.id:
         return Fate(new=identity)
     parts = experiment.parts
-    if raised := sorted({type(part).__name__ for part in parts if part.version != 1}):
+    if raised := sorted({type(part).__name__ for part in parts if part.revision() != 1}):
         return Fate(kept=f"its method has changed since: {', '.join(raised)}")
     if not _proven(experiment, parts):
         return Fate(kept=UNVERIFIED)

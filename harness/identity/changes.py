@@ -14,7 +14,7 @@ Methods = Mapping[str, int | list[int]]
 
 def methods(parts: Iterable[Component]) -> dict[str, int]:
     """The versions of some components, for the record of a run."""
-    return {class_path(type(part)): part.version for part in parts}
+    return {class_path(type(part)): part.revision() for part in parts}
 
 
 def merged(several: Iterable[Methods]) -> dict[str, Any]:
@@ -37,10 +37,12 @@ def changes(behind: Methods) -> list[str]:
 def _change(path: str, then: int | list[int]) -> str:
     name = path.rpartition(".")[2]
     try:
-        now = find("methods", path).version  # type: ignore[attr-defined]
+        kind = find("methods", path)
     except UserError:
+        kind = type(None)
+    if not issubclass(kind, Component):
         return f"{name} is there no more."
-    if then == now or not isinstance(now, int):
+    if then == kind.version or kind.revision is not Component.revision:
         return ""
     were = ", ".join(map(str, then if isinstance(then, list) else [then]))
-    return f"The numbers of {name} have changed since: version {were}, now {now}."
+    return f"The numbers of {name} have changed since: version {were}, now {kind.version}."

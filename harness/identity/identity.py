@@ -38,7 +38,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, Component):
-        return _heading(type(value)) | {"version": value.version, "settings": _settings(value)}
+        return _heading(type(value)) | {"version": value.revision(), "settings": _settings(value)}
     return _settings(value) if dataclasses.is_dataclass(value) else value
 
 

@@ -16,8 +16,19 @@ def test_a_run_knows_its_methods_and_nothing_has_changed_today() -> None:
 
 def test_what_has_changed_is_said() -> None:
     rule = "harness.labels.rlu.RLU"
-    behind = merged([{rule: 2}, {rule: 1}, {"harness.attacks.gone.Gone": 1, "harness.attacks.dlg.DLG": 3}])
+    behind = merged(
+        [
+            {rule: 2},
+            {rule: 1},
+            {
+                "harness.attacks.gone.Gone": 1,
+                "harness.attacks.dlg.DLG": 3,
+                "harness.config.execution.Paths": 1,
+            },
+        ]
+    )
     assert changes(behind) == [
         "Gone is there no more.",
+        "Paths is there no more.",
         "The numbers of RLU have changed since: version 1, 2, now 2.",
     ]

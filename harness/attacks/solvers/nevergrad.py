@@ -33,10 +33,9 @@ class NevergradCMA(Optimizer):
     ask_ahead: Processes = 1
     """Candidates that are asked for before the first of them is told: 1 tells each before the next is asked for."""
 
-    @property
-    def version(self) -> int:  # type: ignore[override]
+    def revision(self) -> int:
         """2: what is refused is kept. Nothing is where each candidate is told before the next is asked for."""
-        return 2 if self.ask_ahead > 1 else 1
+        return 2 if self.ask_ahead > 1 else self.version
 
     def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> "NevergradState":
         return NevergradState(self, slots)
