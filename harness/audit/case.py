@@ -72,7 +72,8 @@ class Case:
         """The deviation that rounding leaves in a tensor of the update; 0 of a gradient."""
         if self.update.is_gradient:
             return 0.0
-        return rounding(self.update.before[name].double(), self.update.half) * (self.steps or 1) ** 0.5
+        steps: int = self.steps or 1
+        return rounding(self.update.before[name].double(), self.update.half) * math.sqrt(steps)
 
 
 def rounding(weight: Tensor, half: bool) -> float:

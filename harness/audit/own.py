@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.audit.case import Case
-from harness.audit.checks import Check
+from harness.audit.checks import Check, Verdict
 from harness.base.errors import UserError
 from harness.core import Batch
 
@@ -36,7 +36,7 @@ def own_data(case: Case, batch: Batch) -> Check:
     sent = torch.cat([value.flatten() for value in case.update.change.values()])
     simulated = _simulated(case, batch)
     residual = float((simulated - sent).norm() / sent.norm())
-    verdict = "ok" if residual <= HEALTHY + 3 * _rounding(case, sent) else "alarm"
+    verdict: Verdict = "ok" if residual <= HEALTHY + 3 * _rounding(case, sent) else "alarm"
     return Check(NAME, residual, f"<= {HEALTHY:g}", verdict, _meaning(simulated, sent))
 
 

@@ -124,6 +124,43 @@ def test_dense_network(count: int, photographs: tuple[Tensor, Tensor], tmp_path:
     assert min(worst) > 100
 
 
+@pytest.mark.parametrize(
+    ("count", "lr", "steps", "least", "quality"),
+    [(16, 0.01, 0, 1.0, 100), (16, 0.001, 0, 0.95, 88), (8, 0.01, 50, 1.0, 100), (8, 0.01, 500, 0.85, 95)],
+    ids=["16 at .01", "16 at .001", "8 after 50 steps", "8 after 500 steps"],
+)
+def test_spear(
+    count: int,
+    lr: float,
+    steps: int,
+    least: float,
+    quality: float,
+    photographs: tuple[Tensor, Tensor],
+    tmp_path: Path,
+) -> None:
+    """From differences of weights in float32, of networks that had some steps of training before."""
+    certified, worst, spent = 0, 1000.0, 0.0
+    for seed in range(6):
+        torch.manual_seed(seed)
+        model, past = Mlp(), drawn(photographs, 5000, 1000 + seed)
+        for start in range(0, 16 * steps, 1600):
+            rows = torch.arange(start, min(start + 1600, 16 * steps)) % 5000
+            sent(tmp_path / "past.npz", model, Batch(past.x[rows], past.y[rows]), 16)
+        data = drawn(photographs, count, seed)
+        case = sent(tmp_path / "u.npz", model, data, count, lr, momentum=0.0)
+        began = time.process_time()
+        found = next(each for each in exact(case, 10) if each.name == "SPEAR")
+        spent = max(spent, time.process_time() - began)
+        if found.inputs is not None:
+            certified += len(found.inputs)
+            psnr = scored((found.inputs.unflatten(1, (3, 32, 32)) + 1) / 2, Batch(data.x.double(), data.y))[0]
+            worst = min([worst, *(value for value in psnr if value is not None)])
+    figures = f"{certified} of {6 * count}, {worst:.0f} dB, {spent:.1f} CPU-s"
+    print(f"\nSPEAR, {count} images, lr {lr}, {steps} steps before: {figures}")
+    assert certified >= least * 6 * count
+    assert worst > quality
+
+
 def test_one_image_through_convolutions(photographs: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     errors, psnr = [], []
     for seed in range(4):
