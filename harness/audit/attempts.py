@@ -23,6 +23,8 @@ ITERATIONS = 4000
 LEAST = 50
 """Iterations below which a search is not worth its report."""
 TRIAL = 5
+ROUNDING = 1e-6
+"""A loss that is none, in single precision."""
 
 
 @component
@@ -126,7 +128,9 @@ def _mismatch(search: ImageSearch, observation: Observation, known: dict[str, Te
 def _told(losses: dict[str, float], steps: int) -> str:
     """Whether the attacker itself can tell a match from a picture that only looks like one."""
     least = min(value for name, value in losses.items() if name != "found")
-    quotient = losses["found"] / least if least else float("inf")
+    if least <= ROUNDING:
+        return f"{steps} iterations; other images explain the update as well as any: it says next to nothing of them"
+    quotient = losses["found"] / least
     words = "explains the update far better" if quotient < 0.1 else "explains the update better"
     if quotient > 0.7:
         words = "explains the update no better"

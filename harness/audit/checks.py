@@ -66,7 +66,8 @@ def bias_sum(case: Case) -> float | None:
     if bias is None or case.recipe.weight_decay:
         return None
     before = case.update.before[f"{case.model.head.removeprefix(PREFIX)}.bias"].double()
-    unit = rounding(before, False) * math.sqrt(12)
+    after = before - bias  # where it began at zero, rounding is that of the sum
+    unit = rounding(torch.maximum(before.abs(), after.abs()), False) * math.sqrt(12)
     if case.update.is_gradient:
         unit = float(bias.abs().max()) * 2**-23
     return float(bias.sum().abs()) / (unit * math.sqrt(len(bias) * (case.steps or 1)))
