@@ -130,6 +130,7 @@ def test_the_page_of_the_manual_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     blocks = dict(re.findall(r"```(python|yaml)\n# (?:\S+)\n(.*?)```", text, re.DOTALL))
     command = re.search(r"^harness audit (.*)$", text, re.MULTILINE)
     assert command is not None
+    assert blocks["yaml"].split("\n", 1)[1] in (ROOT / "README.md").read_text()  # one recipe in both
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text(blocks["python"])
