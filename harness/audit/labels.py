@@ -65,7 +65,7 @@ def infer(case: Case) -> Labels:
         return Labels(found, None, None, "too few rules apply to tell whether they beat a guess")
     pairs = sorted(_share(one, other) for one, other in combinations(rules, 2))
     agreement = pairs[len(pairs) // 2]
-    guessed = sorted(_share(one, guess) for one in rules)[len(rules) // 2]
+    guessed = sorted(_share_of_a_guess(one, guess) for one in rules)[len(rules) // 2]
     beyond = agreement - guessed > max(0.05, 0.5 * (1 - agreement))
     words = "label counts leak" if beyond else "nothing beyond guessing"
     steps = f" after {case.steps} local steps" if not beyond and case.steps and case.steps > 1 else ""
@@ -120,6 +120,15 @@ def _share(one: Counted, other: Counted) -> float:
     assert one.counts is not None
     assert other.counts is not None
     return share_right(one.counts, other.counts)
+
+
+def _share_of_a_guess(one: Counted, guess: Counted) -> float:
+    """The share that the balanced guess has in the mean over all orders of the classes: which of them a guess of fewer
+    images than classes begins with is a matter of their numbering."""
+    assert one.counts is not None
+    assert guess.counts is not None
+    overlaps = torch.minimum(one.counts[:, None], guess.counts[None, :]).double()
+    return float(overlaps.mean(1).sum() / guess.counts.sum())
 
 
 def _agreed(one: Counted, rules: list[Counted]) -> float:

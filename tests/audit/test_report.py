@@ -97,6 +97,19 @@ def test_labels_are_weighed_against_the_balanced_guess(tmp_path: Path) -> None:
     assert labels.agreement > labels.guess
 
 
+def test_a_guess_is_not_right_by_the_numbering_of_classes(tmp_path: Path) -> None:
+    """Four images of the first four classes, as a balanced guess of four would have them."""
+    torch.manual_seed(0)
+    model, (x, _) = Dense(), images(4)
+    before = {f"before/{name}": value.clone().numpy() for name, value in model.state_dict().items()}
+    torch.nn.functional.cross_entropy(model((x - 0.5) / 0.5), torch.arange(4)).backward()
+    torch.optim.SGD(model.parameters(), 0.1).step()
+    after = {f"after/{name}": value.numpy() for name, value in model.state_dict().items()}
+    labels = infer(opened(written(tmp_path / "u.npz", before | after, examples=4)))
+    assert labels.verdict.startswith("label counts leak")
+    assert labels.guess == pytest.approx(0.4)
+
+
 def test_noise_quantisation_signs_and_sparsification_are_seen(tmp_path: Path) -> None:
     torch.manual_seed(0)
     arrays = trained(Dense(), 8)
