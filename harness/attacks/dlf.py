@@ -82,13 +82,20 @@ class DLF(ImageSearch):
         images, (first, last) = variables["images"], self.weight
         done = ((variables["step"].detach().squeeze() + 1) / self.fading).clamp(max=1)
         weight = first * (last / first) ** done
+        mismatch = weight * self.mismatch(images, observation, known)
+        return sum(self.regularizers(variables, observation, known).values(), start=mismatch)
+
+    def regularizers(
+        self, variables: Variables, observation: Observation, known: Params
+    ) -> dict[str, Tensor]:
+        images = variables["images"]
         sets = images.unflatten(0, (-1, observation.n))
-        return (
-            weight * self.mismatch(images, observation, known)
-            + self.total_variation * squared_variation(images)
-            + self.clip * excess(observation.model.normalize.invert(images))
-            + self.order_prior * order_distance(sets, known["filters"], self.pairs == "distinct")
-        )
+        return {
+            "total_variation": self.total_variation * squared_variation(images),
+            "clip": self.clip * excess(observation.model.normalize.invert(images)),
+            "order_prior": self.order_prior
+            * order_distance(sets, known["filters"], self.pairs == "distinct"),
+        }
 
     def mismatch(self, images: Tensor, observation: Observation, known: Params) -> Tensor:
         """Between the sums of the gradients over all steps: by layers, the first weighing most, for each batch."""

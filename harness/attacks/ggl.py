@@ -80,12 +80,15 @@ class GGL(OptimizationAttack):
             mismatch = squared_distance(trial, observation.update) / (len(trial) if self.per_tensor else 1)
         else:
             mismatch = cosine_distance(trial, observation.update)
-        return mismatch + self.regularizer(variables["latent"])
+        terms = self.regularizers(variables, observation, known)
+        return mismatch + (terms["kl"] + terms["norm"])
 
-    def regularizer(self, z: Tensor) -> Tensor:
+    def regularizers(
+        self, variables: Variables, observation: Observation, known: Params
+    ) -> dict[str, Tensor]:
         """R1 and R2 with their weights."""
-        kl = 0.0 if self.squash else self.kl
-        return kl * kl_divergence(z) + self.norm * norm_deviation(z)
+        z, kl = variables["latent"], 0.0 if self.squash else self.kl
+        return {"kl": kl * kl_divergence(z), "norm": self.norm * norm_deviation(z)}
 
     def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
         return Batch(self.generate(variables, observation, known), known["labels"])

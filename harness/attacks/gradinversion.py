@@ -29,8 +29,15 @@ class GradInversion(ImageSearch):
         images = variables["images"]
         batch = Batch(observation.model.normalize.invert(images), known["labels"])
         mismatch = squared_distance(trial_update(batch, observation, known), observation.update)
-        length: Tensor = torch.linalg.vector_norm(
-            images
-        )  # its gradient at zero is zero, where a root has none
-        fidelity = self.total_variation * total_variation(images) + self.l2 * length
-        return mismatch + fidelity
+        terms = self.regularizers(variables, observation, known)
+        return mismatch + (terms["total_variation"] + terms["l2"])
+
+    def regularizers(
+        self, variables: Variables, observation: Observation, known: Params
+    ) -> dict[str, Tensor]:
+        images = variables["images"]
+        length = torch.linalg.vector_norm(images)  # its gradient at zero is zero, where a root has none
+        return {
+            "total_variation": self.total_variation * total_variation(images),
+            "l2": self.l2 * length,
+        }

@@ -73,8 +73,13 @@ class InvertingGradients(ImageSearch):
 
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
-        fidelity = self.total_variation * total_variation(variables["images"])
+        fidelity = self.regularizers(variables, observation, known)["total_variation"]
         return self.mismatch(variables, observation, known) + fidelity
+
+    def regularizers(
+        self, variables: Variables, observation: Observation, known: Params
+    ) -> dict[str, Tensor]:
+        return {"total_variation": self.total_variation * total_variation(variables["images"])}
 
     def score(self, variables: Variables, observation: Observation, known: Params, loss: float) -> float:
         with torch.no_grad():

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from harness.attacks.matching import estimate_defenses
-from harness.attacks.solvers.engine import Engine, Job
+from harness.attacks.solvers.engine import Engine
+from harness.attacks.solvers.jobs import Job
 from harness.attacks.solvers.objective import EngineName
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.variables import Variables
@@ -55,7 +56,8 @@ class OptimizationAttack(Attack, ABC):
         return Engine(self).run(None if each is None else self._job(each) for each in attempts)
 
     def _job(self, attempt: Attempt) -> Job:
-        return Job(attempt, attempt.problem.observation, attempt.generator())
+        problem = attempt.problem
+        return Job(attempt, problem.observation, attempt.generator(), False, problem.watch, attempt.restart)
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
         (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng, alone=True)]))
@@ -77,6 +79,12 @@ class OptimizationAttack(Attack, ABC):
     @abstractmethod
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         """The scalar to minimise."""
+
+    def regularizers(
+        self, variables: Variables, observation: Observation, known: Params
+    ) -> dict[str, Tensor]:
+        """What the loss has beside the mismatch of updates, by name, with its weight: told while a search lasts."""
+        return {}
 
     def project(self, variables: Variables, observation: Observation) -> Variables:
         """The variables moved back into their range after a step; they may have a leading axis of problems."""

@@ -8,18 +8,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from harness.base.clock import clock, left
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 QUIET_SECONDS = 10.0
 """How often plain lines come, at most."""
+SELDOM = 20
+"""Of steps under way they come no more often than so many times in what has passed."""
 
 
 class Bar(Protocol):
     """What `task` hands out."""
 
-    def advance(self, postfix: str = "", steps: int = 1) -> None:
-        """Count finished steps; `postfix` says what the newest of them brought."""
+    def advance(self, postfix: str = "", steps: int = 1, shares: float = 0.0) -> None:
+        """Count finished steps; `postfix` says what the newest of them brought, `shares` how much is done of those
+        that are under way."""
+
+    def begin(self, shares: float, postfix: str = "") -> None:
+        """Say how much of the steps that are under way is done, in sum: of two half done ones, 1.0."""
 
 
 @contextmanager
@@ -40,9 +48,11 @@ def task(description: str, total: int, done: int = 0, every: float = QUIET_SECON
             _lines.pop()
     else:
         with _display() as display:
-            identity = display.add_task(description, total=total, completed=done, postfix="")
+            identity = display.add_task(
+                description, total=total, completed=done, done=done, before=done, postfix=""
+            )
             try:
-                yield _Rich(display, identity)
+                yield _Rich(display, identity, done)
             finally:
                 display.remove_task(identity)
 
@@ -75,37 +85,61 @@ def say(line: str) -> None:
 
 
 class _Silent:
-    def advance(self, postfix: str = "", steps: int = 1) -> None:
+    def advance(self, postfix: str = "", steps: int = 1, shares: float = 0.0) -> None:
         """A worker has nobody to tell."""
+
+    def begin(self, shares: float, postfix: str = "") -> None:
+        """Nor of what is under way."""
 
 
 class _Lines:
     def __init__(self, description: str, total: int, done: int, every: float, last: bool) -> None:
         self._description, self._total, self._every, self._last = description, total, every, last
         self._done = self._before = done
+        self._shares = 0.0
         self._begun = time.monotonic()
         self._told = self._begun
 
-    def advance(self, postfix: str = "", steps: int = 1) -> None:
-        self._done += steps
-        now = time.monotonic()
-        if now - self._told < self._every and not (self._last and self._done == self._total):
-            return
-        self._told = now
+    def advance(self, postfix: str = "", steps: int = 1, shares: float = 0.0) -> None:
+        self._done, self._shares = self._done + steps, shares
+        if self._due(self._every) or (self._last and self._done == self._total):
+            self._tell(postfix)
+
+    def begin(self, shares: float, postfix: str = "") -> None:
+        self._shares = shares
+        # A search of a day is no reason for a line every ten seconds.
+        if self._due(max(QUIET_SECONDS, (self._told - self._begun) / SELDOM)):
+            self._tell(postfix)
+
+    def _due(self, every: float) -> bool:
+        return time.monotonic() - self._told >= every
+
+    def _tell(self, postfix: str) -> None:
+        self._told = time.monotonic()
         count = f"[{self._done:{len(str(self._total))}d}/{self._total}]"
-        spent = now - self._begun
-        left = spent * (self._total - self._done) / (self._done - self._before)
-        clock = f"{spent:.0f} s" + (f", about {left:.0f} s left" if left > 0 else "")
-        parts = [count, self._description, postfix, clock]
+        spent = self._told - self._begun
+        rest = left(spent, self._done + self._shares - self._before, self._total - self._before)
+        words = clock(spent) + (f", about {clock(rest)} left" if rest else "")
+        parts = [count, self._description, postfix, words]
         print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
 
 class _Rich:
-    def __init__(self, display: "Progress", identity: "TaskID") -> None:
-        self._display, self._identity = display, identity
+    def __init__(self, display: "Progress", identity: "TaskID", done: int) -> None:
+        self._display, self._identity, self._done = display, identity, done
+        self._shares = 0.0
 
-    def advance(self, postfix: str = "", steps: int = 1) -> None:
-        self._display.update(self._identity, advance=steps, postfix=postfix)
+    def advance(self, postfix: str = "", steps: int = 1, shares: float = 0.0) -> None:
+        self._done, self._shares = self._done + steps, shares
+        self._update(postfix)
+
+    def begin(self, shares: float, postfix: str = "") -> None:
+        self._shares = shares
+        self._update(postfix)
+
+    def _update(self, postfix: str) -> None:
+        reached = self._done + self._shares
+        self._display.update(self._identity, completed=reached, done=self._done, postfix=postfix)
 
 
 _lines: list[str] = []
@@ -120,17 +154,9 @@ def _display() -> Iterator["Progress"]:
     if _open:
         yield _open[0]
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from harness.base.display import display as new
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[postfix]}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+    with new() as display:
         _open.append(display)
         try:
             yield display

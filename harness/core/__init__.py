@@ -37,3 +37,6 @@ from harness.core.types import Params as Params
 from harness.core.types import Shape as Shape
 from harness.core.types import Split as Split
 from harness.core.types import Status as Status
+from harness.core.watch import SILENT as SILENT
+from harness.core.watch import Moment as Moment
+from harness.core.watch import Watch as Watch

@@ -18,15 +18,17 @@ from harness.core.model import Model
 from harness.core.observation import Observation
 from harness.core.seeds import generator
 from harness.core.types import Status
+from harness.core.watch import SILENT, Watch
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """One observation to invert; `id` is its position among the targets of a run."""
+    """One observation to invert; `id` is its position among the targets of a run, `watch` hears how it goes."""
 
     id: int
     observation: Observation
     seed: int
+    watch: Watch = SILENT
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,13 @@
 """A run under way: its clients one after the other, and what the attacker has learnt from those before."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from harness.base import interruption
 from harness.config.experiment import Experiment
-from harness.core import Attack, Problem, Reconstruction, generator
+from harness.core import SILENT, Attack, Problem, Reconstruction, Watch, generator
 from harness.loggers.logger import Session
 from harness.machine.ranks import ALONE, Share
 from harness.runs.targets import Client, Targets
@@ -95,7 +95,9 @@ def search_result(stored: Journal, problem: int) -> SearchResult:
     return SearchResult(stored.unclamped(problem), loss, row["status"])
 
 
-def invert(attack: Attack, runs: Sequence[ActiveRun]) -> Iterator[tuple[ActiveRun, Client, Reconstruction]]:
+def invert(
+    attack: Attack, runs: Sequence[ActiveRun], watch: Callable[[ActiveRun, Client], Watch] | None = None
+) -> Iterator[tuple[ActiveRun, Client, Reconstruction]]:
     """Attack the clients of all runs in one call of an attack, yielding each result as it comes.
 
     What comes must be stored before the next result is asked for. An interruption ends the problems, not those
@@ -113,7 +115,7 @@ def invert(attack: Attack, runs: Sequence[ActiveRun]) -> Iterator[tuple[ActiveRu
                 yield None
                 continue
             under_way[count] = found
-            yield replace(found[1].problem, id=count)
+            yield replace(found[1].problem, id=count, watch=watch(*found) if watch else SILENT)
             count += 1
 
     for found in attack(problems()):

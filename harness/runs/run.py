@@ -15,7 +15,7 @@ from harness.base.progress import Bar, meanwhile, task
 from harness.base.rows import Row
 from harness.base.threat import tag
 from harness.config.experiment import Experiment
-from harness.core import Attack, Reconstruction, Record
+from harness.core import Attack, Reconstruction, Record, Watch
 from harness.identity.changes import methods
 from harness.identity.identity import components
 from harness.loggers.logger import RunInfo, Session, warn_unlogged
@@ -28,6 +28,7 @@ from harness.runs.clients import open_targets
 from harness.runs.memory import check_memory
 from harness.runs.scoring import score
 from harness.runs.targets import Client, Targets
+from harness.runs.watching import Shares, Watching
 from harness.store.iterates import Report, shown
 from harness.store.lease import LOOK, Held
 from harness.store.provenance import dated, note_stored, provenance
@@ -110,20 +111,23 @@ class _Work:
     """Runs under way: what their attacks find is stored as it comes, and a run that has all is finished."""
 
     def __init__(self, attack: Attack, runs: Sequence[ActiveRun], bar: Bar) -> None:
-        self._attack, self._bar, self._clock = attack, bar, _Clock()
+        self._attack, self._shares, self._clock = attack, Shares(bar), _Clock()
         self.at_work = list(runs)
         self.records: list[Record] = []
 
     def attack(self) -> None:
         """Attack all that can be attacked by now."""
-        for one, client, found in invert(self._attack, self.at_work):
+        for one, client, found in invert(self._attack, self.at_work, self._watch):
             rows = _store(one, client, found)
             one.session.image(found.problem, rows, found.trace)
-            self._bar.advance(_postfix(rows))
+            self._shares.finish((one.number, found.problem), _postfix(rows))
             self._clock.share(self.at_work)
             if one.done:
                 self.at_work.remove(one)
                 self.records.append(_finish(one))
+
+    def _watch(self, one: ActiveRun, client: Client) -> Watch:
+        return Watching(self._shares, (one.number, client.problem.id), self._attack.restarts)
 
 
 def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:

@@ -2,10 +2,16 @@
 
 import io
 import multiprocessing
+import re
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from harness.base import progress
+from harness.base.clock import clock, left
+from harness.base.display import BAR
 from harness.base.progress import task
 
 
@@ -70,3 +76,68 @@ def test_a_joblib_worker_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     joblib = pytest.importorskip("joblib")
     joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(_work)() for _ in range(2))
     assert "cell" not in capfd.readouterr().err
+
+
+def test_what_is_under_way_moves_the_bar_and_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first of four steps is finished: after 2 s, half of one is an eighth of all."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with task("cell", 4) as bar:
+        display = progress._open[0]
+        display.tasks[0].start_time = display.get_time() - 2
+        bar.begin(0.5, "loss 0.3")
+        display.refresh()
+    assert "0/4" in screen.getvalue()
+    assert "14 s left" in screen.getvalue()
+    assert "loss 0.3" in screen.getvalue()
+
+
+def test_words_give_way_to_the_bar_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with task("table3 on digits32 at scale small", 36) as outer, task("ggl x sparsification x utkface", 8):
+        outer.advance("GGL x Sparsification, seed 1  PSNR 9.1 dB, LPIPS (VGG) 0.512")
+        screen.truncate(0)
+        progress._open[0].refresh()
+    for line in [line for line in screen.getvalue().splitlines() if "/" in line]:
+        bare = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).strip("\r")
+        assert len(bare) <= 80
+        assert "━" * BAR in bare.replace("╸", "━").replace("╺", "━")
+        assert re.search(r"\d/\d", bare)
+
+
+def test_lines_on_a_long_search_become_rare(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within one step of a day, told of every second: some hundred lines, not 8,640."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    day = 24 * 3600
+    with task("cell", 1) as bar:
+        for second in range(1, day):
+            now[0] = float(second)
+            bar.begin(second / day, "loss 0.1")
+    lines = capsys.readouterr().err.splitlines()
+    assert 20 < len(lines) < 200
+    assert lines[0] == "[0/1]  cell  loss 0.1  10 s, about 23:59 h left"
+
+
+@given(spent=st.floats(1e-3, 1e6), share=st.floats(0.25, 1), noise=st.floats(0.67, 1.5))
+def test_the_time_left_is_right_within_a_factor_of_two(spent: float, share: float, noise: float) -> None:
+    """Where what is left goes as fast as what is done, give or take half."""
+    told = left(spent, share * 8, 8)
+    assert told is not None
+    truth = spent / share * (1 - share) * noise
+    assert told / 2 <= truth + 1e-9
+    assert truth / 2 <= told + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (99, "99 s"), (100, "1:40 min"), (3599.4, "59:59 min"), (7800, "2:10 h")],
+)
+def test_times_are_told_as_people_read_them(seconds: float, words: str) -> None:
+    assert clock(seconds) == words

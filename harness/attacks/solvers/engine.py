@@ -2,85 +2,24 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.attacks.solvers.evaluator import Setting
+from harness.attacks.solvers.jobs import EXPLODED, EXPLODED_STEPS, Job, Queue, Search
 from harness.attacks.solvers.native import Native, Rules
 from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select, select_native
+from harness.attacks.solvers.telling import Attended, Chapters, Pulse
 from harness.attacks.solvers.variables import Layout, Variables
 from harness.base.errors import warn
-from harness.core import Iterate, Observation, Params, Reconstruction, Status, Unreadable
+from harness.core import Iterate, Params, Reconstruction, Status, Unreadable
 from harness.machine.memory import reuse_freed_memory
 
-EXPLODED = 1e3
-"""A loss this many times the first one, for EXPLODED_STEPS steps on end, counts as diverged."""
-EXPLODED_STEPS = 20
 TRACE_POINTS = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One search: who asked, what was observed, and the only source of randomness."""
-
-    key: Any
-    observation: Observation
-    rng: torch.Generator
-    alone: bool = False
-    """Whether it is no part of a run, whose bits must not depend on how many it has."""
-
-
-class Queue:
-    """The jobs that are still to come."""
-
-    def __init__(self, jobs: Iterator[Job | None]) -> None:
-        self.jobs = jobs
-        self.exhausted = False
-
-    def next(self) -> Job | None:
-        """The next job; None: there are no more, or none is ready."""
-        try:
-            return next(self.jobs)
-        except StopIteration:
-            self.exhausted = True
-            return None
-
-    def check(self) -> None:
-        """Nothing is running. Raises RuntimeError where the queue waits for a result all the same."""
-        if not self.exhausted:
-            raise RuntimeError("the queue waits for a result, and nothing is running")
-
-
-@dataclass
-class Search:
-    """How the job in one slot is going."""
-
-    job: Job
-    known: Params
-    first_loss: float = math.nan
-    evaluations: int = 0
-    exploded: int = 0
-    mark: float = math.inf
-    """The last loss that was lower than the mark before it by the share that counts."""
-    marked: int = 0
-    """At which evaluation."""
-    trace: list[dict[str, float]] = field(default_factory=list)
-
-    def record(self, loss: float, every: int, improvement: float) -> None:
-        """Take note of one evaluation; `improvement` is the share by which a loss must fall to count as lower."""
-        if self.evaluations == 0:
-            self.first_loss = loss
-        if self.evaluations % every == 0:
-            self.trace.append({"evaluation": self.evaluations, "loss": loss})
-        self.evaluations += 1
-        if self.mark == math.inf or loss < self.mark - improvement * abs(self.mark):
-            self.mark, self.marked = loss, self.evaluations
-        self.exploded = self.exploded + 1 if loss > EXPLODED * self.first_loss else 0
 
 
 class Engine:
@@ -97,6 +36,7 @@ class Engine:
         self.searches: list[Search | None] = []
         self.slots = 1
         self.native: Native | None = None
+        self.pulse = Pulse()
 
     def run(self, jobs: Iterator[Job | None]) -> Iterator[tuple[Any, Reconstruction]]:
         """Carry out all jobs, in any order. None in the queue: nothing is ready before something has finished.
@@ -149,8 +89,10 @@ class Engine:
     def _search(self, native: Native, job: Job, x: Tensor, known: Params) -> Reconstruction:
         per_step = self.attack.evaluations_per_step
         rules = Rules(self.budget, self._every, self.attack.tolerance, EXPLODED, EXPLODED_STEPS * per_step)
-        found = native.search(x, job.observation, known, rules)
-        search = Search(job, known, evaluations=found.evaluations)
+        attended = self._attended(job, known)
+        found = native.search(x, job.observation, known, rules, Chapters(attended, self._every, self.pulse))
+        assert found.status is not None
+        search = Search(job, known, attended, evaluations=found.evaluations)
         search.trace = [
             {"evaluation": self._every * point, "loss": loss} for point, loss in enumerate(found.trace)
         ]
@@ -209,10 +151,14 @@ class Engine:
         return {name: value.to(like) for name, value in start.items()}
 
     def _load(self, slot: int, job: Job, x: Tensor, known: Params) -> None:
-        self.searches[slot] = Search(job, known)
+        self.searches[slot] = Search(job, known, self._attended(job, known))
         self.x[slot] = self.state.reset(slot, x, self.budget, job.rng)
         self.best[slot], self.best_loss[slot] = x, math.inf
         self.evaluator.load(slot, job.observation, known)
+
+    def _attended(self, job: Job, known: Params) -> Attended:
+        """The search of a job, for who hears of it."""
+        return Attended(self.attack, self.layout, job.observation, known, job.restart, job.watch, self.budget)
 
     def _evaluate(self) -> tuple[Tensor, Tensor | None]:
         """Loss [slots] and gradient [slots, size] at the current points, zero in empty slots."""
@@ -230,11 +176,14 @@ class Engine:
 
     def _ended(self, loss: Tensor) -> dict[int, tuple[Search, Status]]:
         """Take note of an evaluation; the slots whose search ends with it."""
-        values = loss.tolist()
+        values, due = loss.tolist(), self.pulse.due()
         ended: dict[int, tuple[Search, Status]] = {}
         for slot, search in enumerate(self.searches):
             if search is not None:
-                search.record(values[slot], self._every, self.attack.improvement)
+                if search.record(values[slot], self._every, self.attack.improvement):
+                    search.tell(values[slot], self.x[slot])
+                if due:
+                    search.attended.advance(search.evaluations, values[slot])
                 if status := self._status(search, values[slot]):
                     ended[slot] = search, status
         return ended

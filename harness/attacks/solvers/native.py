@@ -4,6 +4,7 @@ import ctypes
 import functools
 import importlib.util
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,8 @@ class Found:
     newest: Tensor
     best_loss: float
     newest_loss: float
-    status: Status
+    status: Status | None
+    """None: it goes on."""
     evaluations: int
     trace: list[float]
 
@@ -156,18 +158,30 @@ class Native:
         assert found is not None
         self.setting, self.library = setting, found
 
-    def search(self, x: Tensor, observation: Observation, known: Params, rules: Rules) -> Found:
-        """Search from x [size]. Its bits depend on the problem alone, and on the level of the library."""
+    def search(
+        self,
+        x: Tensor,
+        observation: Observation,
+        known: Params,
+        rules: Rules,
+        hear: Callable[[Found], object],
+    ) -> Found:
+        """Search from x [size]. Its bits depend on the problem alone, and on the level of the library.
+
+        `hear` is told what there is each time that native code gives the word back, at the end too.
+        """
         packed = _Packed(self.setting, observation, known, x)
         problem = packed.problem(rules)
         handle = self.library.search_new(ctypes.byref(problem))
         if not handle:
             raise MemoryError("no memory for a search")
         try:
-            status = 0
-            while status == 0:
+            while True:
                 status = self.library.search_run(handle, EVALUATIONS)
-            return self._read(handle, STATUS[status], x, rules)
+                found = self._read(handle, STATUS[status], x, rules)
+                hear(found)
+                if found.status is not None:
+                    return found
         finally:
             self.library.search_free(handle)
 
@@ -185,7 +199,6 @@ class Native:
         trace = torch.empty(rules.budget // rules.every + 1)
         losses, counts = torch.empty(2), torch.empty(2, dtype=torch.int32)
         self.library.search_read(handle, *(t.data_ptr() for t in (best, newest, trace, losses, counts)))
-        assert status is not None
         evaluations, points = (int(count) for count in counts)
         return Found(
             best=best,

@@ -19,8 +19,9 @@ from harness.attacks.idlg import IDLG
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers import native
 from harness.attacks.solvers.adam import Adam
-from harness.attacks.solvers.engine import Engine, Job
+from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop, Setting
+from harness.attacks.solvers.jobs import Job
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.native import Found, Native, Rules
 from harness.attacks.solvers.variables import Layout
@@ -142,7 +143,7 @@ def test_any_sigmoid_network_of_convolutions(kernel: tuple[int, int]) -> None:
 def search(name: str, seed: int, rules: Rules = ENDLESS) -> Found:
     observation = seen(network(SMALL, 4, seed), SMALL, 4, seed)
     setting, x, known = problem(name, observation, seed)
-    return Native(setting).search(x, observation, known, rules)
+    return Native(setting).search(x, observation, known, rules, [].append)
 
 
 @needs_library
@@ -179,7 +180,7 @@ def test_a_start_that_is_no_number_is_a_result() -> None:
     observation = seen(network(SMALL, 4, 1), SMALL, 4, 1)
     setting, x, known = problem("idlg", observation)
     x[3] = math.nan
-    assert Native(setting).search(x, observation, known, ENDLESS).status == "diverged"
+    assert Native(setting).search(x, observation, known, ENDLESS, [].append).status == "diverged"
 
 
 @needs_library
