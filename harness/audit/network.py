@@ -59,7 +59,7 @@ def _build(recipe: Recipe) -> nn.Module:
         ours: Model = build("arguments", {**node, **arguments})
         if recipe.classes is None:
             raise UserError("classes is missing: a model of the harness is built for so many")
-        return ours.network(recipe.input, recipe.classes)
+        return ours.activated(recipe.input, recipe.classes)
     return _of_timm(recipe)
 
 

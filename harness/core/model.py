@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from harness.base.component import Component, component
 from harness.base.errors import UserError
 from harness.base.numbers import Seed
+from harness.core.activation import Nonlinearity, activate
 from harness.core.dataset import Dataset, Images
 from harness.core.types import Shape
 
@@ -62,10 +63,20 @@ class Model(Component, ABC):
     """Draw new weights for every target (as iDLG.py does), instead of one network for all targets."""
     seed: Seed | None = None
     """Seed of the weights; null: derived from the run's seed."""
+    nonlinearity: Nonlinearity | None = None
+    """The activation of all layers, on weights drawn as ever; null: the architecture's own."""
 
     @abstractmethod
     def network(self, shape: Shape, classes: int) -> nn.Module:
         """A freshly initialised network, drawing from torch's global generator."""
+
+    @final
+    def activated(self, shape: Shape, classes: int) -> nn.Module:
+        """The network with the activations that it is to have."""
+        network = self.network(shape, classes)
+        if self.nonlinearity is not None:
+            activate(network, self.nonlinearity)
+        return network
 
     def calibrate(self, model: "Classifier", public: Callable[[], Images]) -> None:
         """Fit to public images what a malicious server plants in its network: by default nothing."""
@@ -85,7 +96,7 @@ class Model(Component, ABC):
         }[self.normalize]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self.network(dataset.shape, len(dataset.classes))
+            network = self.activated(dataset.shape, len(dataset.classes))
         model = Classifier(Normalize(*statistics), network).eval().requires_grad_(False)
         self.calibrate(model, lambda: dataset.load("public", root))
         return model

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from harness.base.numbers import Positive, Steps, Width
 from harness.base.threat import Need
@@ -35,7 +36,6 @@ class ImprintBlock(nn.Module):
         self.shape, self.sparse, self.gain = shape, activation == "sparse", gain
         self.register_buffer("functional", functional)
         self.measure = nn.Linear(pixels, bins)
-        self.activation: nn.Module = nn.Hardtanh(0.0, gain) if self.sparse else nn.ReLU()
         self.back = nn.Linear(bins, pixels)
 
     def set_edges(self, edges: Tensor) -> None:
@@ -54,7 +54,8 @@ class ImprintBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to the same shape."""
-        hidden = self.activation(self.measure(x.flatten(1)))
+        measured = self.measure(x.flatten(1))  # no layer: `nonlinearity` is of the network behind the block
+        hidden = F.hardtanh(measured, 0.0, self.gain) if self.sparse else F.relu(measured)
         images: Tensor = self.back(hidden).unflatten(1, self.shape)
         return images
 
@@ -91,7 +92,7 @@ class Imprint(Model):
         block = ImprintBlock(shape, self._functional(math.prod(shape)), self.bins, self.activation, self.gain)
         if self.edges != "public":
             block.set_edges(self._assumed())
-        return nn.Sequential(block, self.base.network(shape, classes))
+        return nn.Sequential(block, self.base.activated(shape, classes))
 
     def calibrate(self, model: Classifier, public: Callable[[], Images]) -> None:
         """Put the edges where as many public images fall into each bin."""

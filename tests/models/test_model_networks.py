@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,11 +14,13 @@ from harness.core import Classifier, Dataset, Images, Model, Normalize, Shape, S
 from harness.models.cnn import CNN
 from harness.models.cnn3 import CNN3
 from harness.models.convnet import ConvNet
+from harness.models.imprint import Imprint
 from harness.models.lenet import LeNet
 from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
 from harness.models.resnet18_imagenet import ResNet18ImageNet
 from harness.models.vgg16 import VGG16
+from harness.models.vit import ViT
 
 SHORT = {"ids": lambda value: type(value).__name__ if isinstance(value, Model) else str(value)}
 
@@ -30,6 +33,9 @@ SMALL: list[Model] = [
     ResNet(width=8, blocks=2),
     ResNet(width=16, blocks=1),
     ResNet18ImageNet(),
+    ResNet(width=4, blocks=(1, 2, 1, 1), bottleneck=True),
+    ViT(width=16, depth=2, heads=1, hidden=32),
+    MLP(nonlinearity="gelu"),
 ]
 
 
@@ -92,6 +98,7 @@ def assert_vectorises(model: Classifier, params: dict[str, Tensor], x: Tensor, y
         (ResNet(), 2, 11_169_858, 62),
         (ResNet(width=16, blocks=1), 10, 308_826, 38),
         (ResNet18ImageNet(), 1000, 11_689_512, 62),
+        (ViT(), 10, 5_341_354, 130),
     ],
     **SHORT,
 )
@@ -101,6 +108,23 @@ def test_has_the_published_number_of_parameters(
     found = list(model.network((3, 32, 32), classes).parameters())
     assert sum(p.numel() for p in found) == parameters
     assert len(found) == tensors
+
+
+@pytest.mark.parametrize("model", SMALL, **SHORT)
+def test_an_activation_takes_the_place_of_all(model: Model) -> None:
+    own, other = (
+        replace(model, nonlinearity=name).build(Noise(size=(3, 16, 16)), seed=3) for name in (None, "tanh")
+    )
+    kinds = {type(layer) for layer in other.modules()}
+    assert nn.Tanh in kinds
+    assert kinds.isdisjoint({nn.ReLU, nn.Sigmoid, nn.GELU})
+    for mine, theirs in zip(own.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_the_block_of_a_malicious_server_keeps_its_own() -> None:
+    whole = Imprint(base=MLP(nonlinearity="sigmoid"), edges="laplace").activated((1, 8, 8), 5)
+    assert [name for name, layer in whole.named_modules() if isinstance(layer, nn.Sigmoid)] == ["1.2"]
 
 
 @pytest.mark.parametrize("model", SMALL, **SHORT)
@@ -175,6 +199,8 @@ def test_too_small_images_are_a_mistake_of_the_user() -> None:
         VGG16().network((1, 28, 28), 10)
     with pytest.raises(UserError, match="at least 9 x 9"):
         ConvNet().network((1, 8, 8), 10)
+    with pytest.raises(UserError, match=r"model.patch=4 does not divide images of 30 x 32 pixels"):
+        ViT().network((1, 30, 32), 10)
 
 
 def test_lenet_draws_weights_and_biases_from_one_uniform() -> None:

@@ -1,8 +1,11 @@
 """Networks with batch normalisation: sizes, forward passes and initialisations."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -10,7 +13,14 @@ from harness.models.convnet import ConvNet
 from harness.models.resnet import ResNet
 from harness.models.resnet18_imagenet import ResNet18ImageNet
 from tests.fidelity.conftest import Fidelity
-from tests.fidelity.models.written_out import Weights, count, images, made, residual_parameters
+from tests.fidelity.models.written_out import (
+    Weights,
+    configured_model,
+    count,
+    images,
+    made,
+    residual_parameters,
+)
 
 
 def test_resnet18(fidelity: Fidelity) -> None:
@@ -30,6 +40,33 @@ def test_resnet18(fidelity: Fidelity) -> None:
     ]
     what = "convolutions N(0, 2 / fan-out): deviation of each layer (to sampling error)"
     fidelity("model", "resnet18", what, deviations, [1.0] * len(deviations), tolerance=0.03)
+
+
+DEEPER = {
+    "resnet34": (ResNet(blocks=(3, 4, 6, 3)), 21_282_122),
+    "resnet50": (ResNet(blocks=(3, 4, 6, 3), bottleneck=True), 23_520_842),
+    "resnet101": (ResNet(blocks=(3, 4, 23, 3), bottleneck=True), 42_512_970),
+}
+
+
+@pytest.mark.parametrize("name", DEEPER)
+def test_deeper_resnets(name: str, fidelity: Fidelity) -> None:
+    model, size = DEEPER[name]
+    assert model == replace(configured_model(name), normalize="none")
+    with torch.device("meta"):
+        network = model.network((3, 32, 32), 10)
+    what = f"{size:,} parameters for ten classes (He et al. 2016, table 1, with a 3x3 stem)"
+    fidelity("model", name, what, count(network), size, tolerance=0)
+    narrow = made(replace(model, width=4, blocks=(1, 2, 1, 1)), (3, 16, 16), 2)
+    w, x = Weights(narrow), images(3, 16, 16)
+    h = w.normalisation(w.convolution(x, 1, 1, bias=False)).clamp_min(0)
+    block = w.bottleneck if model.bottleneck else w.block
+    for stage, blocks in enumerate((1, 2, 1, 1)):
+        for place in range(blocks):
+            h = block(h, 2 if stage and not place else 1)
+    what = "stages of blocks as in table 1 and figure 5, the stride in the 3x3 (He et al. 2016; width 4, 1-2-1-1)"
+    fidelity("model", name, what, narrow(x), w.linear(h.mean((2, 3))))
+    assert w.used()
 
 
 def test_resnet18_for_imagenet(fidelity: Fidelity) -> None:

@@ -1,11 +1,15 @@
 """Networks as plain functions of their weights, taken in the order of the layers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.base.components import build
+from harness.base.schema import CONF
 from harness.core import Model, Shape, generator
 
 
@@ -22,6 +26,11 @@ def made(model: Model, shape: Shape, classes: int) -> nn.Module:
             for value in (module.running_mean, module.running_var, module.weight, module.bias):
                 value.copy_(torch.rand(value.shape, generator=rng) + 0.5)
     return network
+
+
+def configured_model(name: str) -> Any:
+    """A model as conf/ has it."""
+    return build("model", yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text()))
 
 
 def images(*shape: int) -> Tensor:
@@ -56,6 +65,21 @@ class Weights:
         inner = self.normalisation(self.convolution(inner, 1, 1, bias=False))
         aside = self.normalisation(self.convolution(x, stride, 0, bias=False)) if stride == 2 else x
         return (inner + aside).clamp_min(0)
+
+    def bottleneck(self, x: Tensor, stride: int) -> Tensor:
+        """He et al. 2016, figure 5, right, with a projection where the shape changes."""
+        inner = self.normalisation(self.convolution(x, 1, 0, bias=False)).clamp_min(0)
+        inner = self.normalisation(self.convolution(inner, stride, 1, bias=False)).clamp_min(0)
+        inner = self.normalisation(self.convolution(inner, 1, 0, bias=False))
+        changes = inner.shape != x.shape
+        aside = self.normalisation(self.convolution(x, stride, 0, bias=False)) if changes else x
+        return (inner + aside).clamp_min(0)
+
+    def layer_normalisation(self, x: Tensor) -> Tensor:
+        """(x - mean) / sqrt(var + 1e-5) * gamma + beta for each token (Ba et al. 2016)."""
+        centred = x - x.mean(-1, keepdim=True)
+        normal = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        return normal * next(self.parameters) + next(self.parameters)
 
     def stages(self, x: Tensor) -> Tensor:
         """The four stages of a ResNet-18 and the mean over pixels."""
