@@ -12,7 +12,7 @@ from harness.attacks.solvers.variables import LOGITS, Layout
 from harness.base.numbers import NonNegative, Positive, ProperFraction
 from harness.core import component
 
-Schedule = Literal["constant", "step", "cosine_warmup", "ggl_imagenet", "exponential"]
+Schedule = Literal["constant", "step", "cosine", "cosine_warmup", "ggl_imagenet", "exponential"]
 WARMUP = 50
 """Steps over which GradInversion's learning rate rises."""
 
@@ -25,6 +25,11 @@ def constant(*_: int) -> float:
 def step_decay(step: int, steps: int) -> float:
     """Times 0.1 at 3/8, 5/8 and 7/8 of the budget, with the floors of Geiping's `MultiStepLR`."""
     return math.prod(0.1 for part in (2.667, 1.6, 1.142) if step >= steps // part)
+
+
+def cosine(step: int, steps: int) -> float:
+    """Half a cosine, from 1 to 0 at the end of the budget (Loshchilov and Hutter 2017, eq. 5)."""
+    return 0.5 + 0.5 * math.cos(math.pi * step / steps)
 
 
 def cosine_warmup(step: int, steps: int) -> float:
@@ -49,6 +54,7 @@ def exponential(step: int, _: int) -> float:
 SCHEDULES: dict[Schedule, Callable[[int, int], float]] = {
     "constant": constant,
     "step": step_decay,
+    "cosine": cosine,
     "cosine_warmup": cosine_warmup,
     "ggl_imagenet": ggl_imagenet,
     "exponential": exponential,

@@ -56,6 +56,12 @@ def test_cosine_with_warmup() -> None:
     assert found[249] == pytest.approx(0.5 - 0.5 * math.cos(math.pi / 200))
 
 
+def test_cosine_to_the_end() -> None:
+    found = rates(Adam(schedule="cosine", eps=1e-12), 200)
+    assert [found[step] for step in (0, 100)] == pytest.approx([1, 0.5])
+    assert found[199] == pytest.approx(0.5 - 0.5 * math.cos(math.pi / 200))
+
+
 def test_ggl_imagenet_multiplier() -> None:
     found = rates(Adam(schedule="ggl_imagenet", eps=1e-12), 200)
     assert found[:11] == pytest.approx([step / 10 for step in range(11)])
