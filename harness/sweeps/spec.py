@@ -136,7 +136,7 @@ _WORDS = {None: "null", True: "true", False: "false"}
 
 def parse(node: Mapping[str, Any]) -> Sweep:
     """A sweep from plain data. Raises UserError with one line that names the mistake."""
-    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    values = {key: value for key, value in node.items() if not key.startswith("_") and value is not None}
     plots = [build("plots", each) for each in listed("plots", values.pop("plots", []))]
     try:
         sweep = Sweep(**values, plots=plots)

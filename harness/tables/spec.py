@@ -27,7 +27,7 @@ class Table(Layout):
 
 def parse(node: Mapping[str, Any]) -> Table:
     """A table from plain data. Raises UserError with one line that names the mistake."""
-    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    values = {key: value for key, value in node.items() if not key.startswith("_") and value is not None}
     parts = {
         name: [build(name, each) for each in listed(name, values.pop(name, []))]
         for name in ("supplements", "plots", "claims")

@@ -31,12 +31,27 @@ NEEDS = {
 }
 """What a choice can't run without; attacks have a prior at hand."""
 CITATION = re.compile(r"\b(19|20)\d\d\b")
-
-
+ALIKE = {"optimizer", "labels", "partition", "defense", "start", "training", "logger", "prior", "dataset"}
+"""Groups whose classes can be made without settings."""
+PRESETS = {
+    ("defense", "clipping_noise"),
+    ("start", "previous"),
+    ("prior", "untrained"),
+    ("prior", "wgan_gp_faces"),
+    ("prior", "wgan_gp_small"),
+    ("dataset", "image_folder"),
+    ("dataset", "utkface"),
+    ("dataset", "tile_sheets"),
+    ("dataset", "tile_sheets_cifar10"),
+    ("dataset", "tile_sheets_cifar100"),
+}
+"""Files that set a class otherwise than it is without them."""
 INNER = {
     "labels": ("attack.labels", ["knowledge.public=true"]),
     "optimizer": ("attack.optimizer", []),
     "search": ("attack", []),
+    "network": ("model", []),
+    "imprint": ("model", ["model=imprint_mlp"]),
     "partition": ("fl.partition", ["fl=fedavg", "fl.clients=2"]),
 }
 """Groups that are part of another: where, and what that needs."""
@@ -102,10 +117,12 @@ def test_every_file_lists_every_setting(group: str, name: str) -> None:
         assert fields == listed, f"{cls.__name__} in {group}/{name}.yaml"
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "optimizer").glob("*.yaml")), ids=lambda path: path.stem)
-def test_an_optimizer_has_one_set_of_defaults(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("group", "name"), [file for file in FILES if file[0] in ALIKE and file not in PRESETS]
+)
+def test_a_component_has_one_set_of_defaults(group: str, name: str) -> None:
     """Of the class, which scripts use, and of the file, which makes them settings."""
-    built = build("optimizer", OmegaConf.to_container(OmegaConf.load(path)))
+    built = build(group, OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml")))
     assert built == type(built)()
 
 

@@ -1,6 +1,6 @@
 """Hydra's sweeper for grids: a multirun, or `sweep=NAME`. Light, for Hydra imports every plugin for --help."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -12,20 +12,21 @@ from harness.cells.sweeper import CellSweeper
 
 @dataclass
 class GridNode:
-    """The keys of a sweep's YAML; harness.sweeps.spec.Sweep says what they mean and validates them."""
+    """The keys of a sweep's YAML; harness.sweeps.spec.Sweep says what they mean and what they
+    are where null, and validates them."""
 
-    name: str | None = None
-    title: str = ""
-    base: Any = field(default_factory=list)
-    grid: Any = field(default_factory=dict)
-    variants: Any = field(default_factory=list)
+    name: Any = None
+    title: Any = None
+    base: Any = None
+    grid: Any = None
+    variants: Any = None
     where: Any = None
-    additions: Any = field(default_factory=dict)
-    scales: Any = field(default_factory=dict)
-    metrics: Any = field(default_factory=list)
-    each: Any = field(default_factory=list)
-    plots: Any = field(default_factory=list)
-    notes: Any = field(default_factory=dict)
+    additions: Any = None
+    scales: Any = None
+    metrics: Any = None
+    each: Any = None
+    plots: Any = None
+    notes: Any = None
 
 
 @dataclass

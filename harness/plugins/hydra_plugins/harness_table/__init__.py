@@ -1,38 +1,39 @@
 """Hydra's sweeper for tables: `table=NAME`. Light, for Hydra imports every plugin before it can say --help."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext
-from omegaconf import MISSING, DictConfig
+from omegaconf import DictConfig
 
 from harness.cells.sweeper import CellSweeper
 
 
 @dataclass
 class TableNode:
-    """The keys of a table's YAML; harness.tables.spec.Table says what they mean and validates them."""
+    """The keys of a table's YAML; harness.tables.spec.Table says what they mean and what they
+    are where null, and validates them."""
 
-    name: str = MISSING
-    title: str = MISSING
-    source: str = MISSING
-    metrics: Any = MISSING
-    rows: Any = MISSING
-    columns: Any = MISSING
-    base: Any = field(default_factory=list)
-    seeds: Any = field(default_factory=lambda: [0])
-    scales: Any = field(default_factory=dict)
+    name: Any = None
+    title: Any = None
+    source: Any = None
+    metrics: Any = None
+    rows: Any = None
+    columns: Any = None
+    base: Any = None
+    seeds: Any = None
+    scales: Any = None
     reference: Any = None
-    claims: Any = field(default_factory=list)
-    notes: Any = field(default_factory=dict)
-    comparable: bool = True
-    independent: str = "image"
-    budget: str = "own"
-    block: int = 50
-    picture: str | None = None
-    supplements: Any = field(default_factory=list)
-    plots: Any = field(default_factory=list)
+    claims: Any = None
+    notes: Any = None
+    comparable: Any = None
+    independent: Any = None
+    budget: Any = None
+    block: Any = None
+    picture: Any = None
+    supplements: Any = None
+    plots: Any = None
 
 
 @dataclass
