@@ -94,7 +94,7 @@ bench: $(READY)  ## the engine beside the authors' way, one image at a time: PRO
 		--problems $(PROBLEMS) $(if $(ONLY),--only $(ONLY))
 
 report: $(READY)  ## one static site of all results, runs and images: results/site/index.html
-	@$(VENV)/bin/python -m harness report --runs $(RUNS)
+	@$(VENV)/bin/python -m harness report $(if $(filter-out runs,$(RUNS)),--runs $(RUNS))
 
 publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results/
 	@$(VENV)/bin/python -m harness publish $(TABLE)

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.base.errors import UserError, explain_failure, first_line, out_of_memory
+from harness.base.errors import UserError, explain_failure, first_line, omitted, out_of_memory
 from harness.base.interruption import Interrupted
 from harness.base.secrecy import redact
 
@@ -20,8 +20,10 @@ Explain = Callable[[Exception], tuple[str, int] | None]
 def answered(command: Callable[[], object], explain: Explain = lambda _: None) -> int:
     """Run a command. Returns its exit status: 2 where it was a mistake of the user's, 1 where one of ours, else 0.
 
-    Whoever reads its output may stop to, as `head` does.
+    Where damaged runs were left out of what it shows, it is 1 too. Whoever reads its output may stop to, as
+    `head` does.
     """
+    before = len(omitted)
     try:
         command()
         sys.stdout.flush()
@@ -35,6 +37,8 @@ def answered(command: Callable[[], object], explain: Explain = lambda _: None) -
         if told := explain(error):
             return complain(*told)
         return complain(explain_failure(error), FAILURE) if out_of_memory(error) else our_fault(error)
+    if left := len(omitted) - before:
+        return complain(f"{left} damaged run{'s' * (left > 1)} left out of this, as said above", FAILURE)
     return 0
 
 

@@ -36,6 +36,16 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
+omitted: list[str] = []
+"""What this process has left out, of which a command that goes on says so at its end."""
+
+
+def omit(message: str) -> None:
+    """As `warn`, of something stored that can't be shown: the command then ends with status 1."""
+    omitted.append(message)
+    warn(f"{message}; left out here")
+
+
 @functools.cache
 def note(message: str) -> None:
     """One line on stderr, once a process, for what was found or taken without being asked for."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.base.errors import warn
+from harness.base.errors import omit
 from harness.base.files import writing
 from harness.base.progress import task
 from harness.core import UserError
@@ -111,7 +111,7 @@ def _runs(to: Path, drawn: Drawn, runs: Sequence[Path], places: Places) -> list[
                 listed.append(Listed.of(stored, pages.HEADLINE, shared))
             except Damaged as damage:
                 drawn.leave(directory.name)
-                warn(f"{damage}; left out here")
+                omit(str(damage))
             bar.advance("")
     return listed
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base.errors import UserError, nearest, shortened, warn
+from harness.base.errors import UserError, nearest, omit, shortened
 from harness.base.rows import Row, csv_cell
 from harness.base.statistics import statistic
 from harness.store.integrity import RESULT, Damaged, Stored
@@ -90,7 +90,7 @@ def _stored(root: Path) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
             stored = Stored.open(root / name)
             yield name, stored.content["config"], stored.rows()
         except Damaged as damage:
-            warn(f"{damage}; left out here")
+            omit(str(damage))
 
 
 def _chosen(root: Path, runs: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
@@ -200,13 +200,17 @@ def target(table: "pandas.DataFrame") -> list[tuple[object, ...]]:
     One whose labels alone were inferred stands for itself.
     """
     images = table["target"] if "target" in table else [None] * len(table)
-    keys = list(zip(table["dataset"], table["run"], table["problem"], strict=True))
-    held: dict[tuple[object, ...], set[Any]] = defaultdict(set)
+    return updates(list(zip(table["dataset"], table["run"], table["problem"], strict=True)), images)
+
+
+def updates(keys: Sequence[tuple[object, ...]], images: Iterable[Any]) -> list[tuple[object, ...]]:
+    """The update of each line, by the images behind it: `keys` tell updates apart, the first part of one data sets."""
+    behind: dict[tuple[object, ...], set[Any]] = defaultdict(set)
     for key, image in zip(keys, images, strict=True):
         if image is not None and image == image:
-            held[key].add(image)
-    updates = {key: (key[0], *sorted(found)) for key, found in held.items()}
-    return [updates.get(key, key) for key in keys]
+            behind[key].add(image)
+    found = {key: (key[0], *sorted(several)) for key, several in behind.items()}
+    return [found.get(key, key) for key in keys]
 
 
 def _summary(values: "pandas.Series[Any]", targets: Sequence[object]) -> dict[str, object]:

@@ -33,6 +33,18 @@ def test_nothing_is_left_out_in_silence(root: Path, capsys: pytest.CaptureFixtur
     assert "... and 29 more: --lines 32 or --csv FILE shows all" in capsys.readouterr().out
 
 
+def test_a_damaged_run_is_left_out_and_said_by_the_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, 2)
+    for damaged in (1, 0):
+        (tmp_path / f"{damaged:012x}" / "rows.jsonl").write_text("")
+        status = main(["--runs", str(tmp_path), "--columns", "run"])
+        out, err = capsys.readouterr()
+        assert "is damaged (rows.jsonl" in err
+        assert (status, f"{0:012x}" in out) == ((1, True) if damaged else (2, False))
+
+
 def test_groups_have_statistics_also_as_csv(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

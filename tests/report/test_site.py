@@ -118,10 +118,39 @@ def test_measured_published_claims_and_provenance_stand_on_the_page(
     ]
 
 
+def made(folder: Path) -> list[str]:
+    """The options that name a report's folders, which are there."""
+    names = ("results", "published", "runs")
+    for name in names:
+        (folder / name).mkdir(exist_ok=True)
+    return [f"--{name}={folder / name}" for name in names]
+
+
+@pytest.mark.parametrize("option", ["results", "published", "runs"])
+def test_a_folder_that_is_named_must_be_there(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*made(tmp_path), f"--{option}=nope"]) == 2
+    assert capsys.readouterr().err == "harness: nope: there is no such folder\n"
+
+
+def test_a_damaged_run_stops_no_report_and_is_said_by_the_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = made(tmp_path)
+    toy(tmp_path / "results", Store(tmp_path / "runs"))
+    (tmp_path / "runs" / "AX0" / "rows.jsonl").write_text("")
+    assert main(folders) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'results' / 'site' / 'index.html'}\n"
+    assert "AX0 is damaged (rows.jsonl" in err
+    assert err.endswith("harness: 1 damaged run left out of this, as said above\n")
+
+
 def test_a_new_site_replaces_the_old_one_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folders = [f"--{name}={tmp_path / name}" for name in ("results", "published", "runs")]
+    folders = made(tmp_path)
     assert main(folders) == 2
     assert "nothing to show" in capsys.readouterr().err
     toy(tmp_path / "results", Store(tmp_path / "runs"))
@@ -156,15 +185,15 @@ def test_a_place_that_cannot_be_written_is_a_user_error(
 ) -> None:
     toy(tmp_path / "results", Store(tmp_path / "runs"))
     (tmp_path / "file").touch()
-    folders = [f"--{name}={tmp_path / name}" for name in ("results", "published", "runs")]
+    folders = made(tmp_path)
     assert main([*folders, f"--to={tmp_path / 'file' / 'site'}"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("harness: ")
 
 
 def test_what_comes_with_the_project_makes_a_site(tmp_path: Path) -> None:
     """With tables that have neither a gallery nor figures, and before anything was run."""
-    folders = [f"--{name}={tmp_path / name}" for name in ("results", "runs")]
-    assert main([*folders, f"--to={tmp_path / 'site'}"]) == 0
+    results, _, runs = made(tmp_path)
+    assert main([results, runs, f"--to={tmp_path / 'site'}"]) == 0
     shown = Page(tmp_path / "site" / "index.html")
     published = EXPERIMENTS / "results"
     for cells in published.glob("*/*/cells.csv"):
