@@ -143,9 +143,10 @@ def _pixels(name: str, before: "Tensor | None", after: "Tensor | None") -> Diffe
 
 
 def _numbers(summary: Mapping[str, Any]) -> str:
+    """Without its intervals, which earlier versions drew from single images."""
     from harness.base.files import to_json
 
-    return to_json(summary)
+    return to_json({name: found | {"ci95": None} if found else found for name, found in summary.items()})
 
 
 def _column(name: str, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Difference:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from harness.base.errors import note, warn
+from harness.base.errors import note, omit
 from harness.base.files import shown as shown_path
 from harness.base.statistics import statistic
 from harness.core import Record
 from harness.core.columns import NAMES
 from harness.store import contents
-from harness.store.frames import finished, frame
+from harness.store.frames import finished, frame, updates
 from harness.store.integrity import MARK as MARK
 from harness.store.integrity import RESULT, Damaged, Stored
 from harness.store.iterates import LAST, Report, shown
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean, std, 95 % interval and n of every measured column, and how often each status occurred.
 
-    Repetitions of one target count as one group for the interval. A column without any value is None.
+    The images of one update, and its repetitions, count as one group for the interval. A column without any value is
+    None.
     """
-    targets = [row.get("target", (row.get("problem"), row.get("image"))) for row in rows]
+    targets = updates([("", row.get("problem")) for row in rows], [row.get("target") for row in rows])
     summary: dict[str, Any] = {}
     for name in {key: None for row in rows for key in row if key.removesuffix(LAST) not in NAMES}:
         values = [row.get(name) for row in rows]
@@ -105,7 +106,7 @@ class Store:
         try:
             return self.load(identity)
         except Damaged as damage:
-            warn(f"{damage}; left out here")
+            omit(str(damage))
             return None
 
     def images(self, identity: str, report: Report = "best", rows: int | None = None) -> dict[str, Tensor]:

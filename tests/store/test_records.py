@@ -307,6 +307,19 @@ def test_a_summary_leaves_out_what_is_missing_and_what_is_no_measurement() -> No
     assert summary["status"] == {"a": 2, "b": 1}
 
 
+def test_the_images_of_one_update_are_one_group_of_a_summarys_interval() -> None:
+    """Also where a later update has the same images: four clients are too few for a bootstrap, ten are enough."""
+    rows = [
+        {"problem": problem, "image": image, "target": problem % 10 * 3 + image, "mse": float(problem % 7)}
+        for problem in range(20)
+        for image in range(3)
+    ]
+    ten = summarise(rows)["mse"]
+    assert ten["n"] == 60
+    assert ten["ci95"] == summarise([row for row in rows if row["image"] == 0])["mse"]["ci95"]
+    assert summarise([row for row in rows if row["problem"] % 10 < 4])["mse"]["ci95"] is None
+
+
 def test_the_frame_has_one_line_per_image_and_the_configuration_beside_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for identity in ("one", "two"):
