@@ -30,6 +30,8 @@ FOREIGN = ("config_path", "config_name", "experimental_rerun")
 
 MODES = ("run", "multirun", "cfg", "info", "shell_completion")
 """Options of Hydra's of which it takes one."""
+SINGLE = re.compile(r"[\w.+-]+|\[[^\[\]()]*\]")
+"""A value that is none of several: a word, a number or a list."""
 SHELLS = ("install=", "uninstall=", "query=")
 
 
@@ -101,15 +103,25 @@ def _refuse(message: str) -> NoReturn:
 def spread_axes() -> None:
     """Hand a single value of a sweep's axis to the sweep alone: `fl.local_epochs=2` as `fl.local_epochs=choice(2)`.
 
-    Hydra would set it before the sweep's cells have chosen the files that have such a setting.
+    Hydra would set it before the sweep's cells have chosen the files that have such a setting. So it would a setting of
+    what differs from cell to cell: `attack.weight=2` beside `attack=mine,ig`.
     """
     given, _ = command_line()[0].parse_known_args()
     named = [each.partition("=")[2] for each in given.overrides if each.startswith("sweep=")]
     axes = {axis for name in named for axis in _axes(name, given.config_dir)}
+    groups = {axis for axis in axes if "." not in axis} | set(filter(None, map(_swept, given.overrides)))
     for place, argument in enumerate(sys.argv):
         key, _, value = argument.partition("=")
-        if key in axes and "." in key and re.fullmatch(r"[\w.+-]+", value):
+        chosen = any(key.startswith(f"{group}.") for group in groups)
+        if ((key in axes and "." in key) or chosen) and SINGLE.fullmatch(value):
             sys.argv[place] = f"{key}=choice({value})"
+
+
+def _swept(override: str) -> str:
+    """Where in the configuration the files are that an override names several of; empty where it names none."""
+    key, _, value = override.partition("=")
+    several = "," in value or value.startswith(("choice(", "glob("))
+    return (key.partition("@")[2] or key) if several and choices(key) else ""
 
 
 def _axes(name: str, own: str | None) -> set[str]:

@@ -15,6 +15,8 @@ from harness.sweeps.spec import Grid, Overrides, Sweep, Value
 def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str], scale: str) -> tuple[Grid, Overrides]:
     """The axes that the user names (lists of values, and a value of an axis), and the user's other overrides.
 
+    A list of one value that is none of the sweep's axes is a setting of every point.
+
     Raises UserError for a range without steps, and for a list of data sets or scales under a sweep's name.
     """
     axes: dict[str, Sequence[Value]] = {}
@@ -29,7 +31,11 @@ def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str], scale: s
             if override.is_sweep_override():
                 raise UserError(f"{line}: {sweep.name} is made of one {name} at a time")
         elif override.is_sweep_override():
-            axes[name] = _values(override)
+            values = _values(override)
+            if len(values) > 1 or name in sweep.axes(scale, {}):
+                axes[name] = values
+            else:
+                fixed += [f"{name}={each}" for each in spread(override)]
         elif name in sweep.axes(scale, {}):
             axes[name] = [_scalar(override.get_value_element_as_str())]
         else:

@@ -14,6 +14,13 @@ from harness.commands.main import spread_axes
         (["sweep=batch_epochs", "fl.local_epochs=1"], ["sweep=batch_epochs", "fl.local_epochs=choice(1)"]),
         (["fl.local_epochs=1"], ["fl.local_epochs=1"]),
         (["sweep=batch_epochs", "fl.local_epochs=1,2", "attack=ig", "trials=1"],) * 2,
+        (["sweep=batch_epochs", "attack.patience=4"], ["sweep=batch_epochs", "attack.patience=choice(4)"]),
+        (["-m", "attack=dlf,ig", "attack.boxed=true"], ["-m", "attack=dlf,ig", "attack.boxed=choice(true)"]),
+        (["attack=dlf,ig", "attack.steps=1,2", "attackers=1", "model.width=2"],) * 2,
+        (
+            ["labels@attack.labels=rlu,llg", "attack.labels.x=[1,2]"],
+            ["labels@attack.labels=rlu,llg", "attack.labels.x=choice([1,2])"],
+        ),
         (["sweep=no_such", "fl.local_epochs=1"],) * 2,
     ],
 )
