@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.base import secrecy
 from harness.base.components import build
 from harness.base.errors import explain_validation, warn
+from harness.base.memory import look_again
 from harness.base.schema import CONF, prepare_hydra
 from harness.config.checks import check
 from harness.config.execution import Paths, Scale
@@ -90,7 +91,11 @@ def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experimen
 
 
 def compose(*overrides: str) -> Experiment:
-    """The experiment of some overrides, as on the command line: for notebooks, scripts and tests."""
+    """The experiment of some overrides, as on the command line: for notebooks, scripts and tests.
+
+    Folders of images are looked at anew, for they may have changed since the last call.
+    """
+    look_again()
     prepare_hydra()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return parse(hydra.compose("config", list(overrides), return_hydra_config=True))

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 
+from harness.base.memory import remembered
 from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import FileImages, damaged, listed, locate
@@ -74,7 +74,7 @@ class CelebA(Dataset):
         datasets.CelebA(root, download=True)
 
 
-@cache
+@remembered
 def _digest(base: Path, part: Part) -> str:
     number = {"train": "0", "test": "2"}[part]
     lines = (base / FOLDER / "list_eval_partition.txt").read_text().splitlines()
@@ -82,7 +82,7 @@ def _digest(base: Path, part: Part) -> str:
     return listed(folder, ((str(folder / name),) for name, of in map(str.split, lines) if of == number))
 
 
-@cache
+@remembered
 def _pool(base: Path, part: Part, size: int, attribute: str) -> Pool:
     vision.declare_operators()
     from torchvision import datasets

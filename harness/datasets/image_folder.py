@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Collection, Iterable
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
@@ -10,6 +9,7 @@ import torch
 from pydantic import BeforeValidator, model_validator
 
 from harness.base.errors import note, warn
+from harness.base.memory import remembered
 from harness.base.numbers import Count, Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import FileImages, image_size, listed, locate
@@ -137,7 +137,7 @@ class ImageFolder(Dataset):
         return [(path, numbers[name]) for name, paths in found.items() for path in paths]
 
 
-@cache
+@remembered
 def _pool(dataset: ImageFolder, folder: Path, part: Part) -> Pool:
     samples = dataset.samples(folder)
     size = dataset.shape[1]
@@ -145,12 +145,12 @@ def _pool(dataset: ImageFolder, folder: Path, part: Part) -> Pool:
     return Pool(images, torch.tensor([label for _, label in samples]), part)
 
 
-@cache
+@remembered
 def _listed(dataset: ImageFolder, folder: Path) -> str:
     return listed(folder, dataset.samples(folder))
 
 
-@cache
+@remembered
 def _resolved(dataset: AnyFolder, root: str | None) -> AnyFolder:
     """The data set with what its folder shows in the place of null, and a line on stderr that says it.
 

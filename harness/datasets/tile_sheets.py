@@ -4,7 +4,6 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,6 +11,7 @@ import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
+from harness.base.memory import remembered
 from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import damaged, image_size, listed, locate, read_image
@@ -89,7 +89,7 @@ class TileSheets(Dataset):
         return part_of(split) if self.official else "all"
 
 
-@cache
+@remembered
 def _pool(folder: Path, size: int, label: str | None, names: tuple[str, ...], part: Part) -> Pool:
     tiles = _tiles(folder, size, label, part)
     known = {str(number): number for number in range(len(names))}
@@ -103,7 +103,7 @@ def _pool(folder: Path, size: int, label: str | None, names: tuple[str, ...], pa
     return Pool(_pixels(folder, size, tiles), labels, part)
 
 
-@cache
+@remembered
 def _digest(folder: Path, size: int, label: str | None, part: Part) -> str:
     tiles = _tiles(folder, size, label, part)
     return listed(folder, ((str(folder / tile.sheet), tile.number, tile.value) for tile in tiles))

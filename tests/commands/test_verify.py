@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file, save
 
 from harness.base.files import to_json
+from harness.base.memory import look_again
 from harness.commands.publish import without_paths
 from harness.commands.verify import main as verify
 from harness.config.composition import compose, restore
 from harness.config.execution import Paths
-from harness.datasets import image_folder
 from harness.runs.run import run as carry_out
 from harness.store.published import light, put
 from harness.store.records import summarise
@@ -141,7 +141,7 @@ def test_other_data_under_the_same_name_are_told_from_other_code(
     assert verify([str(run), "--data", "zoo"]) == 0
     for path in (tmp_path / "zoo").glob("*/*.png"):
         Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
-    image_folder._listed.cache_clear()  # of a process
+    look_again()  # as another process does
     capfd.readouterr()
     assert verify([str(run), "--data", "zoo"]) == 1
     assert "DIFFERS: data: files " in capfd.readouterr().out

@@ -129,6 +129,18 @@ def found(root):
     return ImageFolder().resolved(str(root))
 
 
+def test_an_image_that_was_edited_is_seen_by_the_next_composition(tmp_path):
+    plant(tmp_path)
+    asked = ("dataset=image_folder", f"data.root={tmp_path}")
+    before, same = compose(*asked).id, compose(*asked).id
+    Image.new("RGB", (12, 8), "white").save(tmp_path / "ant" / "09.png")
+    edited = compose(*asked).id
+    assert before == same != edited
+    Image.new("RGB", (12, 8), "white").save(tmp_path / "ant" / "10.png")
+    assert len(compose(*asked).dataset.load("attack", str(tmp_path))) >= 3
+    assert compose(*asked).id != edited
+
+
 def test_a_folder_of_class_folders_needs_no_settings(tmp_path, capsys):
     plant(tmp_path)
     dataset = found(tmp_path)
