@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from harness.attacks.solvers.optimizer import Optimizer, State, rows
@@ -13,8 +14,14 @@ from harness.base.numbers import NonNegative, Positive, ProperFraction
 from harness.core import component
 
 Schedule = Literal["constant", "step", "cosine", "cosine_warmup", "ggl_imagenet", "exponential"]
+ONCE = {"dlf": "exponential"}
+"""The names that schedules had, which stored configurations say."""
 WARMUP = 50
 """Steps over which GradInversion's learning rate rises."""
+
+
+def _renamed(name: object) -> object:
+    return ONCE.get(name, name) if isinstance(name, str) else name
 
 
 def constant(*_: int) -> float:
@@ -70,7 +77,7 @@ class Adam(Optimizer):
     eps: Positive = 1e-8
     signed: bool = False
     """Replace the gradient by its sign before the update; not that of label logits (Geiping et al. 2020, code)."""
-    schedule: Schedule = "constant"
+    schedule: Annotated[Schedule, BeforeValidator(_renamed)] = "constant"
     """What the learning rate is multiplied by at every step: see the functions of these names."""
     noise: NonNegative = 0.0
     """Add this times the learning rate times N(0, 1) after every step (Yin et al. 2021: 0.2)."""

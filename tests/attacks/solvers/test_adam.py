@@ -115,8 +115,12 @@ def test_signed_descent_reaches_the_minimum() -> None:
     assert run.best < 1e-3 * run.losses[0]
 
 
+def test_a_stored_schedule_is_known_by_the_name_that_it_had() -> None:
+    assert Adam(schedule="dlf") == Adam(schedule="exponential")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
-    "options", [{"betas": (0.9, 1.0)}, {"schedule": "linear"}, {"lr": 0.0}, {"noise": -1}]
+    "options", [{"betas": (0.9, 1.0)}, {"schedule": "linear"}, {"schedule": []}, {"lr": 0.0}, {"noise": -1}]
 )
 def test_refuses_what_makes_no_sense(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
