@@ -24,15 +24,16 @@ KINDS = ("attack", "start", "prior", "labels", "defense", "fl", "partition", "mo
 COLUMNS = frozenset({"success", "class_accuracy", "count_accuracy", "label_accuracy", "matching"})
 """Scores that conf/metric does not list, for every run has them."""
 PROPERTY = "fidelity"
-ROUNDING = 1e-14
-"""What float64 itself leaves open after a few operations."""
+ROUNDING = (1e-11, 1e-6)
+"""What float64 leaves open after some thousand operations, and float32 after a few: more varies from run to run."""
 HEADER = "| Kind | Method | What is compared | Largest difference | Tolerance |"
 INTRODUCTION = """\
 # Fidelity
 
 Every method beside its authors' formula, written out independently of the code under test, on the same inputs in
 float64. The largest difference is relative to the largest expected value (absolute where that is zero), as the power of
-ten that it stays below; what is counted is equal. `make fidelity` runs the checks and writes this page.
+ten that it stays below: 1e-11 where it is float64's rounding, 1e-06 where it is float32's or a solver's; what is
+counted is equal. `make fidelity` runs the checks and writes this page.
 """
 
 Values = Tensor | float | Mapping[str, Any] | Sequence[Any]
@@ -125,10 +126,11 @@ def _flat(values: Values) -> tuple[Tensor, list[object]]:
 
 
 def magnitude(check: Check) -> str:
-    """A power of ten, for what is behind it varies from machine to machine; so does all below ROUNDING."""
+    """A power of ten, for what is behind it varies from machine to machine; so does all that is but rounding."""
     if check.difference == check.tolerance == 0:
         return "equal"
-    return f"< 1e{math.floor(math.log10(max(check.difference, ROUNDING / 10))) + 1:03d}"
+    above = next((limit for limit in ROUNDING if check.difference < limit), None)
+    return f"< {above or 10.0 ** (math.floor(math.log10(check.difference)) + 1):.0e}"
 
 
 @cache
