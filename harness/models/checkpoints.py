@@ -40,7 +40,7 @@ def read(path: Path) -> Stored:
     Raises UserError, in one or two lines, for what is missing, damaged, or holds other objects than tensors.
     """
     if not path.is_file():
-        raise UserError(f"no weights at {path}")
+        raise UserError(f"{path}: there is no such file")
     with _explained(path):
         if path.suffix in (".npz", ".npy") or _holds_arrays(path):
             return _numpy(path)

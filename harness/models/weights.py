@@ -20,7 +20,7 @@ def stored_weights(path: Path) -> Stored:
     is held to it. Raises UserError for a missing, altered or unreadable file.
     """
     if not path.is_file():
-        raise UserError(f"no weights at {path}")
+        raise UserError(f"{path}: there is no such file")
     claimed = _DIGEST.search(path.name)
     if claimed and not sha256(path).startswith(claimed[1]):
         raise UserError(f"{path} is damaged or not the original: its sha256 does not begin with {claimed[1]}")

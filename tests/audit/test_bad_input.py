@@ -105,7 +105,7 @@ def test_the_recipe_may_not_contradict_the_recorder(
     ("arguments", "words"),
     [
         ([], "name an update"),
-        (["none.npz"], "no weights at none.npz"),
+        (["none.npz"], "none.npz: there is no such file"),
         (["none.npz", "--budget", "ten"], "--budget ten"),
     ],
 )
