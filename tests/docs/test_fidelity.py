@@ -33,11 +33,14 @@ def test_every_reason_says_something() -> None:
 def test_a_page_names_its_checks() -> None:
     checks = [
         Check("defense", "noise", "||g|| of A 2016", 2e-16, 1e-9),
+        Check("defense", "noise", "after some steps", 8e-13, 1e-9),
+        Check("start", "uniform", "of the mean", 2e-3, 1e-2),
         Check("labels", "idlg", "sign", 0.0, 0.0),
     ]
     text = page(checks)
     assert named(text) == {(check.kind, check.name, check.compared) for check in checks}
-    assert "| < 1e-14 | 1e-09 |" in text
+    assert text.count("| < 1e-11 | 1e-09 |") == 2, "rounding is told as such, however large today"
+    assert "| < 1e-02 | 1e-02 |" in text
     assert "| equal | 0 |" in text
 
 
