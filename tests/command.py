@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from harness.store.journal import decode
+
 Main = Callable[..., int]
 QUICK = ("logger=none", "dataset=digits32")
+ONE = (*QUICK, "attack=ig", "attack.steps=2", "attack.slots=1", "trials=3")
 
 
 @pytest.fixture
@@ -63,3 +67,9 @@ def write_plan(folder: Path, kind: str, node: Mapping[str, object]) -> None:
 def stamps(folder: Path) -> dict[str, int]:
     """When each run of a folder was finished, by id."""
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
+
+
+def measured_rows(folder: Path) -> list[dict[str, Any]]:
+    """The stored rows of all runs of a folder, without their times."""
+    found = [row for path in folder.glob("runs/*/rows.jsonl") for row in decode(path.read_bytes())[0]]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in found]

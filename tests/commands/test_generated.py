@@ -1,23 +1,20 @@
-"""Command lines, YAML files and conditions that nobody would write: each is taken as it stands or refused in two lines.
+"""Command lines and YAML files that nobody would write: each is taken as it stands or refused in two lines.
 
 `make hostile` tries 1,000 of each; the suite a few.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import pandas
 import pytest
 import yaml
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
 from hydra.types import HydraContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,107 +26,13 @@ from harness.base.schema import CONF
 from harness.base.sealing import SealedLoader
 from harness.cells.composer import Composer
 from harness.config.experiment import Experiment
-from harness.store.filters import select
-from harness.sweeps import spec as sweeps
-from harness.tables import spec as tables
 from tests.cells.test_composer import load
 from tests.command import Main
 from tests.command import main as main
-
-EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "12"))
-
-
-def tried(share: float = 1) -> settings:
-    """So many examples, the same ones each time."""
-    slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
-    return settings(
-        max_examples=max(1, int(share * EXAMPLES)),
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=slow,
-    )
-
+from tests.generated import check_said, nodes, texts, tried, values
 
 WHOLE = 0.25
 """Of whole command lines, which take half a second each, fewer are tried."""
-NUMBERS = [
-    "nan",
-    "inf",
-    "-inf",
-    ".nan",
-    ".inf",
-    "-.inf",
-    "1e400",
-    "-1",
-    "0",
-    "-0.0",
-    "1e-400",
-    "0.5",
-    "1",
-    "3",
-    "1e38",
-]
-NUMBERS += [
-    "1e39",
-    str(2**31),
-    str(2**63),
-    str(-(2**63)),
-    "9" * 400,
-    "1_0",
-    "0x10",
-    "1e3",
-    "3.0",
-    "'3'",
-    "true",
-    "no",
-]
-ODD = [
-    "",
-    "null",
-    "???",
-    "${",
-    "${seed}",
-    "${nothing}",
-    "${oc.env:HOME}",
-    "[]",
-    "{}",
-    "[1,2]",
-    "{a:1}",
-    "{_target_:os.mkdir}",
-]
-ODD += [
-    "[[[[[[]]]]]]",
-    "a=b",
-    '"',
-    "'",
-    "\\",
-    "é",
-    "\t",
-    " ",
-    "(",
-    "choice()",
-    "range(1)",
-    "1,2",
-    "glob(*)",
-    "x" * 300,
-]
-ODD += [
-    "int(x)",
-    "shuffle(1)",
-    "..",
-    "/",
-    "~",
-    "-",
-    "$HOME",
-    "%s",
-    "{0}",
-    "<b>",
-    "[${attack}]",
-    "@",
-    "None",
-    "\u202e",
-]
 GROUPS = {
     "attack": ["dlg", "ig", "gi", "dlf", "idlg", "ggl", "labels", "rtf"],
     "defense": ["none", "noise", "clipping_noise", "soteria"],
@@ -216,12 +119,6 @@ def told(main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return give
 
 
-def check_said(error: UserError) -> None:
-    """What the command line says of a mistake."""
-    assert 1 <= len(str(error).splitlines()) <= 2
-    assert len(str(error)) < 1000
-
-
 def check(found: tuple[int, str, float]) -> None:
     status, said, seconds = found
     assert status in (0, 1, 2)
@@ -229,10 +126,6 @@ def check(found: tuple[int, str, float]) -> None:
     assert "Traceback" not in said
     assert status != 2 or 1 <= len([line for line in said.splitlines() if line.startswith("harness:")]) <= 2
     assert all(len(line) < 1000 for line in said.splitlines())
-
-
-values = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(ODD), st.text(max_size=12), st.floats().map(str))
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
 
 @tried()
@@ -273,19 +166,6 @@ def test_a_command_line_is_carried_out_or_refused(told: Told, names: list[str], 
         st.lists(st.one_of(override, override, override, option, texts), min_size=1, max_size=3)
     )
     check(told("logger=none", "scale=smoke", *[each.replace("\0", "") for each in given]))
-
-
-leaves = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.sampled_from(NUMBERS + ODD)
-)
-nodes = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.one_of(st.text(max_size=5), st.integers()), inner, max_size=3),
-    ),
-    max_leaves=8,
-)
 
 
 @tried(WHOLE)
@@ -332,59 +212,3 @@ def test_aliases_that_grow_without_bounds_are_refused(text: str, told: Told, tmp
 def test_aliases_as_people_use_them_are_read(tmp_path: Path) -> None:
     (tmp_path / "fine.yaml").write_text("a: &a [1, 2]\nb: *a\nc: {d: *a, e: '&x *y'}\n")
     check_growth(tmp_path / "fine.yaml")
-
-
-@tried(10)
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            ["name", "title", "source", "rows", "columns", "metrics", "claims", "plots", "grid", "base", "seeds",
-             "scales", "notes", "reference", "supplements", "block", "independent", "picture", "additions"]
-        ),
-        nodes,
-    ),
-    st.booleans(),
-)  # fmt: skip
-def test_a_table_or_sweep_is_described_or_refused(node: dict[str, Any], named: bool) -> None:
-    for parse in (tables.parse, sweeps.parse):
-        try:
-            parse({**node, "name": "odd"} if named else node)
-        except UserError as error:
-            check_said(error)
-
-
-TABLE = pandas.DataFrame(
-    {"attack": ["ig", "dlg"], "psnr_unit": [20.0, None], "fl.batch_size": [1, 8], "success": [True, None]}
-)
-atoms = st.one_of(
-    st.sampled_from([*TABLE.columns, "psnr", "1", "0", "-1", "1e400", "9" * 400, "'ig'", "None", "True", "[1]", "()"]),
-    st.floats(allow_nan=False, allow_infinity=False).map(repr),
-    texts,
-)  # fmt: skip
-conditions = st.recursive(
-    atoms,
-    lambda inner: st.one_of(
-        st.builds(
-            "{} {} {}".format,
-            inner,
-            st.sampled_from(["<", "==", "in", "and", "or", "/", "*", "**", "%", "is"]),
-            inner,
-        ),
-        st.builds("({})".format, inner),
-        st.builds("not {}".format, inner),
-        st.builds("{}({})".format, inner, inner),
-        st.builds("{}.{}".format, inner, st.sampled_from(["__class__", "x"])),
-    ),
-    max_leaves=6,
-)
-
-
-@tried(10)
-@given(conditions)
-def test_a_condition_is_met_or_refused(condition: str) -> None:
-    try:
-        found = select(TABLE, condition)
-    except UserError as error:
-        check_said(error)
-    else:
-        assert len(found) <= 2
