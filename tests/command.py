@@ -53,9 +53,9 @@ def write_table(folder: Path, name: str, **changes: object) -> None:
 
 
 def write_plan(folder: Path, kind: str, node: Mapping[str, object]) -> None:
-    """A table or a sweep of one's own, in a folder that --config-dir names."""
+    """A table, a sweep or a tuning of one's own, in a folder that --config-dir names."""
     (folder / kind).mkdir(parents=True, exist_ok=True)
-    sweeper = {"table": "table", "sweep": "grid"}[kind]
+    sweeper = {"table": "table", "sweep": "grid", "tune": "tune"}[kind]
     content = {
         "defaults": [{"override /hydra/sweeper": sweeper}],
         "hydra": {"mode": "MULTIRUN", "sweeper": dict(node)},

@@ -15,7 +15,7 @@ PLUGINS = str(PACKAGE / "plugins")
 ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 """What holds conf/ and experiments/: the package as a wheel installs it, or a clone."""
 CONF, EXPERIMENTS = ROOT / "conf", ROOT / "experiments"
-PLANS = ("sweep", "table")
+PLANS = ("sweep", "table", "tune")
 """What a command line may name beside settings: folders of experiments/."""
 
 

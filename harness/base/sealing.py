@@ -11,7 +11,11 @@ from omegaconf.errors import OmegaConfBaseException
 from harness.base import internals
 from harness.base.errors import UserError, first_line, shortened
 
-SWEEPERS = ("hydra_plugins.harness_grid.GridSweeper", "hydra_plugins.harness_table.TableSweeper")
+SWEEPERS = (
+    "hydra_plugins.harness_grid.GridSweeper",
+    "hydra_plugins.harness_table.TableSweeper",
+    "hydra_plugins.harness_tune.TuningSweeper",
+)
 LAUNCHERS = re.compile(
     r"hydra\._internal\.core_plugins\.basic_launcher\.BasicLauncher|hydra_plugins\.[\w.]+Launcher"
 )

@@ -22,7 +22,7 @@ from harness.base.errors import CellsFailed, UserError, nearest
 from harness.base.files import shown
 from harness.base.growth import check_growth
 from harness.base.internals import command_line
-from harness.base.schema import CONF, EXPERIMENTS, prepare_hydra
+from harness.base.schema import CONF, EXPERIMENTS, PLANS, prepare_hydra
 from harness.base.sealing import check_searchpath
 
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
@@ -81,6 +81,9 @@ def check_arguments() -> None:
             raise UserError(
                 f"{option}: configurations of your own are files of groups, below --config-dir=FOLDER"
             )
+    plans = [name for name in PLANS if any(each.startswith(f"{name}=") for each in given.overrides)]
+    if len(plans) > 1:
+        raise UserError(f"{'= and '.join(plans)}= exclude each other: a command makes one of them")
     modes = [name for name in MODES if getattr(given, name)]
     if len(modes) > 1:
         raise UserError(f"{' and '.join(f'--{name}'.replace('_', '-') for name in modes)} exclude each other")

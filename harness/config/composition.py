@@ -22,7 +22,7 @@ from harness.loggers.logger import NoLogger
 
 OWN = "own"
 """The budget of who is compared with nobody."""
-NO_PART = ("hydra", "table", "budget")
+NO_PART = ("hydra", "table", "tune", "budget")
 """What a composed configuration holds beside the experiment."""
 GROUPS = (
     "dataset",

@@ -25,7 +25,7 @@ def user(context: HydraContext, sweep: Sweep, arguments: Sequence[str], scale: s
         list(arguments)
     ):
         name, line = override.get_key_element(), str(override.input_line)
-        if name in ("table", "sweep"):
+        if name in ("table", "sweep", "tune"):
             continue
         if name in ("dataset", "scale") and sweep.name:
             if override.is_sweep_override():

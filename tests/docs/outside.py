@@ -144,3 +144,20 @@ hydra:
     grid: {attack: [own], seed: [0]}
     metrics: [peak]
 """
+TUNE = """# @package _global_
+defaults:
+  - override /hydra/sweeper: tune
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    name: own
+    title: A tuning of one's own
+    metric: peak
+    higher_is_better: false
+    candidates: 2
+    base: [model=own, prior=own, metric=own, logger=none, trials=2, defense=own]
+    rows:
+      IG:
+        overrides: [attack=ig]
+        space: {attack.optimizer.lr: {low: 0.01, high: 1.0, log: true}}
+"""

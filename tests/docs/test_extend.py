@@ -57,6 +57,7 @@ def package(tmp_path: Path) -> Path:
         "parts.py": outside.PARTS,
         "conf/table/own.yaml": outside.TABLE,
         "conf/sweep/own.yaml": outside.SWEEP,
+        "conf/tune/own.yaml": outside.TUNE,
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +75,10 @@ def test_a_table_and_a_sweep_are_made_of_components_from_outside(
     assert (table / "dots.png").exists()
     assert run(*given, "sweep=own", "dataset=own", "scale=smoke") == 0, capsys.readouterr().err
     assert len([*tmp_path.glob("runs/*/result.json")]) == 1, "the sweep's one run is the table's"
+    assert run(*given, "tune=own", "dataset=own", "scale=smoke") == 0, capsys.readouterr().err
+    assert (
+        "attack.optimizer.lr=" in (tmp_path / "results" / "tune-own" / "own-smoke" / "best.yaml").read_text()
+    )
     assert (
         run(*given, "dataset=own", "model=own", "attack=dlg", "optimizer@attack.optimizer=own", "start=own",
             "scale=smoke", "logger=none") == 0
@@ -85,7 +90,7 @@ def test_a_table_and_a_sweep_are_made_of_components_from_outside(
 def test_all_that_the_page_names_is_added_here() -> None:
     rows = [line for line in PAGE.splitlines() if re.match(r"\| an? ", line)]
     groups = {group for row in rows for group in re.findall(r"`(?:conf|experiments)/(\w+)/NAME", row)}
-    assert groups == {*outside.GROUPS, "table", "sweep"}
+    assert groups == {*outside.GROUPS, "table", "sweep", "tune"}
     assert "| a plot |" in PAGE
     assert "plots:" in outside.TABLE
 
