@@ -120,7 +120,7 @@ def _written(value: Value) -> str:
 
 def parse(node: Mapping[str, Any]) -> Tuning:
     """A tuning from plain data. Raises UserError with one line that names the mistake."""
-    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    values = {key: value for key, value in node.items() if not key.startswith("_") and value is not None}
     _check_ranges(node)
     try:
         found = Tuning(**values)

@@ -1,29 +1,30 @@
 """Hydra's sweeper for tunings: `tune=NAME`. Light, for Hydra imports every plugin before it can say --help."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext
-from omegaconf import MISSING, DictConfig
+from omegaconf import DictConfig
 
 from harness.cells.sweeper import CellSweeper
 
 
 @dataclass
 class TuningNode:
-    """The keys of a tuning's YAML; harness.tuning.spec.Tuning says what they mean and validates them."""
+    """The keys of a tuning's YAML; harness.tuning.spec.Tuning says what they mean and what they
+    are where null, and validates them."""
 
-    name: str = MISSING
-    title: str = MISSING
-    rows: Any = MISSING
-    base: Any = field(default_factory=list)
-    metric: str = "psnr_unit"
+    name: Any = None
+    title: Any = None
+    rows: Any = None
+    base: Any = None
+    metric: Any = None
     higher_is_better: Any = None
-    candidates: int = 24
-    at_once: int = 4
-    scales: Any = field(default_factory=dict)
-    notes: Any = field(default_factory=dict)
+    candidates: Any = None
+    at_once: Any = None
+    scales: Any = None
+    notes: Any = None
 
 
 @dataclass
