@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_a_room_uses_those_before_it_alone(room: str) -> None:
         if _room(module) == room and _room(other) in ROOMS and _room(other) not in before
     }
     assert not upwards
+
+
+TWICE = {"IDLG"}
+"""A paper's name, of its attack and of its label rule."""
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES.values()]
+    names = Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+    assert {name for name, count in names.items() if count > 1 and not name.startswith("_")} == TWICE
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:

@@ -38,7 +38,7 @@ class Known(LabelInference):
 
 
 @dataclass(frozen=True, eq=False)
-class Attempt:
+class AuditedAttack:
     """What came of an attack. `images` [n, c, h, w] in [0, 1], with the attacker's own loss at them and at others."""
 
     name: str
@@ -52,18 +52,18 @@ class Attempt:
     """The true image [n, c, h, w] beside each of `images`, where the truth is given."""
 
 
-def attempts(case: Case, counts: Tensor | None, seconds: float) -> list[Attempt]:
+def attempts(case: Case, counts: Tensor | None, seconds: float) -> list[AuditedAttack]:
     """Every attack that applies, the cheapest first, in equal shares of the seconds that are left."""
     searches: dict[str, ImageSearch] = {}
     if case.observation is not None:
         searches["IG on updates" if not case.update.is_gradient else "IG"] = _inverting(case, counts)
         if case.recipe.epochs > 1 and not case.update.is_gradient:
             searches["DLF"] = _federated(counts)
-    found: list[Attempt] = []
+    found: list[AuditedAttack] = []
     for place, (name, search) in enumerate(searches.items()):
         share = (seconds - sum(each.seconds for each in found)) / (len(searches) - place)
         found.append(_searched(case, name, search, share))
-    return found or [Attempt("IG", "not applicable", case.lacking)]
+    return found or [AuditedAttack("IG", "not applicable", case.lacking)]
 
 
 def _rule(counts: Tensor | None) -> LabelInference:
@@ -83,12 +83,12 @@ def _federated(counts: Tensor | None) -> DLF:
     return DLF(labels=_rule(counts), optimizer=optimizer, steps=400, engine="loop")
 
 
-def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> Attempt:
+def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> AuditedAttack:
     observation = case.observation
     assert observation is not None
     if observation.n > MOST_IMAGES or (case.steps or 1) > MOST_STEPS:
         reason = f"{observation.n} images in {case.steps} local steps are beyond any search that is known of"
-        return Attempt(name, "not applicable", reason)
+        return AuditedAttack(name, "not applicable", reason)
     began = time.perf_counter()
     try:
         (_,) = replace(search, steps=TRIAL)([Problem(0, observation, 0)])
@@ -96,15 +96,15 @@ def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> Att
         steps = min(search.steps, int((seconds - (time.perf_counter() - began)) / cost))
         if steps < LEAST:
             reason = f"{LEAST} iterations would take {LEAST * cost:.0f} s, more than is left of the budget"
-            return Attempt(name, "not run", reason, time.perf_counter() - began)
+            return AuditedAttack(name, "not run", reason, time.perf_counter() - began)
         found = next(iter(replace(search, steps=steps)([Problem(0, observation, 0)])))
     except (UserError, Unreadable) as error:
-        return Attempt(name, "not applicable", str(error), time.perf_counter() - began)
+        return AuditedAttack(name, "not applicable", str(error), time.perf_counter() - began)
     spent = time.perf_counter() - began
     if found.status in ("failed", "diverged"):
-        return Attempt(name, "failed", f"the search {found.status}", spent)
+        return AuditedAttack(name, "failed", f"the search {found.status}", spent)
     losses = _losses(search, observation, found.x)
-    return Attempt(name, "done", _told(losses, steps), spent, found.x, losses)
+    return AuditedAttack(name, "done", _told(losses, steps), spent, found.x, losses)
 
 
 def _losses(search: ImageSearch, observation: Observation, found: Tensor) -> dict[str, float]:

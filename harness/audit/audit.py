@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from harness.audit.attempts import Attempt, attempts
+from harness.audit.attempts import AuditedAttack, attempts
 from harness.audit.case import Case, open_case
 from harness.audit.checks import Check, check
 from harness.audit.conditions import Condition, conditions
@@ -32,7 +32,7 @@ class Audit:
     checks: list[Check]
     labels: Labels
     exact: list[Exact]
-    attempts: list[Attempt]
+    attempts: list[AuditedAttack]
     conditions: list[Condition]
     truth: Batch | None
     seconds: float
@@ -83,7 +83,9 @@ def audit(
     )
     if whole:
         tried = [
-            Attempt("IG", "not run", "every image is recovered exactly: there is nothing left to search for")
+            AuditedAttack(
+                "IG", "not run", "every image is recovered exactly: there is nothing left to search for"
+            )
         ]
     else:
         with torch.random.fork_rng(devices=[]):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.base.errors import UserError
-from harness.models.checkpoints import Stored, Tensors, read
+from harness.models.checkpoints import StoredTensors, Tensors, read
 from harness.models.fitting import Fitted, fit
 from harness.models.weights import sha256
 
@@ -21,7 +21,7 @@ PARTS = ("before", "after", "gradient", "difference")
 class Files:
     """The parts of an update as they were read, what the recorder knew, and the digests of the files."""
 
-    parts: Mapping[str, tuple[Path, Stored]]
+    parts: Mapping[str, tuple[Path, StoredTensors]]
     facts: Mapping[str, Any]
     digests: Mapping[str, str]
 
@@ -65,7 +65,7 @@ def read_files(together: Path | None = None, **parts: Path | None) -> Files:
     return Files(found, facts, {path.name: sha256(path) for path in sorted(paths)})
 
 
-def _split(path: Path, stored: Stored) -> dict[str, tuple[Path, Stored]]:
+def _split(path: Path, stored: StoredTensors) -> dict[str, tuple[Path, StoredTensors]]:
     parts: dict[str, Tensors] = {}
     for name, value in stored.tensors.items():
         part, slash, rest = name.partition("/")
@@ -78,12 +78,12 @@ def _split(path: Path, stored: Stored) -> dict[str, tuple[Path, Stored]]:
     return {part: (path, _listed(tensors, stored)) for part, tensors in parts.items()}
 
 
-def _listed(tensors: Tensors, stored: Stored) -> Stored:
+def _listed(tensors: Tensors, stored: StoredTensors) -> StoredTensors:
     numbers = {name: name.removeprefix("arr_") for name in tensors}
     if not all(number.isdigit() for number in numbers.values()):
-        return Stored(tensors, notes=stored.notes)
+        return StoredTensors(tensors, notes=stored.notes)
     ordered = sorted(tensors, key=lambda name: int(numbers[name]))
-    return Stored({str(k): tensors[name] for k, name in enumerate(ordered)}, False, notes=stored.notes)
+    return StoredTensors({str(k): tensors[name] for k, name in enumerate(ordered)}, False, notes=stored.notes)
 
 
 def open_update(files: Files, network: nn.Module) -> Update:

@@ -12,7 +12,7 @@ import jinja2
 import torch
 from torch import Tensor
 
-from harness.audit.attempts import Attempt
+from harness.audit.attempts import AuditedAttack
 from harness.audit.audit import Audit
 from harness.audit.exact import Exact
 from harness.audit.labels import Counted, share_right
@@ -79,7 +79,7 @@ def told(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _all(audit: Audit) -> list[Exact | Attempt]:
+def _all(audit: Audit) -> list[Exact | AuditedAttack]:
     return [*audit.exact, *audit.attempts]
 
 
@@ -91,14 +91,14 @@ def _rule(found: Counted, truth: Batch | None, classes: int) -> dict[str, Any]:
     return line
 
 
-def _attack(audit: Audit, found: Exact | Attempt) -> dict[str, Any]:
+def _attack(audit: Audit, found: Exact | AuditedAttack) -> dict[str, Any]:
     line: dict[str, Any] = {
         "name": found.name,
         "status": found.status,
         "reason": found.reason,
         "seconds": round(found.seconds, 2),
     }
-    if isinstance(found, Attempt) and found.losses:
+    if isinstance(found, AuditedAttack) and found.losses:
         line["losses"] = found.losses
     if isinstance(found, Exact) and found.inputs is not None:
         line["recovered"] = len(found.inputs)
@@ -124,7 +124,7 @@ def quality(psnr: list[float | None]) -> dict[str, Any]:
     return line
 
 
-def _pictures(audit: Audit, found: Exact | Attempt) -> list[Picture]:
+def _pictures(audit: Audit, found: Exact | AuditedAttack) -> list[Picture]:
     images = images_of(found, audit.case.model, audit.case.recipe.input)
     if images is None:
         return []

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.audit.attempts import Attempt
+from harness.audit.attempts import AuditedAttack
 from harness.audit.exact import Exact
 from harness.base.errors import UserError
 from harness.core import Batch, Classifier, Shape
@@ -54,9 +54,9 @@ def scored(images: Tensor, truth: Batch) -> tuple[list[float | None], Tensor]:
     return psnr, behind
 
 
-def images_of(found: Exact | Attempt, model: Classifier, shape: Shape) -> Tensor | None:
+def images_of(found: Exact | AuditedAttack, model: Classifier, shape: Shape) -> Tensor | None:
     """What an attack found, as images [k, c, h, w] in [0, 1]; None where it found none."""
-    if isinstance(found, Attempt):
+    if isinstance(found, AuditedAttack):
         return found.images
     if found.inputs is None or not found.images:
         return None

@@ -19,7 +19,7 @@ SUCCESS = 1e-3
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchCase:
     """An attack on a data set, the data set that stands in where that is absent, and the steps of either side."""
 
     attack: str
@@ -29,9 +29,9 @@ class Case:
 
 
 CASES = {
-    "idlg_mnist": Case("idlg", "mnist", "digits32", 60),
-    "dlg_mnist": Case("dlg", "mnist", "digits32", 60),
-    "idlg_cifar10": Case("idlg", "tile_sheets_cifar10", "photos32", 100),
+    "idlg_mnist": BenchCase("idlg", "mnist", "digits32", 60),
+    "dlg_mnist": BenchCase("dlg", "mnist", "digits32", 60),
+    "idlg_cifar10": BenchCase("idlg", "tile_sheets_cifar10", "photos32", 100),
 }
 
 
@@ -56,7 +56,7 @@ def compare(name: str, problems: int) -> list[BenchResult]:
     return [_bench_result(name, case, dataset, pending, found, baseline, ours.seconds, theirs.seconds)]
 
 
-def open_clients(case: Case, problems: int) -> tuple[Clients, str]:
+def open_clients(case: BenchCase, problems: int) -> tuple[Clients, str]:
     """The clients, and the name of the data set that they have."""
     for dataset in (case.dataset, case.stand_in):
         try:
@@ -66,7 +66,7 @@ def open_clients(case: Case, problems: int) -> tuple[Clients, str]:
     raise UserError(f"neither {case.dataset} nor {case.stand_in} can be loaded")
 
 
-def experiment(case: Case, dataset: str, problems: int) -> Experiment:
+def experiment(case: BenchCase, dataset: str, problems: int) -> Experiment:
     """What the harness would run."""
     return compose(
         f"attack={case.attack}",
@@ -87,7 +87,7 @@ def _serial(attack: OptimizationAttack, client: Client, steps: int) -> serial.Se
 
 def _bench_result(
     name: str,
-    case: Case,
+    case: BenchCase,
     dataset: str,
     clients: dict[int, Client],
     found: dict[int, Reconstruction],
@@ -132,7 +132,7 @@ def _bench_result(
     return BenchResult(name, theirs / ours, details)
 
 
-def _closure_operations(client: Client, case: Case) -> float:
+def _closure_operations(client: Client, case: BenchCase) -> float:
     """Operations of the authors' closure."""
     observation = client.problem.observation
     images = torch.rand_like(client.truth.x).requires_grad_()

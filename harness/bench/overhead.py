@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 
-from harness.bench.attacks import Case, open_clients
+from harness.bench.attacks import BenchCase, open_clients
 from harness.bench.report import BenchResult
 from harness.bench.timing import Stopwatch, interleaved
 from harness.config.composition import compose
 from harness.runs.clients import Clients
 from harness.runs.run import run
 
-CASE = Case("idlg", "mnist", "digits32", 60)
+CASE = BenchCase("idlg", "mnist", "digits32", 60)
 REPEATS = 5
 LOGGERS = ("csv", "wandb")
 

@@ -25,7 +25,7 @@ from harness.simulation.simulation import Simulation
 CLIENTS, BATCH, SHAPE, CLASSES = 10, 10, (3, 32, 32), 10
 
 
-class Comparison(NamedTuple):
+class RoundTimes(NamedTuple):
     """CPU seconds of a round: the plain way, the same where memory is reused as ours is, and ours; and how far apart
     the two global models are after it."""
 
@@ -67,7 +67,7 @@ def _measure(name: str, model: Model, repeats: dict[int, int]) -> BenchResult:
     return BenchResult(name, ratios[0], details)
 
 
-def _compare(model: Model, held: int, times: int, dtype: torch.dtype) -> Comparison:
+def _compare(model: Model, held: int, times: int, dtype: torch.dtype) -> RoundTimes:
     """A round either way, in turn; and, beside them, the plain way in a process of its own, whose memory is glibc's."""
     ours, theirs = _simulation(model, held, dtype), _simulation(model, held, dtype)
     start = {name: value.clone() for name, value in ours.weights.items()}
@@ -76,7 +76,7 @@ def _compare(model: Model, held: int, times: int, dtype: torch.dtype) -> Compari
         plain = elsewhere.apply_async(_plain, (model, held, times, dtype))
         spent = interleaved(sides, times)
         apart = max(float((ours.weights[name] - theirs.weights[name]).abs().max()) for name in start)
-        return Comparison(plain.get(), spent["plain"], spent["ours"], apart)
+        return RoundTimes(plain.get(), spent["plain"], spent["ours"], apart)
 
 
 def _plain(model: Model, held: int, times: int, dtype: torch.dtype) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.base import interruption
 from harness.base.progress import say
 from harness.cells import slurm
-from harness.cells.slurm import Job, SlurmLauncher
+from harness.cells.slurm import SlurmJob, SlurmLauncher
 from harness.cells.submission import Submission, opened, others
 from harness.cells.task import ended
 from harness.config.experiment import Experiment
@@ -51,7 +51,7 @@ class _Crew:
     ) -> None:
         self._launcher, self._overrides, self._store, self._own = launcher, overrides, store, own
         self._joined: list[Submission] = []
-        self._living: dict[str, Job] | None = {}
+        self._living: dict[str, SlurmJob] | None = {}
         self._told, self._log = "", ""
         self._again()
 
@@ -166,7 +166,7 @@ class _Crew:
         )
 
 
-def _summary(jobs: Mapping[str, Job] | None) -> str:
+def _summary(jobs: Mapping[str, SlurmJob] | None) -> str:
     """One line on the jobs; nothing while all of them run."""
     if jobs is None:
         return "queue: SLURM doesn't answer; the workers go on without it"

@@ -19,7 +19,7 @@ from harness.core.columns import EVERYWHERE
 from harness.runs.choice import choose
 
 
-class Cell(Protocol):
+class PlannedCell(Protocol):
     """One run of many: what people call it, and the overrides that make it."""
 
     @property
@@ -32,7 +32,7 @@ class Cell(Protocol):
 MOST = 100_000
 """Runs of one command."""
 
-AnyCell = TypeVar("AnyCell", bound=Cell)
+AnyCell = TypeVar("AnyCell", bound=PlannedCell)
 Plan = Mapping[AnyCell, Experiment]
 
 
@@ -74,7 +74,7 @@ def compose(context: HydraContext, config: DictConfig, cells: Iterable[AnyCell])
     return {cell: _explained(cell, composer) for cell in cells}
 
 
-def _explained(cell: Cell, composer: Composer) -> Experiment:
+def _explained(cell: PlannedCell, composer: Composer) -> Experiment:
     try:
         return composer(cell.overrides)
     except UserError as error:

@@ -37,7 +37,7 @@ class SlurmLauncher(Protocol):
 
 
 @dataclass(frozen=True)
-class Job:
+class SlurmJob:
     """A worker's job as the queue has it."""
 
     identity: str
@@ -97,12 +97,12 @@ def submit(launcher: SlurmLauncher, overrides: Sequence[Sequence[str]], stop: Pa
     return [job.job_id for job in jobs], str(jobs[-1].paths.stderr)
 
 
-def queue() -> dict[str, Job] | None:
+def queue() -> dict[str, SlurmJob] | None:
     """The user's jobs that wait or run, by id; None where the queue can't be asked."""
     answer = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
     if answer is None:
         return None
-    found = [Job(*line.strip().split("|", 2)) for line in answer.splitlines() if line.count("|") >= 2]
+    found = [SlurmJob(*line.strip().split("|", 2)) for line in answer.splitlines() if line.count("|") >= 2]
     return {job.identity: job for job in found}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from harness.store.integrity import MARK, Stored, reading
+from harness.store.integrity import MARK, StoredRun, reading
 
 if TYPE_CHECKING:
     from harness.config.experiment import Experiment
@@ -29,7 +29,7 @@ def changed(config: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def another(before: Stored, experiment: "Experiment") -> str:
+def another(before: StoredRun, experiment: "Experiment") -> str:
     """What of a run's identity is not as it was: the data that it read, or the code behind its settings."""
     changes = changed(experiment.identity, then) if (then := _identity(before)) else []
     if not changes:
@@ -38,7 +38,7 @@ def another(before: Stored, experiment: "Experiment") -> str:
     return f"{'data' if read else 'code'}: {', '.join((read or changes)[:3])}"
 
 
-def _identity(before: Stored) -> dict[str, Any]:
+def _identity(before: StoredRun) -> dict[str, Any]:
     """What was hashed; empty where a migration has put its mark in the place of that."""
     if not (before.directory / MARK).exists():
         return {}

@@ -22,7 +22,7 @@ from harness.base.components import find
 from harness.base.files import to_json, to_json_lines, write_atomically
 from harness.core import UserError
 from harness.identity.identity import absence, class_path, is_native, plain
-from harness.store.integrity import MARK, RESULT, Damaged, Stored, digest, dump, seals
+from harness.store.integrity import MARK, RESULT, Damaged, StoredRun, digest, dump, seals
 from harness.store.records import older
 
 IDENTIFIED = (
@@ -134,10 +134,10 @@ def _proven(experiment: Any, parts: Sequence[Any]) -> bool:
 
 def migrate(root: Path, data: str | None) -> Iterator[str]:
     """Re-key the runs of a store; a line for each. Those with most targets first, for they answer for fewer too."""
-    whole: list[tuple[Stored, int]] = []
+    whole: list[tuple[StoredRun, int]] = []
     for folder in older(root):
         try:
-            stored = Stored.open(folder)
+            stored = StoredRun.open(folder)
             whole.append((stored, len(stored.rows())))
         except Damaged as damage:
             yield f"{folder.name}: left: {damage}"
@@ -145,7 +145,7 @@ def migrate(root: Path, data: str | None) -> Iterator[str]:
         yield _migrated(stored, data)
 
 
-def _migrated(stored: Stored, data: str | None) -> str:
+def _migrated(stored: StoredRun, data: str | None) -> str:
     """A kill leaves the record with its new id, in the folder of the old name or of the new: it is found here again."""
     folder, config = stored.directory, stored.content["config"]
     formerly = stored.content["provenance"].get("formerly", stored.content["id"])
@@ -161,7 +161,7 @@ def _migrated(stored: Stored, data: str | None) -> str:
 
 
 def _write(
-    stored: Stored, name: str, identity: str, more: Mapping[str, str], mark: Mapping[str, str]
+    stored: StoredRun, name: str, identity: str, more: Mapping[str, str], mark: Mapping[str, str]
 ) -> None:
     """Have a run say what became of it, and give its folder a name. The mark comes last."""
     folder, text = stored.directory, f"{to_json(mark)}\n".encode()

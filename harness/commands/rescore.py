@@ -17,7 +17,7 @@ from harness.commands.main import guarded
 from harness.commands.verify import CLOSE, apart, stored
 from harness.core import Batch, Classifier, Normalize, Record, UserError
 from harness.metrics.scores import Scores
-from harness.store.integrity import IMAGES, RESULT, ROWS, Damaged, Stored, digest, dump, seals
+from harness.store.integrity import IMAGES, RESULT, ROWS, Damaged, StoredRun, digest, dump, seals
 from harness.store.journal import encode
 from harness.store.published import absent
 
@@ -118,7 +118,7 @@ def _write(directory: Path, record: Record, rows: list[Row], columns: list[str])
     origin = provenance(torch.device("cpu"))
     note = {"columns": columns, "git": origin["git"], "versions": origin["versions"]}
     notes = [*record.provenance.get("rescored", []), note]
-    stored, text = Stored.open(directory), encode(rows)
+    stored, text = StoredRun.open(directory), encode(rows)
     told = record.provenance | {"rescored": notes}
     result = {**stored.content, "summary": summarise(rows), "provenance": told}
     files = dict(seals(directory) if stored.files is None else stored.files)

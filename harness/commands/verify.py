@@ -17,7 +17,7 @@ from harness.base.errors import nearest
 from harness.commands.causes import another, changed, reasons
 from harness.commands.main import guarded
 from harness.core import Record, UserError
-from harness.store.integrity import CONFIG, Damaged, Stored, reading
+from harness.store.integrity import CONFIG, Damaged, StoredRun, reading
 from harness.store.published import PUBLISHED
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def verify(directory: Path, root: str | None) -> bool:
     """
     try:
         record, config = stored(directory)
-        before = Stored.open(directory)
+        before = StoredRun.open(directory)
         before.check()
     except Damaged as damage:
         print(f"{directory}: DIFFERS: damage: {damage.why}")
@@ -85,7 +85,7 @@ def stored(directory: Path) -> tuple[Record, dict[str, Any]]:
     if record is None:
         known = [path.parent.name for path in directory.parent.glob("*/result.json")]
         raise UserError(f"{directory} is no finished run{nearest(directory.name, known)}")
-    content = Stored.open(directory).read(CONFIG)
+    content = StoredRun.open(directory).read(CONFIG)
     with reading(directory, CONFIG):
         config = yaml.safe_load(content)
         if not isinstance(config, dict):
@@ -94,7 +94,7 @@ def stored(directory: Path) -> tuple[Record, dict[str, Any]]:
 
 
 def _again(
-    before: Stored, record: Record, config: Mapping[str, Any], root: str | None, folder: Path
+    before: StoredRun, record: Record, config: Mapping[str, Any], root: str | None, folder: Path
 ) -> list[Difference] | str:
     """How far off the same run is, carried out in another folder; or why it is not the same run any more."""
     from harness.config.composition import restore

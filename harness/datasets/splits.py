@@ -16,7 +16,7 @@ GOLDEN_RATIO = (1 + 5**0.5) / 2
 """Its multiples modulo 1 fill [0, 1) more evenly than those of any other number."""
 
 
-class Pixels(Protocol):
+class PixelSource(Protocol):
     """Images by row number: a tensor [n, c, h, w], or something that decodes one [c, h, w] at a time."""
 
     def __getitem__(self, index: int, /) -> Tensor: ...
@@ -29,7 +29,7 @@ class Pool:
     `pixels` are uint8 in [0, 255] or float32 in [0, 1]; `labels` are int64 [n].
     """
 
-    pixels: Pixels
+    pixels: PixelSource
     labels: Tensor
     part: Part = "all"
 

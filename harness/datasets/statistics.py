@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from harness.base.numbers import Real
-from harness.datasets.splits import Pixels
+from harness.datasets.splits import PixelSource
 
 MEASURED_ON = 500
 """Images at most: the fourth digit hardly moves with more, and each has to be decoded."""
@@ -35,7 +35,7 @@ Mean = Annotated[Channels, AfterValidator(_checked)]
 Deviation = Annotated[Channels, AfterValidator(_checked), AfterValidator(_positive)]
 
 
-def measure(images: Pixels, rows: list[int]) -> tuple[Channels, Channels]:
+def measure(images: PixelSource, rows: list[int]) -> tuple[Channels, Channels]:
     """Mean and deviation over all pixels of uint8 images [3, h, w], in four digits. `rows`: evenly thinned out."""
     sums, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
     for row in thinned(rows):

@@ -26,7 +26,7 @@ LENGTH = 32
 """Hexadecimal digits of a digest."""
 
 
-class Known:
+class DigestCache:
     """The digests of the files below a folder, kept from one process to the next where that saves time."""
 
     def __init__(self, folder: str) -> None:
@@ -71,7 +71,7 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
 
 
-_known = cache(Known)
+_known = cache(DigestCache)
 
 
 def digests(folder: Path, paths: Sequence[str]) -> list[str]:

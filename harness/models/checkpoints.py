@@ -24,7 +24,7 @@ FACTS = "facts"
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredTensors:
     """What a file holds: tensors by name, or by place ("0", "1", ...) where it names none."""
 
     tensors: Tensors
@@ -34,7 +34,7 @@ class Stored:
     """What was done on the way, in words."""
 
 
-def read(path: Path) -> Stored:
+def read(path: Path) -> StoredTensors:
     """Tensors from npz, safetensors, torch.save (state dict, list, dict of numpy arrays) or Lightning's ckpt.
 
     Raises UserError, in one or two lines, for what is missing, damaged, or holds other objects than tensors.
@@ -76,7 +76,7 @@ def _holds_arrays(path: Path) -> bool:
         return any(name.endswith(".npy") for name in archive.namelist())
 
 
-def _numpy(path: Path) -> Stored:
+def _numpy(path: Path) -> StoredTensors:
     found = numpy.load(path, allow_pickle=False)
     if isinstance(found, numpy.ndarray):
         raise UserError(f"{path} is a single array: numpy.savez(FILE, *arrays) keeps them all")
@@ -86,7 +86,7 @@ def _numpy(path: Path) -> Stored:
     named = not all(_place(name) is not None for name in arrays)
     if not named:  # arr_10 comes after arr_2
         arrays = {str(_place(name)): arrays[name] for name in sorted(arrays, key=lambda n: _place(n) or 0)}
-    return Stored({name: _tensor(path, name, value) for name, value in arrays.items()}, named, facts)
+    return StoredTensors({name: _tensor(path, name, value) for name, value in arrays.items()}, named, facts)
 
 
 def _place(name: str) -> int | None:
@@ -116,13 +116,13 @@ def _tensor(path: Path, name: str, value: Any) -> Tensor:
         ) from None
 
 
-def _safetensors(path: Path) -> Stored:
+def _safetensors(path: Path) -> StoredTensors:
     from safetensors.torch import load_file
 
-    return Stored(load_file(path, device="cpu"))
+    return StoredTensors(load_file(path, device="cpu"))
 
 
-def _torch(path: Path) -> Stored:
+def _torch(path: Path) -> StoredTensors:
     with warnings.catch_warnings(), torch.serialization.safe_globals(_numpys_own()):
         warnings.simplefilter("ignore")  # of torch's plans for quantised tensors
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -141,15 +141,19 @@ def _numpys_own() -> list[Any]:
     ]
 
 
-def _unwrapped(path: Path, content: Any, wrapper: str = "") -> Stored:
+def _unwrapped(path: Path, content: Any, wrapper: str = "") -> StoredTensors:
     notes = (f"{path.name}: the tensors are under '{wrapper}'",) if wrapper else ()
     if isinstance(content, list | tuple) and content and all(map(_is_array, content)):
-        return Stored({str(k): _tensor(path, str(k), v) for k, v in enumerate(content)}, False, notes=notes)
+        return StoredTensors(
+            {str(k): _tensor(path, str(k), v) for k, v in enumerate(content)}, False, notes=notes
+        )
     if not isinstance(content, Mapping):
         kind = type(content).__name__
         raise UserError(f"{path} holds no state dict (names to tensors) but a {kind}")
     if content and all(map(_is_array, content.values())):
-        return Stored({str(name): _tensor(path, str(name), v) for name, v in content.items()}, notes=notes)
+        return StoredTensors(
+            {str(name): _tensor(path, str(name), v) for name, v in content.items()}, notes=notes
+        )
     for name in WRAPPERS:
         if not wrapper and isinstance(content.get(name), Mapping | list | tuple):
             return _unwrapped(path, content[name], name)

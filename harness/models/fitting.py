@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.base.errors import UserError
-from harness.models.checkpoints import Stored, Tensors
+from harness.models.checkpoints import StoredTensors, Tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fit(stored: Stored, network: nn.Module, path: Path) -> Fitted:
+def fit(stored: StoredTensors, network: nn.Module, path: Path) -> Fitted:
     """Raises UserError, naming the first tensor that differs and the likeliest reason."""
     own = network.state_dict()
     found, notes = _without_prefix(stored.tensors, own) if stored.named else _in_order(stored, network, path)
@@ -49,7 +49,7 @@ def _without_prefix(found: Tensors, own: Mapping[str, Tensor]) -> tuple[Tensors,
     )
 
 
-def _in_order(stored: Stored, network: nn.Module, path: Path) -> tuple[Tensors, list[str]]:
+def _in_order(stored: StoredTensors, network: nn.Module, path: Path) -> tuple[Tensors, list[str]]:
     """Names for a list of arrays: the state dict's, or the parameters' alone."""
     arrays = list(stored.tensors.values())
     everything, trained = list(network.state_dict()), [name for name, _ in network.named_parameters()]

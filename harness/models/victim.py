@@ -68,7 +68,7 @@ class Victim(pl.LightningModule):
         return F.cross_entropy(self.model(x), y)
 
 
-class Progress(pl.Callback):
+class VictimProgress(pl.Callback):
     """Move the bar at every step."""
 
     def __init__(self, bar: Bar) -> None:
@@ -85,7 +85,7 @@ def train(
     with quiet(), torch.random.fork_rng(devices=[]), task("model", course.steps) as bar:
         torch.manual_seed(derive_seed("victim", seed))  # for networks that draw, by dropout
         model.train().requires_grad_(True)
-        trainer(device, [Progress(bar)], 1, folder).fit(
+        trainer(device, [VictimProgress(bar)], 1, folder).fit(
             Victim(course.lr, model, Minibatches(course, images, seed))
         )
         model.eval()

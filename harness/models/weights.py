@@ -7,13 +7,13 @@ from pathlib import Path
 from torch import nn
 
 from harness.core import UserError
-from harness.models.checkpoints import Stored, Tensors, read
+from harness.models.checkpoints import StoredTensors, Tensors, read
 from harness.models.fitting import check_finite, fit
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 
-def stored_weights(path: Path) -> Stored:
+def stored_weights(path: Path) -> StoredTensors:
     """The tensors of a file.
 
     A name that carries a digest, as torchvision's do (`vgg16-397923af.pth`: the first digits of the sha256),

@@ -146,7 +146,7 @@ class Adversaries(pl.LightningModule):
             kept.lerp_(weight, 1 - decay)
 
 
-class Checkpoint(pl.Callback):
+class GeneratorCheckpoint(pl.Callback):
     """After every epoch of the Trainer, replace the checkpoint in one atomic step."""
 
     def __init__(self, path: Path) -> None:
@@ -156,7 +156,7 @@ class Checkpoint(pl.Callback):
         save_checkpoint(trainer, self.path)
 
 
-class Progress(pl.Callback):
+class GeneratorProgress(pl.Callback):
     """Move the bar at every step of the generator, and say at times how far apart the two distributions are."""
 
     def __init__(self, bar: Bar) -> None:
@@ -183,7 +183,10 @@ def train(
         opponent = critic((channels, height, width), prior.critic)
         module = Adversaries(prior, network, Draws(prior, images, seed), opponent)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        callbacks, epochs = [Checkpoint(checkpoint), Progress(bar)], -(-prior.steps // CHECKPOINT_EVERY)
+        callbacks, epochs = (
+            [GeneratorCheckpoint(checkpoint), GeneratorProgress(bar)],
+            -(-prior.steps // CHECKPOINT_EVERY),
+        )
         fitting = trainer(device, callbacks, epochs, checkpoint.parent, reload=1)
         try:
             fitting.fit(module, ckpt_path=checkpoint if done else None, weights_only=True)

@@ -25,7 +25,7 @@ Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Cell:
+class ReportCell:
     """A run of a table or a sweep, finished or not."""
 
     row: str
@@ -104,7 +104,7 @@ class Result:
         return path if path.exists() else None
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[ReportCell, ...]:
         """Every run behind it."""
         points = {run: row for (row, _, _), numbers in self.numbers.items() for run in numbers.runs}
         return tuple(_cell(node, points) for node in self.provenance.get("cells", ()))
@@ -114,12 +114,14 @@ class Result:
         return tuple({metric: None for _, _, metric in self.numbers})
 
 
-def _cell(node: Mapping[str, Any], points: Mapping[str, str]) -> Cell:
+def _cell(node: Mapping[str, Any], points: Mapping[str, str]) -> ReportCell:
     """A cell as a table names it, by row and column, or as a sweep does, by its values."""
     values = {name: str(value) for name, value in node.get("values", {}).items()}
     seed = str(node.get("seed", values.pop("seed", "")))
     row = node["row"] if "row" in node else points.get(node["run"], _point(values))
-    return Cell(row, node.get("column", ""), seed, node["run"], node["finished"], tuple(node["overrides"]))
+    return ReportCell(
+        row, node.get("column", ""), seed, node["run"], node["finished"], tuple(node["overrides"])
+    )
 
 
 def _point(values: Mapping[str, str]) -> str:

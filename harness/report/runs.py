@@ -17,7 +17,7 @@ from harness.loggers.logger import curve
 from harness.store import contents
 from harness.store.contents import Trace
 from harness.store.frames import flatten
-from harness.store.integrity import Stored
+from harness.store.integrity import StoredRun
 
 MOST, SIDE = 64, 64
 """Images of a run that are shown, and their greatest height in pixels."""
@@ -48,7 +48,7 @@ class Listed:
     images: int
 
     @classmethod
-    def of(cls, stored: Stored, metrics: Collection[str], shared: dict[str, Any]) -> "Listed":
+    def of(cls, stored: StoredRun, metrics: Collection[str], shared: dict[str, Any]) -> "Listed":
         """With some metrics alone, and what it has in common with other runs once, for there may be many."""
         config, summary = stored.content["config"], stored.content["summary"]
         counted = sum((summary.get("status") or {}).values())
@@ -67,7 +67,7 @@ def title(identity: str, config: Mapping[str, Any]) -> str:
     return f"{' x '.join(name for name in named if name) or identity}, seed {config.get('seed')}"
 
 
-def page_data(stored: Stored, places: Sequence[Place]) -> tuple[dict[str, Any], Image.Image]:
+def page_data(stored: StoredRun, places: Sequence[Place]) -> tuple[dict[str, Any], Image.Image]:
     """All that the page of a run shows, and its sprite: a blank one of a run on labels alone, which has no images.
 
     Raises Damaged.

@@ -18,7 +18,7 @@ from harness.report.drawn import Drawn
 from harness.report.results import FOLDERS, MARK, Result, find
 from harness.report.runs import Listed, Place, page_data
 from harness.store.frames import finished
-from harness.store.integrity import Damaged, Stored
+from harness.store.integrity import Damaged, StoredRun
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -105,7 +105,7 @@ def _runs(to: Path, drawn: Drawn, runs: Sequence[Path], places: Places) -> list[
     with task("report", len(runs)) as bar:
         for directory in runs:
             try:
-                stored = Stored.open(directory)
+                stored = StoredRun.open(directory)
                 if not drawn.take(directory, places.get(directory.name, ())):
                     _draw(to, stored, places.get(directory.name, ()))
                 listed.append(Listed.of(stored, pages.HEADLINE, shared))
@@ -116,7 +116,7 @@ def _runs(to: Path, drawn: Drawn, runs: Sequence[Path], places: Places) -> list[
     return listed
 
 
-def _draw(to: Path, stored: Stored, places: Sequence[Place]) -> None:
+def _draw(to: Path, stored: StoredRun, places: Sequence[Place]) -> None:
     data, picture = page_data(stored, places)
     path = to / "runs" / stored.directory.name
     with writing(path):

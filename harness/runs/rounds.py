@@ -1,6 +1,6 @@
 """Clients under attack in federated rounds: the same as others, but that their model has been trained by then."""
 
-from harness.simulation.simulation import Checkpoint, Simulation  # before pytorch_lightning  # isort: skip
+from harness.simulation.simulation import SimulationCheckpoint, Simulation  # before pytorch_lightning  # isort: skip
 
 import copy
 from collections.abc import Callable
@@ -67,7 +67,7 @@ class Rounds(Targets):
             if self.experiment.attack.requires_prior:
                 self.prior  # noqa: B018 - trained before, for it has a Trainer of its own
             checkpoint = directory / CHECKPOINT
-            callbacks = [Attacks(self, attack, done), Checkpoint(checkpoint)]
+            callbacks = [Attacks(self, attack, done), SimulationCheckpoint(checkpoint)]
             self.simulation.simulate(self.victims[left[-1]][0], callbacks, checkpoint, self.device)
             if not interruption.requested():
                 checkpoint.unlink(missing_ok=True)

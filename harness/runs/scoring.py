@@ -25,7 +25,7 @@ Fingerprints = dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredClient:
     """One row per image, and the images [n, c, h, w] by name: `truth`, `reconstruction`, and where they are others,
     those of the last iterate. Of an attack on labels they are counts of the classes [1, classes]."""
 
@@ -33,7 +33,7 @@ class Scored:
     images: dict[str, Tensor]
 
 
-def score(experiment: Experiment, client: Client, found: Reconstruction) -> Scored:
+def score(experiment: Experiment, client: Client, found: Reconstruction) -> ScoredClient:
     """What is kept of a reconstruction.
 
     Where the attack has failed, nothing was measured: labels and metrics are None. Of an attack on labels alone it is
@@ -48,12 +48,12 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> Scor
     course = client.circumstances | _course(client, found) | {SCORED_BY: key(fingerprints(metric))}
     rows = [row | course for row in rows]
     if not experiment.attack.searches:
-        return Scored(rows, images)
+        return ScoredClient(rows, images)
     last, seen = (rows, images) if found.last is None else _scored(metric, client, found.last, failed)
     scored = [_without(row, course) | {"loss": found.end.loss} for row in last]
     rows = [row | beside(own) for row, own in zip(rows, scored, strict=True)]
     others = {name: image for name, image in seen.items() if not torch.equal(image, images[name])}
-    return Scored(rows, images | beside(others))
+    return ScoredClient(rows, images | beside(others))
 
 
 def _without(row: Row, course: Row) -> Row:
@@ -70,7 +70,7 @@ def _scored(
     return rows, {"truth": client.truth.x[scored.positions], "reconstruction": scored.matched}
 
 
-def _score_labels(client: Client, found: Reconstruction) -> Scored:
+def _score_labels(client: Client, found: Reconstruction) -> ScoredClient:
     classes = client.problem.observation.classes
     inferred, true = (count(labels.cpu(), classes) for labels in (found.y, client.truth.y))
     measured: Row = dict(score_counts(inferred, true))
@@ -78,15 +78,15 @@ def _score_labels(client: Client, found: Reconstruction) -> Scored:
         measured = dict.fromkeys(measured)
     held = {"targets": client.indices, "examples": len(client.truth)}
     row = held | measured | client.circumstances | _course(client, found)
-    return Scored([row], {"truth": true[None], "reconstruction": inferred[None]})
+    return ScoredClient([row], {"truth": true[None], "reconstruction": inferred[None]})
 
 
-def _score_model(experiment: Experiment, client: Client, found: Reconstruction) -> Scored:
+def _score_model(experiment: Experiment, client: Client, found: Reconstruction) -> ScoredClient:
     """One row per round that is looked at. Rounds of one training are no repetitions: what is drawn is the seed."""
     course = {"seconds": found.seconds, "status": found.status}
     nothing = torch.zeros(1, 1)
     row = {"target": experiment.seed} | client.circumstances | course
-    return Scored([row], {"truth": nothing, "reconstruction": nothing})
+    return ScoredClient([row], {"truth": nothing, "reconstruction": nothing})
 
 
 def _course(client: Client, found: Reconstruction) -> Row:

@@ -243,7 +243,7 @@ class _Sum:
             values[name].add_(total, alpha=factor)
 
 
-class Checkpoint(pl.Callback):
+class SimulationCheckpoint(pl.Callback):
     """Keep the state after the newest round, but write it down at most once in so many seconds.
 
     When it is written alters nothing but how much is done again after a kill.

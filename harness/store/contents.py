@@ -14,13 +14,13 @@ from typing_extensions import TypedDict
 
 from harness.base.files import to_json, write_atomically
 from harness.identity.digests import LENGTH
-from harness.store.integrity import ALTERED, IMAGES, RESULT, TRACES, Stored, reading
+from harness.store.integrity import ALTERED, IMAGES, RESULT, TRACES, StoredRun, reading
 from harness.store.published import PUBLISHED, blank
 
 Trace = list[dict[str, float]]
 
 
-def images(stored: Stored) -> dict[str, Tensor]:
+def images(stored: StoredRun) -> dict[str, Tensor]:
     """The tensors of a finished run by name, NaN where they were not handed on. Raises Damaged."""
     with reading(stored.directory, RESULT):
         if blanks := blank(stored):
@@ -33,7 +33,7 @@ def images(stored: Stored) -> dict[str, Tensor]:
     return found
 
 
-def traces(stored: Stored) -> dict[int, Trace]:
+def traces(stored: StoredRun) -> dict[int, Trace]:
     """The course of the loss of a finished run, by problem, empty where it was not handed on. Raises Damaged."""
     if stored.content.get(PUBLISHED):
         return {row["problem"]: [] for row in stored.rows()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.base.errors import UserError, nearest, omit, shortened
 from harness.base.rows import Row, csv_cell
 from harness.base.statistics import statistic
-from harness.store.integrity import RESULT, Damaged, Stored
+from harness.store.integrity import RESULT, Damaged, StoredRun
 
 if TYPE_CHECKING:
     import pandas
@@ -87,7 +87,7 @@ def _stored(root: Path) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
     """The configuration and the rows of every finished run. Those that are damaged are left out, and said."""
     for name in finished(root):
         try:
-            stored = Stored.open(root / name)
+            stored = StoredRun.open(root / name)
             yield name, stored.content["config"], stored.rows()
         except Damaged as damage:
             omit(str(damage))
@@ -96,7 +96,7 @@ def _stored(root: Path) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
 def _chosen(root: Path, runs: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], Sequence[Row]]]:
     """The same of those named. Raises Damaged."""
     for name in dict.fromkeys(runs):
-        stored = Stored.open(root / name)
+        stored = StoredRun.open(root / name)
         yield name, stored.content["config"], stored.rows()
 
 

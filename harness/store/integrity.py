@@ -89,7 +89,7 @@ def dump(content: Mapping[str, Any], files: Mapping[str, str]) -> bytes:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredRun:
     """A finished run as it lies on disk."""
 
     directory: Path
@@ -99,7 +99,7 @@ class Stored:
     """The digests of its files; None where it is not sealed."""
 
     @classmethod
-    def open(cls, directory: Path) -> "Stored":
+    def open(cls, directory: Path) -> "StoredRun":
         """Raises Damaged."""
         with reading(directory, RESULT):
             text = plain(directory / RESULT)

@@ -15,7 +15,7 @@ import torch
 from harness.base.errors import note
 from harness.base.files import shown
 from harness.identity.changes import merged
-from harness.store.integrity import RESULT, Damaged, Stored, reading
+from harness.store.integrity import RESULT, Damaged, StoredRun, reading
 
 PACKAGES = (
     "torch",
@@ -70,7 +70,7 @@ def note_stored(directories: Sequence[Path]) -> None:
 def _origin(directory: Path) -> str | None:
     """Day and version of a run; of one whose record does not name them, the day of its file and the revision."""
     try:
-        found = Stored.open(directory).content["provenance"]
+        found = StoredRun.open(directory).content["provenance"]
         with reading(directory, RESULT):
             written = datetime.fromtimestamp((directory / RESULT).stat().st_mtime, UTC).date()
             version = found.get("version") or (found.get("git") or "of old")[:8]

@@ -20,7 +20,18 @@ from torch import Tensor
 
 from harness.base.errors import UserError
 from harness.base.files import write_atomically
-from harness.store.integrity import CONFIG, IMAGES, MARK, METRICS, RESULT, ROWS, Stored, digest, dump, reading
+from harness.store.integrity import (
+    CONFIG,
+    IMAGES,
+    MARK,
+    METRICS,
+    RESULT,
+    ROWS,
+    StoredRun,
+    digest,
+    dump,
+    reading,
+)
 from harness.store.lease import holder
 
 ARCHIVE = "runs.tar.xz"
@@ -39,7 +50,7 @@ def light(directory: Path, cleaned: Callable[[Any], Any]) -> Files:
 
     Raises UserError where its files are damaged.
     """
-    stored = Stored.open(directory)
+    stored = StoredRun.open(directory)
     stored.check()
     found = {name: stored.read(name) for name in KEPT[:-1] if (directory / name).exists()}
     content = cleaned(stored.content)
@@ -114,7 +125,7 @@ def put(directory: Path, files: Files) -> None:
             write_atomically(directory / name, files[name])
 
 
-def blank(stored: Stored) -> dict[str, Tensor] | None:
+def blank(stored: StoredRun) -> dict[str, Tensor] | None:
     """NaN in the shapes of the pictures of a run that was handed on without them; None: it has its pictures."""
     shapes = stored.content.get(PUBLISHED)
     return shapes and {name: torch.full(shape, math.nan) for name, shape in shapes.items()}

@@ -15,7 +15,7 @@ from harness.core.columns import NAMES
 from harness.store import contents
 from harness.store.frames import finished, frame, updates
 from harness.store.integrity import MARK as MARK
-from harness.store.integrity import RESULT, Damaged, Stored
+from harness.store.integrity import RESULT, Damaged, StoredRun
 from harness.store.iterates import LAST, Report, shown
 from harness.store.lease import EXPIRY, Holder, holder, tidy
 from harness.store.recording import Run as Run
@@ -65,9 +65,9 @@ class Store:
         content = {name: stored.content[name] for name in ("id", "config", "summary", "provenance")}
         return Record(rows=stored.rows(), **content)
 
-    def stored(self, identity: str) -> Stored:
+    def stored(self, identity: str) -> StoredRun:
         """A finished run as it lies on disk. Raises Damaged."""
-        return Stored.open(self.root / identity)
+        return StoredRun.open(self.root / identity)
 
     def open(
         self,

@@ -17,7 +17,7 @@ from harness.base.rows import Row
 from harness.store.contents import Trace, write_part
 from harness.store.contents import images as images_of
 from harness.store.contents import traces as traces_of
-from harness.store.integrity import IMAGES, RESULT, TRACES, Stored, plain, reading
+from harness.store.integrity import IMAGES, RESULT, TRACES, StoredRun, plain, reading
 
 BEFORE = "before.json"
 """What it was called when the run was last finished, while it goes on."""
@@ -34,7 +34,7 @@ def reopen(directory: Path) -> None:
 
 def _problems(directory: Path) -> Iterator[tuple[int, dict[str, Tensor], Trace]]:
     """Every problem with its images and its trace. Raises Damaged, before the first, for any file."""
-    stored = Stored.open(directory)
+    stored = StoredRun.open(directory)
     stored.check()
     counts, images, traces = _counts(stored.rows()), images_of(stored), traces_of(stored)
     with reading(directory, IMAGES):

@@ -76,7 +76,7 @@ class Cell:
 
 
 @component
-class Layout:
+class TableLayout:
     """What a table compares: its rows and columns, each a list of settings, and the metrics that are shown."""
 
     name: str = Field(pattern=r"^[\w-]{1,100}$")

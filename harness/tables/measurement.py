@@ -17,7 +17,7 @@ from harness.store.frames import listed
 from harness.store.integrity import Damaged
 from harness.store.iterates import Report
 from harness.store.records import Store, Trace
-from harness.tables.layout import Cell, Layout
+from harness.tables.layout import Cell, TableLayout
 from harness.tables.reference import Published
 
 Key = tuple[str, str, str]
@@ -101,7 +101,7 @@ class Measurement:
 Measurements = Mapping[Key, Measurement]
 
 
-def measure(table: Layout, outcomes: Sequence[Outcome], published: Published) -> dict[Key, Measurement]:
+def measure(table: TableLayout, outcomes: Sequence[Outcome], published: Published) -> dict[Key, Measurement]:
     """Every row, column and metric of the table, in its order; what was not measured has no statistic."""
     found = {}
     for row in table.rows:
@@ -120,7 +120,7 @@ def finished(outcomes: Sequence[Outcome], row: str, column: str) -> dict[str, Ou
 
 
 def _measurement(
-    table: Layout, metric: str, done: Mapping[str, Outcome], published: float | None
+    table: TableLayout, metric: str, done: Mapping[str, Outcome], published: float | None
 ) -> Measurement:
     rows = images(done)
     values = {image: row.get(metric) for image, row in rows.items()}
@@ -129,7 +129,7 @@ def _measurement(
     return Measurement(values, found, published, tuple(done), units)
 
 
-def _unit(table: Layout, image: Image, row: Mapping[str, Any]) -> Hashable:
+def _unit(table: TableLayout, image: Image, row: Mapping[str, Any]) -> Hashable:
     """What an image is drawn with: its other seeds, the other images of its client, or those attacked next to it."""
     seed, problem, _ = image
     match table.independent:

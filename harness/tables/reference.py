@@ -5,14 +5,14 @@ from pathlib import Path
 
 from harness.base.schema import EXPERIMENTS
 from harness.core import UserError
-from harness.tables.layout import Layout
+from harness.tables.layout import TableLayout
 
 COLUMNS = ("dataset", "row", "column", "metric", "published")
 Published = dict[tuple[str, str, str], float]
 """Numbers by (row, column, metric)."""
 
 
-def published(table: Layout, dataset: str) -> Published:
+def published(table: TableLayout, dataset: str) -> Published:
     """The numbers that stand beside ours for a dataset; none where the paper has nothing comparable.
 
     Raises UserError when the file is missing or has other columns.

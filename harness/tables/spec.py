@@ -11,12 +11,12 @@ from harness.base.errors import explain_validation, shortened
 from harness.core import UserError, component
 from harness.plots.plot import Plot
 from harness.tables.claims.claim import Claim
-from harness.tables.layout import Delta, Layout
+from harness.tables.layout import Delta, TableLayout
 from harness.tables.supplement import Supplement
 
 
 @component
-class Table(Layout):
+class Table(TableLayout):
     """A table of a paper."""
 
     claims: list[Claim] = field(default_factory=list)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 from harness.tables.measurement import Measurement, Measurements
 
 NOTHING = "-"
@@ -37,7 +37,7 @@ class Section:
     rows: tuple[tuple[str, tuple[Shown, ...]], ...]
 
 
-def sections(table: Layout, measurements: Measurements) -> list[Section]:
+def sections(table: TableLayout, measurements: Measurements) -> list[Section]:
     """One section per metric, in the table's order."""
     return [_section(table, metric, measurements) for metric in table.metrics]
 
@@ -48,7 +48,7 @@ def number(value: float, digits: int) -> str:
     return fixed if value == 0 or float(fixed) else f"{value:.1e}"
 
 
-def _section(table: Layout, metric: str, measurements: Measurements) -> Section:
+def _section(table: TableLayout, metric: str, measurements: Measurements) -> Section:
     column_metric = table.metrics[metric]
     best = {
         c: _best([measurements[r, c, metric] for r in table.rows], column_metric)

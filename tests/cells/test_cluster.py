@@ -11,12 +11,12 @@ import pytest
 
 from harness.base import interruption
 from harness.cells import cluster, slurm, submission
-from harness.cells.slurm import Job
+from harness.cells.slurm import SlurmJob
 from harness.store.lease import Lease
 from harness.store.records import Store
 
 RUNS = {f"{number:012x}": cast(Any, SimpleNamespace(id=f"{number:012x}")) for number in range(4)}
-Queue = dict[str, Job] | None
+Queue = dict[str, SlurmJob] | None
 
 
 class Played:
@@ -64,7 +64,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
 
 
 def jobs(*states: str, reason: str = "None") -> Queue:
-    return {f"7_{number}": Job(f"7_{number}", state, reason) for number, state in enumerate(states)}
+    return {f"7_{number}": SlurmJob(f"7_{number}", state, reason) for number, state in enumerate(states)}
 
 
 def test_what_counts_is_the_store(play: Play, tmp_path: Path) -> None:

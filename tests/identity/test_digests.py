@@ -8,7 +8,7 @@ import pytest
 
 from harness.config.composition import compose
 from harness.identity import digests
-from harness.identity.digests import Known, content, packaged
+from harness.identity.digests import DigestCache, content, packaged
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +33,9 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(monkeypatch)
     paths = files(tmp_path / "data")
-    first = Known(str(tmp_path / "data")).digests(paths)
+    first = DigestCache(str(tmp_path / "data")).digests(paths)
     monkeypatch.setattr(digests, "_sha256", lambda path: 1 / 0)
-    assert Known(str(tmp_path / "data")).digests(paths) == first
+    assert DigestCache(str(tmp_path / "data")).digests(paths) == first
     assert len(set(first)) == len(paths)
 
 
@@ -43,7 +43,7 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_has_changed_is_read_again(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(monkeypatch)
     paths = files(tmp_path / "data")
-    first = Known(str(tmp_path / "data")).digests(paths)
+    first = DigestCache(str(tmp_path / "data")).digests(paths)
     path, before = Path(paths[2]), os.stat(paths[2])
     if change == "link":  # to a file of the same size and times
         other = tmp_path / "other"
@@ -56,7 +56,7 @@ def test_what_has_changed_is_read_again(change: str, tmp_path: Path, monkeypatch
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     else:
         path.touch()
-    again = Known(str(tmp_path / "data")).digests(paths)
+    again = DigestCache(str(tmp_path / "data")).digests(paths)
     assert [one == other for one, other in zip(first, again, strict=True)] == [
         place != 2 or change == "times" for place in range(5)
     ]
@@ -65,9 +65,9 @@ def test_what_has_changed_is_read_again(change: str, tmp_path: Path, monkeypatch
 def test_what_was_changed_a_moment_ago_is_not_kept(tmp_path: Path) -> None:
     """Another change in the same tick of the clock would leave no trace in the times."""
     paths = files(tmp_path / "data")
-    Known(str(tmp_path / "data")).digests(paths)
+    DigestCache(str(tmp_path / "data")).digests(paths)
     Path(paths[0]).write_bytes(b"z" * 10)
-    assert Known(str(tmp_path / "data"))._kept == {}
+    assert DigestCache(str(tmp_path / "data"))._kept == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"[1]", b"{", b'{"a": 3}', b'{"a": [1, 2]}'])
@@ -76,10 +76,10 @@ def test_a_damaged_cache_is_no_obstacle(
 ) -> None:
     settle(monkeypatch)
     paths = files(tmp_path / "data")
-    known = Known(str(tmp_path / "data"))
+    known = DigestCache(str(tmp_path / "data"))
     first = known.digests(paths)
     known._path.write_bytes(damage)
-    assert Known(str(tmp_path / "data")).digests(paths) == first
+    assert DigestCache(str(tmp_path / "data")).digests(paths) == first
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(
@@ -87,7 +87,7 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(Known(str(tmp_path)).digests(files(tmp_path / "data"))) == 5
+    assert len(DigestCache(str(tmp_path)).digests(files(tmp_path / "data"))) == 5
 
 
 def test_a_folder_is_its_files_and_nothing_hidden(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.report.runs import page_data
 from harness.report.site import build
-from harness.store.integrity import Stored
+from harness.store.integrity import StoredRun
 from harness.store.records import Store
 from tests.report.conftest import toy
 
@@ -18,7 +18,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that are drawn, in order."""
     names: list[str] = []
 
-    def draw(stored: Stored, *more: Any) -> Any:
+    def draw(stored: StoredRun, *more: Any) -> Any:
         names.append(stored.directory.name)
         return page_data(stored, *more)
 

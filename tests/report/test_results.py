@@ -7,7 +7,7 @@ import pytest
 
 from harness.base.errors import UserError
 from harness.report.pages import result as page
-from harness.report.results import Cell, Numbers, find
+from harness.report.results import Numbers, ReportCell, find
 
 SWEEP = """attack,fl.batch_size,metric,runs,n,targets,mean,std,ci_low,ci_high,run_ids
 ig,2,psnr_unit,2,8,4,12.5,1.0,11.0,14.0,r1 r2
@@ -47,7 +47,7 @@ def test_a_sweeps_points_have_their_values_numbers_and_runs(sweep: Path) -> None
     assert found.axes[point] == {"attack": "ig", "fl.batch_size": "2"}
     assert found.numbers[point, "", "psnr_unit"] == Numbers(8, 12.5, 1.0, 11.0, 14.0, (), None, ("r1", "r2"))
     assert found.numbers[point, "", "lpips_vgg"].mean is None
-    assert found.cells[0] == Cell(point, "", "0", "r1", True, ("a=1",))
+    assert found.cells[0] == ReportCell(point, "", "0", "r1", True, ("a=1",))
     assert [(cell.row, cell.seed) for cell in found.cells[1:]] == [
         (point, "1"),
         ("attack ig, fl.batch_size 8", ""),

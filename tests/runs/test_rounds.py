@@ -85,11 +85,11 @@ KILLED = """
 import os, signal, sys
 from harness.config.composition import compose
 from harness.runs import rounds
-from harness.simulation.simulation import Checkpoint
+from harness.simulation.simulation import SimulationCheckpoint
 from harness.store.recording import Run
 from harness.runs.run import run
 
-rounds.Checkpoint = lambda path: Checkpoint(path, 0)
+rounds.SimulationCheckpoint = lambda path: SimulationCheckpoint(path, 0)
 append = Run.append
 
 def kill(self, problem, *rest):

@@ -23,7 +23,7 @@ from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
 from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
-from harness.simulation.simulation import Checkpoint, Simulation, finished_rounds
+from harness.simulation.simulation import Simulation, SimulationCheckpoint, finished_rounds
 from tests.federated.test_protocols import params_of, torch_sgd
 
 CPU = torch.device("cpu")
@@ -196,7 +196,7 @@ def test_a_simulation_goes_on_from_its_checkpoint_to_the_same_weights(kept: bool
     whole = rounds(simulation(ResNet(width=2, blocks=1), **settings), 4, tmp_path)
     checkpoint = tmp_path / "some.ckpt"
     simulation(ResNet(width=2, blocks=1), **settings).simulate(
-        2, [Checkpoint(checkpoint, 0)], checkpoint, CPU
+        2, [SimulationCheckpoint(checkpoint, 0)], checkpoint, CPU
     )
     assert finished_rounds(checkpoint) == 2
     rest = simulation(ResNet(width=2, blocks=1), **settings)
@@ -242,7 +242,7 @@ def test_a_client_says_the_same_in_an_attack_and_in_its_round(tmp_path: Path) ->
 @pytest.mark.parametrize("damage", ["nonsense", "empty", "torn", "altered", "another's", "list", "no keys"])
 def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "some.ckpt"
-    simulation().simulate(1, [Checkpoint(path, 0)], path, CPU)
+    simulation().simulate(1, [SimulationCheckpoint(path, 0)], path, CPU)
     whole, content = path.read_bytes(), torch.load(path, weights_only=True)
     weight = content["state_dict"]["model.network.1.weight"].numpy().tobytes()
     altered = whole.replace(weight, bytes(len(weight)))
@@ -265,7 +265,7 @@ KILLED = """
 import os, signal, sys, torch
 from pathlib import Path
 import pytorch_lightning
-from tests.simulation.test_simulation import CPU, Checkpoint, simulation
+from tests.simulation.test_simulation import CPU, SimulationCheckpoint, simulation
 import pytorch_lightning as pl
 
 class Kill(pl.Callback):
@@ -274,7 +274,7 @@ class Kill(pl.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 path = Path(sys.argv[1])
-simulation(lr=0.5).simulate(5, [Checkpoint(path, 0), Kill()], path, CPU)
+simulation(lr=0.5).simulate(5, [SimulationCheckpoint(path, 0), Kill()], path, CPU)
 """
 
 

@@ -42,7 +42,7 @@ class Layer(ctypes.Structure):
     )
 
 
-class Problem(ctypes.Structure):
+class NativeProblem(ctypes.Structure):
     """`Problem` of search.c."""
 
     _fields_ = (
@@ -68,7 +68,7 @@ class Rules:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class NativeResult:
     """Where a search ended: its best and its newest point [size], the loss at the best, the newest loss that was
     evaluated, and the losses of the trace."""
 
@@ -108,7 +108,7 @@ def library() -> ctypes.CDLL | None:
     if version != VERSION:
         return _unusable(f"{path} is of version {version}, not {VERSION}")
     found.search_new.restype = ctypes.c_void_p
-    found.search_new.argtypes = [ctypes.POINTER(Problem)]
+    found.search_new.argtypes = [ctypes.POINTER(NativeProblem)]
     found.search_run.argtypes = [ctypes.c_void_p, ctypes.c_int]
     found.search_closure.restype = ctypes.c_float
     found.search_closure.argtypes = [ctypes.c_void_p] * 3
@@ -164,8 +164,8 @@ class Native:
         observation: Observation,
         known: Params,
         rules: Rules,
-        hear: Callable[[Found], object],
-    ) -> Found:
+        hear: Callable[[NativeResult], object],
+    ) -> NativeResult:
         """Search from x [size]. Its bits depend on the problem alone, and on the level of the library.
 
         `hear` is told what there is each time that native code gives the word back, at the end too.
@@ -194,13 +194,13 @@ class Native:
         self.library.search_free(handle)
         return float(loss), gradient
 
-    def _read(self, handle: int, status: Status | None, x: Tensor, rules: Rules) -> Found:
+    def _read(self, handle: int, status: Status | None, x: Tensor, rules: Rules) -> NativeResult:
         best, newest = torch.empty_like(x), torch.empty_like(x)
         trace = torch.empty(rules.budget // rules.every + 1)
         losses, counts = torch.empty(2), torch.empty(2, dtype=torch.int32)
         self.library.search_read(handle, *(t.data_ptr() for t in (best, newest, trace, losses, counts)))
         evaluations, points = (int(count) for count in counts)
-        return Found(
+        return NativeResult(
             best=best,
             newest=newest,
             best_loss=float(losses[0]),
@@ -219,7 +219,7 @@ class _Packed:
         self.soft = "logits" in setting.layout.shapes
         self.target = None if self.soft else F.one_hot(known["labels"][0], observation.classes)
 
-    def problem(self, rules: Rules) -> Problem:
+    def problem(self, rules: Rules) -> NativeProblem:
         optimizer, observation = self.setting.attack.optimizer, self.observation
         assert isinstance(optimizer, LBFGS)
         factors = lowrank.head_factors(observation.update, observation.model.head)
@@ -227,7 +227,7 @@ class _Packed:
         delta, hidden = factors
         layers = self._layers()
         head = f"{observation.model.head}."
-        return Problem(
+        return NativeProblem(
             layers=len(layers),
             classes=observation.classes,
             size=self.x.numel(),

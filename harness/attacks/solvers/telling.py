@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.attacks.solvers.native import Found
+from harness.attacks.solvers.native import NativeResult
 from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.variables import Layout
 from harness.core import Batch, Moment, Observation, Params, Watch
@@ -75,7 +75,7 @@ class Chapters:
     pulse: Pulse = field(default_factory=Pulse)
     told: int = 0
 
-    def __call__(self, found: Found) -> None:
+    def __call__(self, found: NativeResult) -> None:
         """Tell what is new."""
         if self.attended.watch.listens:
             for place, loss in enumerate(found.trace[self.told :], self.told):

@@ -14,7 +14,7 @@ Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Difference:
+class MeanDifference:
     """A mean over n independent units, and the one-sided p of what it is more, and less, than.
 
     Below FEWEST units there is no interval, no p is to be relied on, and `values` has the units' own numbers.
@@ -36,7 +36,7 @@ def paired(
     other: Sequence[float],
     groups: Sequence[Hashable] | None = None,
     limits: Limits | None = None,
-) -> Difference:
+) -> MeanDifference:
     """The mean of `one - other` over images that both attacked, against no difference.
 
     Student's t over the units; McNemar's exact test and Newcombe's interval where all values are true or false and
@@ -53,7 +53,9 @@ def paired(
     return _difference(means, 0.0, t_test(means), lambda: _of_difference(means, limits))
 
 
-def single(values: Sequence[float], reference: float, groups: Sequence[Hashable] | None = None) -> Difference:
+def single(
+    values: Sequence[float], reference: float, groups: Sequence[Hashable] | None = None
+) -> MeanDifference:
     """The mean of some values against a number: Student's t, or the exact binomial test with Wilson's interval."""
     members = grouped(values, groups)
     means = [sum(group) / len(group) for group in members.values()]
@@ -73,7 +75,7 @@ def equivalence(
     margin: float,
     groups: Sequence[Hashable] | None = None,
     limits: Limits | None = None,
-) -> Difference:
+) -> MeanDifference:
     """The difference, with the p that it is within a margin either way (two one-sided tests) as `above`, that it is
     outside as `below`, and as effect its distance from the nearer end."""
     found = paired(one, other, groups, limits)
@@ -110,9 +112,9 @@ _SURE = 1e-9
 
 def _difference(
     means: Sequence[float], reference: float, tails: Interval, interval: Callable[[], Interval]
-) -> Difference:
+) -> MeanDifference:
     count, mean = len(means), float(numpy.mean(means))
-    return Difference(
+    return MeanDifference(
         n=count,
         mean=mean,
         interval=interval() if count >= FEWEST else None,

@@ -8,7 +8,7 @@ from harness.base.component import component
 from harness.base.statistics.comparison import paired
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import Values, common, missing, p, share, spread, values
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 from harness.tables.measurement import Measurements
 from harness.tables.view import number
 
@@ -24,7 +24,7 @@ class Better(Claim):
     """Null: all other rows."""
 
     @override
-    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
+    def compare(self, table: TableLayout, measurements: Measurements) -> list[Comparison]:
         return [
             comparison
             for metric in self.metrics
@@ -33,7 +33,7 @@ class Better(Claim):
         ]
 
     def _column(
-        self, table: Layout, measurements: Measurements, metric: str, column: str
+        self, table: TableLayout, measurements: Measurements, metric: str, column: str
     ) -> list[Comparison]:
         shown, found = (
             table.metrics[metric],
@@ -55,7 +55,7 @@ class Better(Claim):
         return comparisons
 
     def versus(
-        self, where: str, table: Layout, shown: MetricColumn, mine: Values, other: Values
+        self, where: str, table: TableLayout, shown: MetricColumn, mine: Values, other: Values
     ) -> Comparison:
         """The claimed row against another on the same images."""
         found = paired(mine.numbers, other.numbers, mine.units, shown.limits)
@@ -72,7 +72,7 @@ class Better(Claim):
         return named + [("claimed column", column, list(columns)) for column in self.columns or []]
 
     @override
-    def rows(self, table: Layout) -> list[str]:
+    def rows(self, table: TableLayout) -> list[str]:
         return [self.row, *self._rivals(list(table.rows))]
 
     @override

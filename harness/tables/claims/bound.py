@@ -9,7 +9,7 @@ from harness.base.numbers import Real
 from harness.base.statistics.comparison import single
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import Values, missing, p, share, spread, values
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 from harness.tables.measurement import Measurements
 
 
@@ -23,7 +23,7 @@ class Bound(Claim):
     """Null: all columns."""
 
     @override
-    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
+    def compare(self, table: TableLayout, measurements: Measurements) -> list[Comparison]:
         return [
             comparison
             for metric in self.metrics
@@ -34,7 +34,7 @@ class Bound(Claim):
             or [self.against(where, table, table.metrics[metric], values(self.row, found))]
         ]
 
-    def against(self, where: str, table: Layout, shown: MetricColumn, own: Values) -> Comparison:
+    def against(self, where: str, table: TableLayout, shown: MetricColumn, own: Values) -> Comparison:
         """The row's values against the number."""
         found = single(own.numbers, self.bound, own.units)
         sign = 1 if shown.higher_is_better else -1
@@ -50,5 +50,5 @@ class Bound(Claim):
         return named + [("claimed column", column, list(columns)) for column in self.columns or []]
 
     @override
-    def rows(self, table: Layout) -> list[str]:
+    def rows(self, table: TableLayout) -> list[str]:
         return [self.row]

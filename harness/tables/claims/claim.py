@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.base.component import Component, component
 from harness.base.statistics import FEWEST
-from harness.tables.layout import Layout
+from harness.tables.layout import TableLayout
 from harness.tables.measurement import Measurements
 
 Name = tuple[str, str, list[str]]
@@ -44,7 +44,7 @@ class Claim(Component, ABC):
     """If given, the claim is about this dataset of the paper: it is judged only beside its numbers."""
 
     @abstractmethod
-    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
+    def compare(self, table: TableLayout, measurements: Measurements) -> list[Comparison]:
         """Every comparison. What was not measured is one with n = 0, and says so."""
 
     @abstractmethod
@@ -52,7 +52,7 @@ class Claim(Component, ABC):
         """The rows and columns of the table that the claim names, each with those that there are."""
 
     @abstractmethod
-    def rows(self, table: Layout) -> list[str]:
+    def rows(self, table: TableLayout) -> list[str]:
         """The rows on which the verdict hangs."""
 
     def mistake(self, rows: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from harness.base.statistics.comparison import equivalence
 from harness.tables.claims.better import Better, beside
 from harness.tables.claims.claim import Comparison
 from harness.tables.claims.figures import Values, p, share, spread
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 
 
 @component
@@ -20,7 +20,7 @@ class Equal(Better):
 
     @override
     def versus(
-        self, where: str, table: Layout, shown: MetricColumn, mine: Values, other: Values
+        self, where: str, table: TableLayout, shown: MetricColumn, mine: Values, other: Values
     ) -> Comparison:
         found = equivalence(mine.numbers, other.numbers, self.margin, mine.units, shown.limits)
         near = sum(abs(difference) < self.margin for difference in mine.less(other))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.base.statistics import FEWEST
-from harness.base.statistics.comparison import Difference
+from harness.base.statistics.comparison import MeanDifference
 from harness.tables.claims.claim import Comparison
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 from harness.tables.measurement import Image, Measurement
 from harness.tables.view import number
 
@@ -65,13 +65,13 @@ def p(value: float, units: int) -> str:
     return f"p {value:.3f}" if value >= 5e-4 else "p < 0.001"
 
 
-def spread(found: Difference, metric: MetricColumn) -> str:
+def spread(found: MeanDifference, metric: MetricColumn) -> str:
     """A mean with its interval in brackets; where there is none, with the numbers themselves."""
     ends = (number(value, metric.digits) for value in found.interval or found.values)
     between = " to " if found.interval else ", "
     return f"{number(found.mean, metric.digits)} ({between.join(ends)})"
 
 
-def share(hits: int, images: int, units: int, table: Layout) -> str:
+def share(hits: int, images: int, units: int, table: TableLayout) -> str:
     """In how many images; and in how many independent units these are, where they are fewer."""
     return f"{hits} of {images}" + (f" ({units} {table.independent}s)" if units != images else "")

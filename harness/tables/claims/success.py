@@ -8,7 +8,7 @@ from harness.base.statistics.comparison import single
 from harness.tables.claims.bound import Bound
 from harness.tables.claims.claim import Comparison
 from harness.tables.claims.figures import Values, p, share
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 
 
 @component
@@ -20,7 +20,7 @@ class Success(Bound):
     """Whether the claim is that the share is less."""
 
     @override
-    def against(self, where: str, table: Layout, shown: MetricColumn, own: Values) -> Comparison:
+    def against(self, where: str, table: TableLayout, shown: MetricColumn, own: Values) -> Comparison:
         sign = 1 if shown.higher_is_better else -1
         hits = [sign * float(value) >= sign * self.bound for value in own.numbers]
         found = single(hits, self.rate, own.units)

@@ -12,7 +12,7 @@ from harness.base.statistics.comparison import paired
 from harness.base.statistics.trend import jonckheere, page
 from harness.tables.claims.claim import Claim, Comparison, Name
 from harness.tables.claims.figures import missing, p, share, spread
-from harness.tables.layout import Layout, MetricColumn
+from harness.tables.layout import MetricColumn, TableLayout
 from harness.tables.measurement import Measurement, Measurements
 from harness.tables.view import number
 
@@ -38,7 +38,7 @@ class Trend(Claim):
     """Whether the claim is that it gets better."""
 
     @override
-    def compare(self, table: Layout, measurements: Measurements) -> list[Comparison]:
+    def compare(self, table: TableLayout, measurements: Measurements) -> list[Comparison]:
         return [
             comparison
             for metric in self.metrics
@@ -49,7 +49,7 @@ class Trend(Claim):
         ]
 
     def _along(
-        self, where: str, table: Layout, metric: str, found: "Mapping[str, Measurement]"
+        self, where: str, table: TableLayout, metric: str, found: "Mapping[str, Measurement]"
     ) -> Comparison:
         shown = table.metrics[metric]
         rising = shown.higher_is_better == self.better
@@ -66,7 +66,7 @@ class Trend(Claim):
 
     def _ends(
         self,
-        table: Layout,
+        table: TableLayout,
         shown: MetricColumn,
         levels: Sequence[Units],
         same: Sequence[Hashable],
@@ -80,7 +80,7 @@ class Trend(Claim):
         told = f"{'up' if rising else 'down'} in {share(moved, len(same), len(same), table)}"
         return f"last less first {spread(paired(last, first), shown)}, {told}"
 
-    def _places(self, table: Layout) -> list[str]:
+    def _places(self, table: TableLayout) -> list[str]:
         return self.within or list(table.columns if self.along == "rows" else table.rows)
 
     def _key(self, level: str, place: str) -> tuple[str, str]:
@@ -94,7 +94,7 @@ class Trend(Claim):
         return named + [(other, name, places) for name in self.within or []]
 
     @override
-    def rows(self, table: Layout) -> list[str]:
+    def rows(self, table: TableLayout) -> list[str]:
         return self.levels if self.along == "rows" else self._places(table)
 
 

@@ -23,7 +23,7 @@ from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop, Setting
 from harness.attacks.solvers.jobs import Job
 from harness.attacks.solvers.lbfgs import LBFGS
-from harness.attacks.solvers.native import Found, Native, Rules
+from harness.attacks.solvers.native import Native, NativeResult, Rules
 from harness.attacks.solvers.variables import Layout
 from harness.core import Batch, Classifier, Normalize, Observation, Reconstruction, Shape, UserError
 from harness.federated.fedsgd import FedSGD
@@ -140,7 +140,7 @@ def test_any_sigmoid_network_of_convolutions(kernel: tuple[int, int]) -> None:
     torch.testing.assert_close(gradient, slopes[0], rtol=1e-3, atol=1e-4 * float(slopes.abs().max()))
 
 
-def search(name: str, seed: int, rules: Rules = ENDLESS) -> Found:
+def search(name: str, seed: int, rules: Rules = ENDLESS) -> NativeResult:
     observation = seen(network(SMALL, 4, seed), SMALL, 4, seed)
     setting, x, known = problem(name, observation, seed)
     return Native(setting).search(x, observation, known, rules, [].append)
