@@ -25,7 +25,7 @@ SEED = "seed"
 
 
 @component
-class ScaleSettings:
+class SweepScale:
     """What a scale changes."""
 
     base: Overrides = field(default_factory=list)
@@ -61,7 +61,7 @@ class Sweep:
     """A condition on the axes: the combinations for which it does not hold are left out."""
     additions: dict[str, Overrides] = field(default_factory=dict)
     """What a value brings with it, such as the steps of an attack: `attack=ig: [attack.steps=100]`."""
-    scales: dict[str, ScaleSettings] = field(default_factory=dict)
+    scales: dict[str, SweepScale] = field(default_factory=dict)
     metrics: list[str] = field(default_factory=list)
     """Columns of cells.csv."""
     each: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Sweep:
 
         Variants without an axis that the user names are left out, and those with another name.
         """
-        own = self.scales.get(scale, ScaleSettings()).grid
+        own = self.scales.get(scale, SweepScale()).grid
         further = {axis for variant in self.variants for axis in variant}
         found: list[dict[str, Sequence[Value]]] = []
         for variant in self.variants or [{}]:
@@ -96,7 +96,7 @@ class Sweep:
 
         Raises UserError where no combination is left, and where `where` names what is no axis.
         """
-        own = self.scales.get(scale, ScaleSettings())
+        own = self.scales.get(scale, SweepScale())
         combinations = [
             tuple(zip(axes, values, strict=True))
             for axes in self.grids(scale, user)
