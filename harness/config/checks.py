@@ -3,6 +3,7 @@
 import dataclasses
 
 from harness.attacks.optimization import OptimizationAttack
+from harness.base.threat import Need
 from harness.config.experiment import Experiment
 from harness.core import Attack, LabelInference, UserError
 from harness.federated.fedavg import FedAvg
@@ -17,6 +18,7 @@ def check(experiment: Experiment) -> Experiment:
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
     experiment.attack.check(experiment.model)
+    check_public(experiment.attack, experiment.knowledge.public)
     if experiment.training.steps and experiment.model.fresh:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
@@ -27,6 +29,14 @@ def check(experiment: Experiment) -> Experiment:
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_public(attack: Attack, granted: bool) -> None:
+    """Refuse an attack that learns from public images where it is given none. Raises UserError."""
+    if Need.PUBLIC in attack.needed(vars(attack)) and not granted:
+        raise UserError(
+            f"attack: {type(attack).__name__} learns from public images: say knowledge.public=true"
+        )
 
 
 def check_labels(experiment: Experiment) -> None:

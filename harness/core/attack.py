@@ -2,13 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import ClassVar, TypeVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.base.component import Component, component
 from harness.base.errors import Unreadable
@@ -124,6 +124,14 @@ class Attack(Component, ABC):
     def check(self, model: Model) -> None:
         """Refuse a network that the attack can't work on. Raises UserError."""
         return
+
+    def learn(self, observation: Observation, cache: str, source: Mapping[str, object]) -> nn.Module | None:
+        """What the attacker trains on the public images that it was given, before it attacks: by default nothing.
+
+        It knows all of an observation but the update, and keeps what it has learnt in the cache, as priors are kept;
+        `source` identifies the public images there. Raises UserError where there is nothing to learn from.
+        """
+        return None
 
     @final
     def __call__(self, problems: Iterable[Problem | None]) -> Iterator[Reconstruction]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.core.dataset import Images
 from harness.core.normalization import Statistics
@@ -44,6 +44,8 @@ class Knowledge:
     """The indices of the examples in each of the client's local steps."""
     public: Images | None = None
     """Labelled images like the clients', but none of theirs."""
+    learned: nn.Module | None = None
+    """What the attack has trained on public images beforehand (`Attack.learn`)."""
     start: Tensor | None = None
     """Images [n, c, h, w], in the units of [0, 1], to begin the search at; None: the attack's own random start."""
 

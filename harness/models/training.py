@@ -39,11 +39,7 @@ class Training(Component):
             entry = Entry.of(
                 cache, type(model).__name__, self._identity(model, dataset, root, seed), "classifier"
             )
-            if not entry.weights.exists():
-                with entry.lock():
-                    if not entry.weights.exists():
-                        self._train(classifier, dataset, root, entry, seed, device)
-            entry.load(classifier.cpu())
+            entry.fill(classifier, lambda: self._train(classifier, dataset, root, entry, seed, device))
         return classifier.to(device).eval().requires_grad_(False)
 
     def _identity(self, model: Model, dataset: Dataset, root: str | None, seed: int) -> dict[str, object]:

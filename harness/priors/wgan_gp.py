@@ -60,11 +60,7 @@ class WGANGP(Prior):
         images = public_images(dataset, root)
         entry = self._entry(dataset, images, cache, seed)
         network = initial_generator(dataset, self.latent, self.base, self.kernel, seed)
-        if not entry.weights.exists():
-            with entry.lock():
-                if not entry.weights.exists():
-                    self._train(network, dataset, images, entry, seed)
-        entry.load(network)
+        entry.fill(network, lambda: self._train(network, dataset, images, entry, seed))
         return network.eval().requires_grad_(False)
 
     def _entry(self, dataset: Dataset, images: Tensor, cache: str, seed: int) -> Entry:

@@ -3,7 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from harness.core import (
     derive_seed,
 )
 from harness.federated.client import Sent
+from harness.identity.identity import canonical
 from harness.machine.device import device
 
 PRIOR_SEED = 0
@@ -138,7 +139,17 @@ class Targets(ABC):
             knowledge=self._knowledge(sent, start),
         )
         seed = derive_seed("attack", experiment.seed, position)
-        return Problem(position, observation, seed)
+        return Problem(position, self._taught(observation), seed)
+
+    def _taught(self, observation: Observation) -> Observation:
+        """With what the attack has learnt from public images."""
+        experiment = self.experiment
+        source = {
+            "dataset": canonical(experiment.dataset),
+            "files": experiment.dataset.fingerprint(experiment.data.root, ["public"]),
+        }
+        learned = experiment.attack.learn(observation, str(experiment.paths.runs / "learned"), source)
+        return replace(observation, knowledge=replace(observation.knowledge, learned=learned))
 
     def _knowledge(self, sent: Sent, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge

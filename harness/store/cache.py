@@ -5,7 +5,7 @@ import fcntl
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,6 +75,17 @@ class Entry:
                 )
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def fill(self, network: nn.Module, train: Callable[[], None]) -> None:
+        """Read the weights into the network; where there are none yet, `train` it first, which saves them.
+
+        One process at a time trains, others wait. Raises UserError for weights that are not what was saved.
+        """
+        if not self.weights.exists():
+            with self.lock():
+                if not self.weights.exists():
+                    train()
+        self.load(network)
 
     def save(self, network: nn.Module) -> None:
         """Weights and, before them, their checksum; then the training checkpoint is of no more use."""
