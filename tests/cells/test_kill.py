@@ -22,7 +22,8 @@ from tests.tables.test_sweep import TOY, _workers, main, rows, write
 __all__ = ["main"]
 
 Image = tuple[str, int, int]
-KILLS = int(os.environ.get("HARNESS_KILLS", "20"))
+KILLS, FORKED = (int(os.environ.get("HARNESS_KILLS", default)) for default in ("20", "2"))
+"""How often commands are killed: those of their own, and those that are forked from the test's process."""
 
 
 def stored(folder: Path) -> dict[Image, dict[str, Any]]:
@@ -129,13 +130,16 @@ def test_kills_of_two_processes_lose_and_double_nothing(
     print(f"images stored after each kill: {counts}", file=sys.stderr)
 
 
-def test_two_kills_of_two_commands_lose_and_double_nothing(
+@pytest.mark.timeout(300 + 60 * FORKED)
+def test_kills_of_two_commands_lose_and_double_nothing(
     main: Main, tmp_path: Path, peace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forked, which spares them the imports, and slowed down, so that they are hit at work."""
     from harness.store.recording import Run
 
-    write(tmp_path / "own", base=[*TOY["base"], "trials=4"])
+    trials = min(60, 2 * FORKED)
+    seeds = list(range(math.ceil(2 * FORKED / trials)))
+    write(tmp_path / "own", seeds=seeds, base=[*TOY["base"], f"trials={trials}"])
     undisturbed, append, chance = peace(), Run.append, random.Random(3)
 
     def slow(self: Run, *found: Any) -> None:
@@ -143,7 +147,7 @@ def test_two_kills_of_two_commands_lose_and_double_nothing(
         time.sleep(0.05)
 
     fork = multiprocessing.get_context("fork")
-    for _ in range(2):
+    for _ in range(FORKED):
         before = stored(tmp_path)
         with monkeypatch.context() as patch:
             patch.setattr(Run, "append", slow)
@@ -159,5 +163,6 @@ def test_two_kills_of_two_commands_lose_and_double_nothing(
             command.join()
         assert before.items() <= seen.items() <= stored(tmp_path).items()
         check_results(tmp_path)
-    assert 2 <= len(stored(tmp_path)) < 16, "the kills came too late to hit anything"
-    check_recovery(main, tmp_path, undisturbed, cells=4)
+    cells = 4 * len(seeds)
+    assert FORKED <= len(stored(tmp_path)) < trials * cells, "the kills came too late to hit anything"
+    check_recovery(main, tmp_path, undisturbed, cells)
