@@ -4,11 +4,9 @@ import base64
 import io
 import math
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
 from torch import Tensor
 
@@ -19,6 +17,7 @@ from harness.audit.labels import Counted, share_right
 from harness.audit.truth import images_of, input_errors, scored
 from harness.base.files import to_json, write_atomically
 from harness.base.statistics.intervals import bootstrap
+from harness.base.templates import environment
 from harness.base.threat import MEANING
 from harness.core import Batch
 from harness.store.provenance import dated, provenance
@@ -50,7 +49,7 @@ def write(audit: Audit, folder: Path, images: bool) -> Path:
     write_atomically(folder / "report.json", (to_json(content, indent=1) + "\n").encode())
     pictures = {each.name: _pictures(audit, each) for each in _all(audit)} if images else {}
     page = (
-        _environment()
+        environment(TEMPLATES)
         .get_template("report.html")
         .render(content=content, pictures=pictures, meaning=MEANING, limits=LIMITS, images=images)
     )
@@ -149,14 +148,3 @@ def _png(image: Tensor) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[:, :, :3]).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

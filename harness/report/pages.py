@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from harness.base.files import to_json
+from harness.base.templates import environment
 from harness.core.columns import label
 from harness.identity.changes import changes
 from harness.report import texts as markdown
@@ -136,15 +137,9 @@ def _render(template: str, root: str, **values: object) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"data": _data, "link": quote, "query": urlencode, "number": number}
-    return environment
+    pages = environment(TEMPLATES)
+    pages.filters |= {"data": _data, "link": quote, "query": urlencode, "number": number}
+    return pages
 
 
 def _data(value: object) -> Markup:

@@ -283,7 +283,7 @@ def test_two_commands_share_a_table(main: Main, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Run, "append", logging)
     fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=lambda: sys.exit(main("trials=3"))) for _ in range(2)]
+    processes = [fork.Process(target=lambda: sys.exit(main("trials=3")), daemon=True) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
