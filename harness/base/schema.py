@@ -30,6 +30,7 @@ class Schema:
     defense: Any = MISSING
     prior: Any = MISSING
     training: Any = MISSING
+    adapter: Any = MISSING
     start: Any = MISSING
     metric: Any = MISSING
     logger: Any = MISSING

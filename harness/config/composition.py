@@ -32,6 +32,7 @@ GROUPS = (
     "defense",
     "prior",
     "training",
+    "adapter",
     "start",
     "metric",
     "logger",

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from harness.base.numbers import Natural, Seed
 from harness.core import Attack, Dataset, Defense, Model, Prior, Protocol, Split, component
 from harness.identity.identity import components, is_native
+from harness.models.adapter import Adapter, NoAdapter
 from harness.models.training import Training
 from harness.starts.policy import StartPolicy
 from harness.starts.random import Random
@@ -35,6 +36,8 @@ class Setup:
     prior: Prior
     training: Training = dataclasses.field(default_factory=Training)
     """Of the model, before its clients send anything."""
+    adapter: Adapter = dataclasses.field(default_factory=NoAdapter)
+    """Which parameters clients train."""
     start: StartPolicy = dataclasses.field(default_factory=Random)
     knowledge: KnowledgeSettings
     targets: list[Natural] | None

@@ -3,13 +3,21 @@
 from torch import Tensor
 from torch.func import functional_call
 
-from harness.core import Classifier, Params
+from harness.core import Classifier, Params, UserError
 
 
 def head_parameters(model: Classifier) -> tuple[str, str | None]:
-    """The names, among the model's parameters, of the head's weight and of its bias (None: it has none)."""
-    bias = f"{model.head}.bias"
-    return f"{model.head}.weight", bias if bias in dict(model.named_parameters()) else None
+    """The names, among the model's parameters, of the head's weight and of its bias (None: it has none).
+
+    Raises UserError for a head that is frozen.
+    """
+    weight, bias, trained = f"{model.head}.weight", f"{model.head}.bias", dict(model.named_parameters())
+    if weight not in trained:
+        raise UserError(
+            f"clients don't train the head, {model.head}: say adapter.head=true, or for an attack "
+            "that need not infer labels knowledge.labels=true"
+        )
+    return weight, bias if bias in trained else None
 
 
 def head_input(model: Classifier, params: Params, x: Tensor) -> Tensor:

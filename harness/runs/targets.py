@@ -113,7 +113,7 @@ class Targets(ABC):
         model = experiment.training.model(
             experiment.model, experiment.dataset, experiment.data.root, cache, seed, self.device
         )
-        return experiment.defense.on_model(model)
+        return experiment.defense.on_model(experiment.adapter.adapt(model, seed))
 
     def observed(
         self,

@@ -150,10 +150,10 @@ class _Pass(torch.autograd.Function):
 
 
 def _replace_linear(model: nn.Module) -> dict[str, _Linear]:
-    """Put `_Linear` in the place of every linear layer, and name all their weights."""
+    """Put `_Linear` in the place of every linear layer that is trained, and name all their weights."""
     found = {}
     for name, module in list(model.named_modules()):
-        if type(module) is nn.Linear:
+        if type(module) is nn.Linear and isinstance(module.weight, nn.Parameter):
             layer = _Linear(
                 module.in_features, module.out_features, bias=module.bias is not None, device="meta"
             )

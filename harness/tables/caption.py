@@ -46,6 +46,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
     if len(victims) > 1:
         lines += by_row(table, outcomes, "Batch normalisation", lambda done: _normalization(done[0].config))
+    lines += by_row(table, outcomes, "What clients train", lambda done: _adapter(done[0].config))
     lines += by_row(table, outcomes, "Federations", lambda done: _federation(done[0].config))
     lines += by_row(table, outcomes, "Images that an attacked client trains on", _held)
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
@@ -141,6 +142,12 @@ def _column(table: Table, column: str, outcomes: Sequence[Outcome]) -> str:
     told = [{settings(config, group) for config in configs} for group in groups]
     same = [texts.pop() for texts in told if len(texts) == 1]
     return f"{column}: {', '.join(same)}" if same else column
+
+
+def _adapter(config: Mapping[str, Any]) -> str:
+    """Where it is not all parameters."""
+    every = config.get("choices", {}).get("adapter", "none") == "none"
+    return "" if every else settings(config, "adapter")
 
 
 def _start(config: Mapping[str, Any]) -> bool:
