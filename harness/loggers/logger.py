@@ -1,15 +1,17 @@
 """What a run tells the outside while it works: the abstract logger, and the one that says nothing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from PIL.Image import Image
 from typing_extensions import override
 
 from harness.base.errors import warn
+from harness.base.numbers import Natural
 from harness.base.rows import Row
 from harness.core import Component, Record, component
 from harness.core.columns import NAMES
@@ -37,6 +39,26 @@ class RunInfo:
         return self.directory.parent
 
 
+@dataclass(frozen=True, eq=False)
+class News:
+    """Where a search under way is: the loss and what it is made of, and now and then a picture."""
+
+    problem: int
+    attempt: int | None
+    """None where there is but one."""
+    evaluation: int
+    share: float
+    """Of the budget that is spent, in [0, 1]."""
+    values: dict[str, float]
+    picture: Image | None = None
+    """Truth above reconstruction."""
+
+    @property
+    def series(self) -> str:
+        """What its curve is called: by the problem, and the attempt where there are several."""
+        return str(self.problem) if self.attempt is None else f"{self.problem}.{self.attempt}"
+
+
 class Session:
     """An open run of a logger; here, one that logs nothing.
 
@@ -48,8 +70,21 @@ class Session:
     forgets: bool = False
     """Whether what earlier sessions of the run logged is lost: then it is logged again."""
 
+    every: int = 0
+    """Steps of a search between two pictures of it; 0: none."""
+
+    def follows(self, problem: int) -> bool:
+        """Whether it is to hear of the search for a problem while that lasts."""
+        return False
+
+    def follow(self, news: News) -> None:
+        """Log where a search is; several may be under way at once."""
+
     def image(self, problem: int, rows: list[Row], trace: Trace) -> None:
         """Log one finished reconstruction: one row of scores per image, and the course of its loss."""
+
+    def picture(self, problem: int, evaluation: int, draw: Callable[[], Image]) -> None:
+        """Log a picture of a finished reconstruction, the truth above it: `draw` draws that."""
 
     def finish(self, record: Record, gallery: Path | None) -> None:
         """Log the whole record and the picture grid, and close the run as finished."""
@@ -74,6 +109,34 @@ class Logger(Component, ABC):
     @abstractmethod
     def open(self, run: RunInfo) -> Session:
         """Begin to log a run, or go on with one that was interrupted."""
+
+
+class LiveSession(Session):
+    """One that follows searches, and knows what of their curves it has logged by the time that they end."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.heard: dict[str, int] = {}
+        """By series, the last evaluation that is logged."""
+
+    @override
+    def follows(self, problem: int) -> bool:
+        return True
+
+    def rest(
+        self, problem: int, trace: Trace, points: int | None = None
+    ) -> list[tuple[int, dict[str, float]]]:
+        """What of a trace is not logged yet: see `curve`. Of several attempts that is all of the best one's."""
+        heard = self.heard.get(str(problem), -1)
+        return [point for point in curve(trace, points) if point[0] > heard]
+
+
+@component
+class LiveLogger(Logger, ABC):
+    """One that follows searches while they last."""
+
+    every: Natural = 100
+    """Steps between two pictures of a search under way; 0: none. Its curve has about a hundred points."""
 
 
 @component

@@ -3,13 +3,14 @@
 `wandb leet <runs>/wandb` shows the runs in the terminal, `wandb beta sync <runs>/wandb` sends them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from PIL.Image import Image
 from pydantic import Field, ValidationError
 from typing_extensions import override
 
@@ -17,7 +18,7 @@ from harness.base.errors import warn
 from harness.base.numbers import Count, Natural
 from harness.base.rows import Row
 from harness.core import Record, UserError, component
-from harness.loggers.logger import Logger, RunInfo, Session, curve, scores
+from harness.loggers.logger import LiveLogger, LiveSession, News, RunInfo, Session, scores
 from harness.store.records import Trace
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ LONGEST_TAG = 64
 
 
 @component
-class Wandb(Logger):
+class Wandb(LiveLogger):
     """Log to `<runs>/wandb`, and to the server if `mode` says so and the server is there.
 
     `mode` decides, whatever WANDB_MODE says. The server, the account and the key come from W&B's own places
@@ -45,7 +46,8 @@ class Wandb(Logger):
     entity: str | None = None
     """The account or team; null: the key's own."""
     curves: Natural = 16
-    """Loss curves of the first so many problems are drawn; the run's traces.jsonl holds all of them."""
+    """Searches for the first so many problems are followed, with their curves and pictures; the run's traces.jsonl has
+    all curves."""
     points: Count = Field(default=100, ge=2)
     """At most so many points per curve."""
     patience: Count = 5
@@ -79,7 +81,10 @@ class Wandb(Logger):
     def _start(self, run: RunInfo) -> "WandbSession":
         _quiet(self.mode)
         online = self._online(run) if self.mode == "online" else None
-        return online or WandbSession(self._init(run, "offline"), self.curves, self.points)
+        return online or self._session(self._init(run, "offline"))
+
+    def _session(self, run: "wandb.Run", server: "Server | None" = None) -> "WandbSession":
+        return WandbSession(run, self.curves, self.points, self.every, server)
 
     def _online(self, run: RunInfo) -> "WandbSession | None":
         """A session that is sent as it goes; None, after one warning, when that can't be."""
@@ -88,8 +93,7 @@ class Wandb(Logger):
         server = _server(self.patience)
         if server.obstacle is None:
             try:
-                started = self._init(run, "online")
-                return WandbSession(started, self.curves, self.points, server)
+                return self._session(self._init(run, "online"), server)
             except wandb.Error as error:
                 server.obstacle = _first_line(error)
                 wandb.teardown()  # else the service refuses a second run of the same id
@@ -130,14 +134,19 @@ class Wandb(Logger):
         )
 
 
-class WandbSession(Session):
-    """Scores over the image's number, losses over evaluations, a table of the rows and the picture grid."""
+class WandbSession(LiveSession):
+    """Scores over the image's number, losses and pictures over evaluations, a table of the rows, the picture grid."""
 
-    def __init__(self, run: "wandb.Run", curves: int, points: int, server: "Server | None" = None) -> None:
+    def __init__(
+        self, run: "wandb.Run", curves: int, points: int, every: int, server: "Server | None" = None
+    ) -> None:
         """`server`: where the run is sent as it goes; None: it is only written down."""
+        super().__init__(every)
         self.run, self.server = run, server
         self.curves = curves
         self.points = points
+        self.places: dict[str, int] = {}
+        """By series, which of its points was logged last."""
         for axis in ("step/image", "step/evaluation"):
             run.define_metric(axis, hidden=True, summary="none")
         run.define_metric("image/*", step_metric="step/image", summary="none")
@@ -146,22 +155,47 @@ class WandbSession(Session):
         self.forgets = server is None  # of two offline logs of one id the server keeps the last
 
     @override
+    def follows(self, problem: int) -> bool:
+        return problem < self.curves
+
+    @override
+    def follow(self, news: News) -> None:
+        place = int(news.share * (self.points - 1))
+        if news.picture is None and place <= self.places.get(news.series, -1):
+            return
+        self.places[news.series] = place
+        self.heard[news.series] = news.evaluation
+        with self._tolerant():
+            self._point(news.series, news.evaluation, news.values, news.picture)
+
+    @override
+    def picture(self, problem: int, evaluation: int, draw: Callable[[], Image]) -> None:
+        if self.follows(problem):
+            with self._tolerant():
+                self._point(str(problem), evaluation, {}, draw())
+
+    @override
     def image(self, problem: int, rows: list[Row], trace: Trace) -> None:
         with self._tolerant():
             for place, row in enumerate(rows):
                 values = {f"image/{name}": value for name, value in scores(row).items()}
                 self.run.log({"step/image": problem * len(rows) + place, **values})
-            if problem < self.curves:
-                self._curve(problem, trace)
+            if self.follows(problem):
+                for evaluation, values in self.rest(problem, trace, self.points):
+                    self._point(str(problem), evaluation, values)
 
-    def _curve(self, problem: int, trace: Trace) -> None:
+    def _point(
+        self, series: str, evaluation: int, values: dict[str, float], picture: Image | None = None
+    ) -> None:
         """One series per problem, `loss/0`, `loss/1`...: across runs the same target is in the same chart."""
-        for evaluation, values in curve(trace, self.points):
-            for family in values.keys() - self.families:
-                self.run.define_metric(f"{family}/*", step_metric="step/evaluation", summary="none")
-                self.families.add(family)
-            series = {f"{family}/{problem}": value for family, value in values.items()}
-            self.run.log({"step/evaluation": evaluation, **series})
+        told: dict[str, Any] = dict(values)
+        if picture is not None:
+            told["reconstruction"] = _picture(picture)
+        for family in told.keys() - self.families:
+            self.run.define_metric(f"{family}/*", step_metric="step/evaluation", summary="none")
+            self.families.add(family)
+        named = {f"{family}/{series}": value for family, value in told.items()}
+        self.run.log({"step/evaluation": evaluation, **named})
 
     @override
     def finish(self, record: Record, gallery: Path | None) -> None:
@@ -232,10 +266,10 @@ def _table(rows: list[Row]) -> "wandb.Table":
     return wandb.Table(columns=[*columns], data=data, allow_mixed_types=True)
 
 
-def _picture(path: Path) -> "wandb.Image":
+def _picture(picture: Image | Path) -> "wandb.Image":
     import wandb
 
-    return wandb.Image(str(path))
+    return wandb.Image(str(picture) if isinstance(picture, Path) else picture)
 
 
 def obstacle(patience: int = 5) -> str | None:

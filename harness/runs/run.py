@@ -25,11 +25,12 @@ from harness.plots.pictures import draw_run
 from harness.runs.active import ActiveRun, invert
 from harness.runs.answers import answer, bring_up_to_date, config_of
 from harness.runs.clients import open_targets
+from harness.runs.logged import log, log_again, shown_rows
 from harness.runs.memory import check_memory
 from harness.runs.scoring import score
 from harness.runs.targets import Client, Targets
 from harness.runs.watching import Shares, Watching
-from harness.store.iterates import Report, shown
+from harness.store.iterates import shown
 from harness.store.lease import LOOK, Held
 from harness.store.provenance import dated, note_stored, provenance
 from harness.store.recording import Run, Shard
@@ -119,7 +120,7 @@ class _Work:
         """Attack all that can be attacked by now."""
         for one, client, found in invert(self._attack, self.at_work, self._watch):
             rows = _store(one, client, found)
-            one.session.image(found.problem, rows, found.trace)
+            log(one.session, one.stored, found.problem, rows, found.trace)
             self._shares.finish((one.number, found.problem), _postfix(rows))
             self._clock.share(self.at_work)
             if one.done:
@@ -127,7 +128,7 @@ class _Work:
                 self.records.append(_finish(one))
 
     def _watch(self, one: ActiveRun, client: Client) -> Watch:
-        return Watching(self._shares, (one.number, client.problem.id), self._attack.restarts)
+        return Watching(self._shares, one.number, client, self._attack, one.session)
 
 
 def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
@@ -176,8 +177,8 @@ def _collect(runs: Sequence[ActiveRun], bar: Bar) -> None:
     for one in runs:
         assert isinstance(one.stored, Run)
         for problem in one.stored.merge():
-            rows = [shown(row, one.experiment.report) for row in one.stored.rows if row["problem"] == problem]
-            one.session.image(problem, rows, one.stored.trace(problem))
+            rows = shown_rows(one.stored, problem, one.experiment.report)
+            log(one.session, one.stored, problem, rows, one.stored.trace(problem))
             bar.advance(_postfix(rows))
 
 
@@ -204,15 +205,8 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         runs.append(ActiveRun(experiment, own, stored, session, len(runs)))
         stack.push(runs[-1].closing)
         if session.forgets:
-            _log_again(session, stored, experiment.report)
+            log_again(session, stored, experiment.report)
     return runs
-
-
-def _log_again(session: Session, stored: Run, report: Report) -> None:
-    """Log the images that were finished before the run was interrupted."""
-    for problem in sorted(stored.finished):
-        rows = [shown(row, report) for row in stored.rows if row["problem"] == problem]
-        session.image(problem, rows, stored.trace(problem))
 
 
 def _answered(store: Store, experiment: Experiment) -> bool:

@@ -274,7 +274,7 @@ def test_online_without_key_or_server_is_offline_with_one_warning(
 def test_a_failing_service_costs_one_warning_and_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     lost = ConnectionResetError("Connection lost")
     service = Mock(id="abc123", log=Mock(side_effect=lost), finish=Mock(side_effect=lost))
-    session = WandbSession(service, curves=1, points=2)
+    session = WandbSession(service, curves=1, points=2, every=0)
     session.image(0, ROWS[:1], TRACE)
     session.image(1, ROWS[1:2], TRACE)
     session.fail("another reason")

@@ -116,7 +116,7 @@ def test_a_log_that_arrived_is_marked(
     service.finish.side_effect = None if arrived else TimeoutError
     environment.setattr(Server, "answers", lambda self: True)
     server = Server(1)
-    session = WandbSession(service, curves=1, points=2, server=server)
+    session = WandbSession(service, curves=1, points=2, every=0, server=server)
     session.image(0, ROWS[:1], TRACE)
     session.finish(record(run), None)
     (run.directory / "result.json").touch()
