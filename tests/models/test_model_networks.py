@@ -16,6 +16,7 @@ from harness.models.cnn3 import CNN3
 from harness.models.convnet import ConvNet
 from harness.models.imprint import Imprint
 from harness.models.lenet import LeNet
+from harness.models.lenet5 import LeNet5
 from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
 from harness.models.resnet18_imagenet import ResNet18ImageNet
@@ -26,6 +27,7 @@ SHORT = {"ids": lambda value: type(value).__name__ if isinstance(value, Model) e
 
 SMALL: list[Model] = [
     LeNet(),
+    LeNet5(),
     CNN(),
     CNN3(),
     MLP(),
@@ -91,6 +93,7 @@ def assert_vectorises(model: Classifier, params: dict[str, Tensor], x: Tensor, y
     ("model", "classes", "parameters", "tensors"),
     [
         (LeNet(), 100, 85_036, 8),
+        (LeNet5(), 10, 62_006, 10),
         (CNN(), 10, 8_413_642, 8),
         (CNN3(), 100, 1_734_348, 8),
         (MLP(), 10, 789_258, 4),

@@ -82,6 +82,9 @@ class Adam(Optimizer):
     noise: NonNegative = 0.0
     """Add this times the learning rate times N(0, 1) after every step (Yin et al. 2021: 0.2)."""
 
+    def numbers(self, size: int) -> int:
+        return 2 * size
+
     def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> "AdamState":
         return AdamState(self, slots, layout, device, dtype)
 

@@ -54,6 +54,10 @@ class Optimizer(Component, ABC):
 
     uses_gradient: ClassVar[bool] = True
 
+    def numbers(self, size: int) -> int:
+        """How many numbers the state of one slot holds, for points of so many: by default L-BFGS's 100 pairs."""
+        return 200 * size
+
     @abstractmethod
     def start(self, slots: int, layout: Layout, device: torch.device, dtype: torch.dtype) -> State:
         """A state of empty slots for problems whose points lie so: `reset` a slot before it is used."""

@@ -59,9 +59,11 @@ def select(
 
 
 def _affordable(setting: Setting, x: Tensor) -> int:
-    """As many slots as pay, or as fit: L-BFGS keeps 200 vectors, an evaluator parameters, update and trial update."""
+    """As many slots as pay, or as fit: of each the optimiser's state, the point, the best one and the gradient, and
+    the evaluator's parameters, update and trial update."""
     parameters = sum(value.numel() for value in setting.observation.params.values())
-    size = x.element_size() * (200 * x.numel() + 3 * parameters)
+    state = setting.attack.optimizer.numbers(x.numel())
+    size = x.element_size() * (state + 3 * x.numel() + 3 * parameters)
     return max(1, min(SLOTS[x.device.type], int(MEMORY[x.device.type] / size)))
 
 

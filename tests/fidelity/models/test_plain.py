@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from harness.models.cnn import CNN
 from harness.models.cnn3 import CNN3
 from harness.models.lenet import LeNet
+from harness.models.lenet5 import LeNet5
 from harness.models.mlp import MLP
 from harness.models.vgg16 import VGG16
 from tests.fidelity.conftest import Fidelity
@@ -49,6 +50,25 @@ def test_lenet(fidelity: Fidelity) -> None:
     what = "weights and biases U(-.5, .5): mean and deviation (to sampling error)"
     found = [float(everything.mean()), float(everything.std())]
     fidelity("model", "lenet", what, found, [0, 1 / math.sqrt(12)], tolerance=0.02)
+
+
+def test_lenet5(fidelity: Fidelity) -> None:
+    network = made(LeNet5(), (3, 32, 32), 10)
+    size = 3 * 6 * 25 + 6 + 6 * 16 * 25 + 16 + 400 * 120 + 120 + 120 * 84 + 84 + 84 * 10 + 10
+    fidelity(
+        "model", "lenet5", "62,006 parameters (Ren et al. 2022, code)", count(network), size, tolerance=0
+    )
+    w, x = Weights(network), images(3, 32, 32)
+    h = w.convolution(x, 1, 0).sigmoid().unflatten(2, (14, 2)).unflatten(4, (14, 2)).amax((3, 5))
+    h = w.convolution(h, 1, 0).sigmoid().unflatten(2, (5, 2)).unflatten(4, (5, 2)).amax((3, 5))
+    h = w.linear(w.linear(h.flatten(1)).sigmoid()).sigmoid()
+    what = "conv5 6, pooling, conv5 16, pooling, 400-120-84, sigmoids, no sigmoid at the end (Ren et al. 2022, code)"
+    fidelity("model", "lenet5", what, network(x), w.linear(h))
+    assert w.used()
+    everything = torch.cat([value.flatten() for value in network.parameters()])
+    what = "weights and biases U(-.5, .5): largest, mean and deviation (to sampling error)"
+    found = [float(everything.abs().max()), float(everything.mean()), float(everything.std())]
+    fidelity("model", "lenet5", what, found, [0.5, 0, 1 / math.sqrt(12)], tolerance=0.02)
 
 
 def test_cnn(fidelity: Fidelity) -> None:
