@@ -9,7 +9,7 @@ from harness.attacks.images import known_labels
 from harness.attacks.matching import cosine_distance, squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.evaluator import vectorizable
-from harness.attacks.solvers.variables import Variables
+from harness.attacks.solvers.variables import LATENT, Variables
 from harness.base.numbers import NonNegative, Steps
 from harness.core import Batch, Generator, LabelInference, Observation, Params, component
 
@@ -63,12 +63,12 @@ class GGL(OptimizationAttack):
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
         size = (observation.n, self.prior(observation).latent)
         if self.start == "zeros":
-            return {"latent": torch.zeros(size)}
-        return {"latent": (torch.randn if self.start == "normal" else torch.rand)(size, generator=rng)}
+            return {LATENT: torch.zeros(size)}
+        return {LATENT: (torch.randn if self.start == "normal" else torch.rand)(size, generator=rng)}
 
     def generate(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         """The images [n, c, h, w] in [0, 1] of latent vectors."""
-        z = variables["latent"].tanh() if self.squash else variables["latent"]
+        z = variables[LATENT].tanh() if self.squash else variables[LATENT]
         images: Tensor = self.prior(observation)(z, known["labels"])
         return images
 
@@ -87,7 +87,7 @@ class GGL(OptimizationAttack):
         self, variables: Variables, observation: Observation, known: Params
     ) -> dict[str, Tensor]:
         """R1 and R2 with their weights."""
-        z, kl = variables["latent"], 0.0 if self.squash else self.kl
+        z, kl = variables[LATENT], 0.0 if self.squash else self.kl
         return {"kl": kl * kl_divergence(z), "norm": self.norm * norm_deviation(z)}
 
     def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:

@@ -10,6 +10,9 @@ Variables = dict[str, Tensor]
 LOGITS = "logits"
 """The name of soft labels that are searched for beside images."""
 
+LATENT = "latent"
+"""The name of a generator's latent vectors."""
+
 
 @dataclass(frozen=True)
 class Layout:
