@@ -30,7 +30,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test slurm hostile lint fidelity smoke table3 dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,11 @@ fidelity: $(READY)  ## every method beside its authors' formula: prints the tabl
 table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
+GGL := ggl_losses ggl_optimizers ggl_soteria
+
+ggl: $(READY)  ## GGL's Tables 1 and 2 and Figure 7: SCALE, DATASET, DATA, JOBS as above
+	@$(foreach table,$(GGL),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
+
 dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) table=dlgfb scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
@@ -78,7 +83,7 @@ labels: $(READY)  ## label inference: every rule by model state, batch size and 
 	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 	@$(RUN) table=labels_peers scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-tables: table3 dlgfb labels noteasy  ## every table
+tables: table3 ggl dlgfb labels noteasy  ## every table
 
 sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
 	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)

@@ -40,7 +40,8 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
         best += (
             f"; {INSIDE} or {OUTSIDE}: inside or outside our 95 % interval; 2x: ours is twice the published"
         )
-    lines.append(f"Cells: measured mean ± standard deviation over {one}s{shown}{best}.")
+    drawn = "seed" if table.independent == "seed" else one
+    lines.append(f"Cells: measured mean ± standard deviation over {drawn}s{shown}{best}.")
     lines += [SHOWN[report] for report in dict.fromkeys(map(_report, outcomes)) if report]
     victims = {f"{settings(o.config, 'model')}, {settings(o.config, 'fl')}" for o in outcomes}
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
@@ -85,6 +86,7 @@ def _intervals(table: Table, one: str) -> str:
         "image": f"{one}s, each with its seeds",
         "client": "clients, each with all its images, which are not independent",
         "block": f"blocks of {table.block} successive {one}s, for an attack learns from earlier ones",
+        "seed": f"seeds of the same {one}s, and say nothing of others",
     }[table.independent]
     return (
         f"The 95 % intervals in cells.csv are over {drawn}: Wilson's of a rate, else a bootstrap's (BCa). Below five "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -20,8 +21,9 @@ Found = dict[tuple[str, str], Images]
 def gallery(
     table: Table, outcomes: Sequence[Outcome], measurements: Measurements, load: Callable[[Outcome], Images]
 ) -> Image.Image | None:
-    """One block of pictures per row and column, of the first seed; None when no cell has images yet.
+    """One block of pictures per row and column; None when no cell has images yet.
 
+    It is of the first seed, or of all seeds one after the other where each attacks the same images.
     `load` gives the tensors `truth` and `reconstruction` of an outcome. A cell without a result is grey.
     """
     found = _load(table, outcomes, load)
@@ -47,13 +49,17 @@ def gallery(
 def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[Outcome], Images]) -> Found:
     first = min((outcome.cell.seed for outcome in outcomes if outcome.record), default=None)
     loaded = {
-        (row, column): load(outcome)
+        (row, column): [load(outcome) for outcome in found]
         for row in table.rows
         for column in table.columns
-        for outcome in finished(outcomes, row, column).values()
-        if outcome.cell.seed == first
+        for done in [finished(outcomes, row, column).values()]
+        if (found := [each for each in done if table.independent == "seed" or each.cell.seed == first])
     }
-    return {key: images for key, images in loaded.items() if images["truth"].ndim == 4}
+    return {
+        key: {name: torch.cat([each[name] for each in images]) for name in images[0]}
+        for key, images in loaded.items()
+        if images[0]["truth"].ndim == 4
+    }
 
 
 def _truth(found: Found, column: str) -> Tensor | None:

@@ -94,9 +94,10 @@ class TableLayout:
     """A line below the table for a dataset or a scale, by its name; `all` is for every table."""
     comparable: bool = True
     """Whether the rows attack the same images: only then is the best of a column set in bold, and one gallery made."""
-    independent: Literal["image", "client", "block"] = "image"
+    independent: Literal["image", "client", "block", "seed"] = "image"
     """What is drawn by itself, and so is a unit of every interval and test: an image with its seeds, a client with all
-    its images, or a block of successive images, where an attack learns from earlier ones."""
+    its images, a block of successive images, where an attack learns from earlier ones, or a seed, where each attacks
+    the same images."""
     block: Count = BLOCK
     """How many successive images are a block."""
     budget: Literal["own", "equal"] = "own"

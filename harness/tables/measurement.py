@@ -130,7 +130,7 @@ def _measurement(
 
 
 def _unit(table: TableLayout, image: Image, row: Mapping[str, Any]) -> Hashable:
-    """What an image is drawn with: its other seeds, the other images of its client, or those attacked next to it."""
+    """What an image is drawn with: its other seeds, the others of its client or seed, or those attacked next to it."""
     seed, problem, _ = image
     match table.independent:
         case "image":
@@ -140,6 +140,8 @@ def _unit(table: TableLayout, image: Image, row: Mapping[str, Any]) -> Hashable:
             return seed, problem
         case "block":
             return seed, problem // table.block
+        case "seed":
+            return seed
 
 
 def images(done: Mapping[str, Outcome]) -> dict[Image, dict[str, Any]]:

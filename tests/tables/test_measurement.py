@@ -91,7 +91,7 @@ def test_a_published_number_is_inside_the_interval_or_outside(
     assert found["A", "X", "psnr"].ratio is None, "a negative number has no ratio to a positive one"
 
 
-@pytest.mark.parametrize(("independent", "units"), [("image", 5), ("client", 10), ("block", 6)])
+@pytest.mark.parametrize(("independent", "units"), [("image", 5), ("client", 10), ("block", 6), ("seed", 2)])
 def test_what_is_drawn_together_is_one_unit(
     table: Table, measured: Measured, independent: str, units: int
 ) -> None:

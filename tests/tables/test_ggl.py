@@ -1,0 +1,89 @@
+"""GGL's Tables 1 and 2 and Figure 7: every cell composes, says what the paper says, and has its number beside it."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from harness.base.schema import EXPERIMENTS
+from harness.config.composition import compose
+from harness.tables.reference import published
+from harness.tables.spec import Table, parse
+from tests.command import command_line
+
+NAMES = ["ggl_losses", "ggl_optimizers", "ggl_soteria"]
+
+CHOICES = [("smoke", "digits32"), ("small", "digits32"), ("small", "tile_sheets"), ("medium", "tile_sheets")]
+
+
+def read(name: str) -> Table:
+    config = OmegaConf.load(EXPERIMENTS / "table" / f"{name}.yaml")
+    return parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("scale", "dataset"), [*CHOICES, ("paper", "celeba32")])
+def test_every_row_composes_to_a_run_of_its_own(name: str, scale: str, dataset: str) -> None:
+    table = read(name)
+    column, *_ = table.columns
+    cells = [cell for cell in table.cells(dataset, scale, seeds=[0]) if cell.column == column]
+    experiments = [compose(*cell.overrides) for cell in cells]
+    assert len({experiment.id for experiment in experiments}) == len(table.rows)
+    assert not any(experiment.knowledge.labels for experiment in experiments)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_published_number_stands_beside_a_cell(name: str) -> None:
+    table = read(name)
+    numbers = published(table, "digits32")
+    assert {row for row, _, _ in numbers} >= set(table.rows)
+    assert {column for _, column, _ in numbers} <= set(table.columns)
+    assert {metric for _, _, metric in numbers} <= set(table.metrics)
+
+
+def test_losses_are_the_papers_four_pairs() -> None:
+    table = read("ggl_losses")
+    attacks = {cell.row: compose(*cell.overrides).attack for cell in table.cells("celeba32", "paper")}
+    found = {row: (a.distance, a.kl > 0, a.norm > 0, a.steps) for row, a in attacks.items()}  # type: ignore[attr-defined]
+    assert found == {
+        "L2 + KL divergence": ("l2", True, False, 2500),
+        "Cosine + KL divergence": ("cosine", True, False, 2500),
+        "L2 + norm": ("l2", False, True, 2500),
+        "Cosine + norm": ("cosine", False, True, 2500),
+    }
+
+
+def test_optimisers_attack_one_image_from_every_seed() -> None:
+    table = read("ggl_optimizers")
+    experiments = [compose(*c.overrides) for c in table.cells("digits32", "small") if c.row == "Adam"]
+    assert [experiment.seed for experiment in experiments] == list(range(10))
+    assert {(experiment.order, experiment.trials) for experiment in experiments} == {("sequential", 1)}
+
+
+def test_imagenet_is_searched_as_the_authors_do() -> None:
+    table = read("ggl_optimizers")
+    cells = table.cells("imagenet", "paper", seeds=[0])
+    adam, cma = (compose(*c.overrides).attack for c in cells if c.row in ("Adam", "CMA-ES"))
+    assert (adam.optimizer.signed, adam.optimizer.schedule) == (False, "ggl_imagenet")  # type: ignore[attr-defined]
+    assert (cma.squash, cma.start) == (True, "uniform")  # type: ignore[attr-defined]
+
+
+def test_ggl_alone_knows_of_soteria() -> None:
+    table = read("ggl_soteria")
+    cells = [cell for cell in table.cells("digits32", "small") if cell.column == "Soteria 60 %"]
+    experiments = {cell.row: compose(*cell.overrides) for cell in cells}
+    assert [row for row, experiment in experiments.items() if experiment.knowledge.defense] == ["GGL"]
+    assert {experiment.defense.percent for experiment in experiments.values()} == {60}  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_is_made_at_scale_smoke(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = partial(command_line(tmp_path, monkeypatch), f"table={name}", "scale=smoke", "logger=none")
+    assert main() == 0
+    table, folder = read(name), tmp_path / "results" / name / "digits32-smoke"
+    lines = (folder / "cells.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(table.rows) * len(table.columns) * len(table.metrics)
+    assert all((folder / f"{plot.name}.png").is_file() for plot in table.plots)
+    assert (folder / "gallery.png").is_file()
