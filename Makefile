@@ -30,7 +30,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf survey tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as ab
 
 dlf: $(READY)  ## DLF in its own setting, by two weightings, beside IG: as above (SCALE=paper: half an hour a client)
 	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+survey: $(READY)  ## what the survey says, checked: RTF's counts beside their expectation, its theory; as above
+	@$(RUN) table=survey_rtf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 labels: $(READY)  ## label inference: every rule by model state, batch size and epochs, and beside breaching; as above
 	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
