@@ -52,7 +52,7 @@ class LPIPS(Metric):
             return None
         network.to(truth.x.device)
         with torch.no_grad():
-            distance = network(_displayed(reconstruction.x), _displayed(truth.x))
+            distance = network(displayed(reconstruction.x), displayed(truth.x))
         return cast(Tensor, distance).flatten()
 
     def _network(self) -> nn.Module | None:
@@ -63,7 +63,7 @@ class LPIPS(Metric):
         return _load(self.net, self.weights)
 
 
-def _displayed(x: Tensor) -> Tensor:
+def displayed(x: Tensor) -> Tensor:
     """RGB in [-1, 1], large enough for every trunk."""
     if min(x.shape[-2:]) < SMALLEST:
         x = F.interpolate(x, size=(ENLARGED, ENLARGED), mode="bilinear", align_corners=False)

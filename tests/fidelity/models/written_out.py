@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import hydra
 import torch
-import yaml
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.base.components import build
-from harness.base.schema import CONF
+from harness.base.schema import CONF, prepare_hydra
 from harness.core import Model, Shape, generator
 
 
@@ -30,7 +31,9 @@ def made(model: Model, shape: Shape, classes: int) -> nn.Module:
 
 def configured_model(name: str) -> Any:
     """A model as conf/ has it."""
-    return build("model", yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text()))
+    prepare_hydra()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return build("model", OmegaConf.to_container(hydra.compose("config", [f"model={name}"]).model))
 
 
 def images(*shape: int) -> Tensor:
