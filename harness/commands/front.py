@@ -8,9 +8,11 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from harness.base.command import USER_ERROR, complain
 from harness.base.errors import nearest
+from harness.base.schema import CONF, PLANS
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Command:
 
 
 COMMANDS = {
+    "list": Command("harness.commands.choices", "what can be chosen"),
     "query": Command("harness.commands.query", "ask the store"),
     "plot": Command("harness.commands.plot", "draw from the store"),
     "verify": Command("harness.commands.verify", "carry stored runs out again, and compare"),
@@ -38,10 +41,23 @@ COMMANDS = {
 }
 
 
+GROUPS = (*sorted(each.name for each in CONF.iterdir() if each.is_dir() and each.name != "hydra"), *PLANS)
+CHOICE = re.compile(rf"({'|'.join(GROUPS)})=\w+$")
+"""A file of a group, as the command line chooses it."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `harness` and of `python -m harness`; exits with the command's status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     word = given[0] if given else ""
+    if word == "--version":
+        print(f"harness {version('gradient-inversion-harness')}")
+        sys.exit()
+    chosen = [each for each in given if CHOICE.match(each)]
+    if chosen and {"--help", "-h"} & {*given} and len(given) == len(chosen) + 1:
+        from harness.commands.choices import explain
+
+        sys.exit(explain(chosen))
     if word in COMMANDS:
         sys.exit(importlib.import_module(COMMANDS[word].module).main(given[1:]))
     if re.fullmatch(r"[a-z]\w*", word):
