@@ -6,9 +6,12 @@ from typing import Any, TypeVar, cast
 
 import hydra
 import pydantic
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from harness.base import secrecy
+from harness.base.complaints import explain_composition
 from harness.base.components import build
 from harness.base.errors import explain_validation, warn
 from harness.base.memory import look_again
@@ -94,12 +97,20 @@ def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experimen
 def compose(*overrides: str) -> Experiment:
     """The experiment of some overrides, as on the command line: for notebooks, scripts and tests.
 
-    Folders of images are looked at anew, for they may have changed since the last call.
+    Folders of images are looked at anew, for they may have changed since the last call. Raises UserError with the line
+    that the command line has for a mistake.
     """
     look_again()
     prepare_hydra()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return parse(hydra.compose("config", list(overrides), return_hydra_config=True))
+        try:
+            composed = hydra.compose("config", list(overrides), return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            cause = error.__cause__
+            raise UserError(
+                str(cause) if isinstance(cause, UserError) else explain_composition(error)
+            ) from None
+        return parse(composed)
 
 
 def apply_scale(experiment: Experiment) -> Experiment:
