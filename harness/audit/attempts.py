@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from harness.attacks.dlf import DLF
 from harness.attacks.images import ImageSearch
 from harness.attacks.inverting import InvertingGradients
+from harness.attacks.sme import SurrogateModelExtension
 from harness.attacks.solvers.adam import Adam
 from harness.audit.case import Case
 from harness.base.numbers import Natural
@@ -56,6 +57,8 @@ def attempts(case: Case, counts: Tensor | None, seconds: float) -> list[AuditedA
     """Every attack that applies, the cheapest first, in equal shares of the seconds that are left."""
     searches: dict[str, ImageSearch] = {}
     if case.observation is not None:
+        if (case.steps or 1) > 1 and not case.update.is_gradient:
+            searches["SME"] = _surrogate(counts)
         searches["IG on updates" if not case.update.is_gradient else "IG"] = _inverting(case, counts)
         if case.recipe.epochs > 1 and not case.update.is_gradient:
             searches["DLF"] = _federated(counts)
@@ -78,6 +81,11 @@ def _inverting(case: Case, counts: Tensor | None) -> InvertingGradients:
     )
 
 
+def _surrogate(counts: Tensor | None) -> SurrogateModelExtension:
+    optimizer = Adam(lr=1.0, schedule="step")
+    return SurrogateModelExtension(labels=_rule(counts), optimizer=optimizer, steps=1000, engine="loop")
+
+
 def _federated(counts: Tensor | None) -> DLF:
     optimizer = Adam(lr=0.1, schedule="exponential")
     return DLF(labels=_rule(counts), optimizer=optimizer, steps=400, engine="loop")
@@ -86,7 +94,8 @@ def _federated(counts: Tensor | None) -> DLF:
 def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> AuditedAttack:
     observation = case.observation
     assert observation is not None
-    if observation.n > MOST_IMAGES or (case.steps or 1) > MOST_STEPS:
+    unrolled = 1 if isinstance(search, SurrogateModelExtension) else case.steps or 1
+    if observation.n > MOST_IMAGES or unrolled > MOST_STEPS:
         reason = f"{observation.n} images in {case.steps} local steps are beyond any search that is known of"
         return AuditedAttack(name, "not applicable", reason)
     began = time.perf_counter()
@@ -122,7 +131,9 @@ def _losses(search: ImageSearch, observation: Observation, found: Tensor) -> dic
 def _mismatch(search: ImageSearch, observation: Observation, known: dict[str, Tensor], x: Tensor) -> float:
     units = observation.model.normalize(x)
     sets = len(observation.protocol.epochs(observation.n)) if isinstance(search, DLF) else 1
-    return search.score({"images": units.repeat(sets, 1, 1, 1)}, observation, known, 0.0)
+    # What is searched for beside images stays where it begins: it is no part of a picture.
+    beside = search.initial(observation, torch.Generator().manual_seed(0))
+    return search.score(beside | {"images": units.repeat(sets, 1, 1, 1)}, observation, known, 0.0)
 
 
 def _told(losses: dict[str, float], steps: int) -> str:
