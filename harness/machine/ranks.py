@@ -6,13 +6,16 @@ finds does not depend on the others, and they exchange nothing while they attack
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from harness.base import interruption
 from harness.core import UserError
 
 if TYPE_CHECKING:
@@ -74,6 +77,26 @@ class Group:
     def leads(self) -> bool:
         """Whether this process is the one that keeps the runs."""
         return self.fabric.global_rank == 0
+
+    @contextmanager
+    def heeding(self, stop: Path) -> Iterator[None]:
+        """While the block runs, a request to stop that reaches one of the processes that torchrun or srun has started
+        reaches all: by a file that all see. Who has stopped is not waited for, and is nobody's failure.
+        """
+        if not started_elsewhere():
+            yield
+            return
+        stop.parent.mkdir(parents=True, exist_ok=True)
+        if self.leads:  # the others look once the runs are there
+            stop.unlink(missing_ok=True)
+        with interruption.reaching(stop):
+            try:
+                yield
+            except RuntimeError:  # of a barrier that those who have stopped do not come to
+                interruption.check()
+                raise
+        if self.leads:
+            stop.unlink(missing_ok=True)
 
     def launch(self, work: "Callable[[Fabric], T]") -> T:
         """Have every rank do the work, which can be pickled. Returns what the first one has to say."""

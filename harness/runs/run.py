@@ -20,7 +20,7 @@ from harness.identity.changes import methods
 from harness.identity.identity import components
 from harness.loggers.logger import RunInfo, Session, warn_unlogged
 from harness.machine.device import device
-from harness.machine.ranks import Group, Share
+from harness.machine.ranks import Group, Share, started_elsewhere
 from harness.plots.pictures import draw_run
 from harness.runs.active import ActiveRun, invert
 from harness.runs.answers import answer, bring_up_to_date, config_of
@@ -135,7 +135,7 @@ def _in_ranks(store: Store, experiments: Sequence[Experiment]) -> Iterator[Recor
     """In several processes, the first of which keeps the runs: it logs what comes, and finishes them at the end."""
     first, clock = experiments[0], _Clock()
     group = Group(first.ranks, first.nodes, device(first.device).type)
-    with ExitStack() as stack:
+    with group.heeding(store.root / f".stop-{first.id}"), ExitStack() as stack:
         runs = _open(store, experiments, stack) if group.leads else []
         with (
             task(_title(experiments), _left(runs)) as bar,
@@ -168,6 +168,8 @@ def _share(experiments: Sequence[Experiment], fabric: "Fabric") -> list[float]:
     for one, client, found in invert(experiments[0].attack, runs):
         _store(one, client, found)
         clock.share(runs)
+    if started_elsewhere():
+        interruption.check()
     spent = fabric.all_reduce(torch.tensor([one.cpu_seconds for one in runs]), reduce_op="sum")
     return [float(each) for each in spent]
 

@@ -87,3 +87,28 @@ def test_ranks_that_torchrun_starts(tmp_path: Path) -> None:
     subprocess.run([*torchrun, *LIGHT, "ranks=2", f"paths.runs={tmp_path / 'two'}"], check=True)
     record = run(compose(*LIGHT, f"paths.runs={tmp_path / 'one'}"))
     assert rows(tmp_path / "two", record.id) == rows(tmp_path / "one", record.id)
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_one_node_stops_all(tmp_path: Path) -> None:
+    """Two agents of torchrun, each with a temporary folder of its own: the request goes by the store."""
+    long = (*LIGHT[:1], "trials=60", "attack=ig", "attack.steps=200", "attack.slots=1", "model=lenet")
+    agents = []
+    for node in (0, 1):
+        (tmp_path / f"node{node}").mkdir()
+        command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+        command += [f"--node-rank={node}", "--master-addr=127.0.0.1", "--master-port=18799", "-m", "harness"]
+        environment = os.environ | {"TMPDIR": str(tmp_path / f"node{node}")}
+        line = [*command, *long, "nodes=2", f"paths.runs={tmp_path / 'runs'}"]
+        agents.append(
+            subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        )
+    shards = tmp_path / "runs" / compose(*long).id
+    while not any(path.stat().st_size for path in shards.glob("rows.*.jsonl")):
+        assert all(agent.poll() is None for agent in agents)
+        time.sleep(0.05)
+    os.killpg(agents[0].pid, signal.SIGINT)
+    said = [agent.communicate(timeout=120)[1] for agent in agents]
+    assert all("harness: interrupted: the same command goes on" in each for each in said), said
+    assert "an error of the harness's own" not in "".join(said)
+    assert len(run(compose(*long, "trials=4", f"paths.runs={tmp_path / 'runs'}")).rows) == 4
