@@ -24,6 +24,7 @@ from harness.base.growth import check_growth
 from harness.base.internals import command_line
 from harness.base.schema import CONF, EXPERIMENTS, PLANS, prepare_hydra
 from harness.base.sealing import check_searchpath
+from harness.config.several import spelt_out
 
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
@@ -63,6 +64,7 @@ def main() -> None:
     """Entry point of `python -m harness`."""
     prepare_hydra()
     run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
+    sys.argv[1:] = spelt_out(sys.argv[1:])
     sys.exit(guarded(check_arguments) or guarded(spread_axes) or guarded(run))
 
 

@@ -19,6 +19,7 @@ from harness.base.schema import CONF, prepare_hydra
 from harness.config.checks import check
 from harness.config.execution import Paths, Scale
 from harness.config.experiment import Experiment
+from harness.config.several import spelt_out
 from harness.core import Attack, Prior, UserError
 from harness.identity.identity import absences, class_path, plain, stored
 from harness.loggers.logger import NoLogger
@@ -104,7 +105,7 @@ def compose(*overrides: str) -> Experiment:
     prepare_hydra()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            composed = hydra.compose("config", list(overrides), return_hydra_config=True)
+            composed = hydra.compose("config", spelt_out(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             cause = error.__cause__
             raise UserError(

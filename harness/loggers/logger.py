@@ -73,6 +73,10 @@ class Session:
     every: int = 0
     """Steps of a search between two pictures of it; 0: none."""
 
+    def forgetful(self) -> "Session":
+        """What of it forgets: that is told again of images that are finished when a run goes on."""
+        return self if self.forgets else Session()
+
     def follows(self, problem: int) -> bool:
         """Whether it is to hear of the search for a problem while that lasts."""
         return False
@@ -105,6 +109,11 @@ class Session:
 @component
 class Logger(Component, ABC):
     """Where a run is logged. A new one is a file in harness/loggers and a YAML in conf/logger."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Where it logs, as a record remembers it."""
+        return (type(self).__name__,)
 
     @abstractmethod
     def open(self, run: RunInfo) -> Session:
@@ -150,17 +159,18 @@ class NoLogger(Logger):
 
 def warn_unlogged(finished: Iterable[tuple[Record, Logger]]) -> None:
     """Say, in one line, that runs were finished before the logger was chosen that is chosen now."""
-    others = [
-        (record, logger)
-        for record, logger in finished
-        if record.provenance.get("logger", type(logger).__name__) != type(logger).__name__
-        and not isinstance(logger, NoLogger)
-    ]
-    for record, logger in others[:1]:
+    others = [(record, new) for record, logger in finished if (new := _new(record, logger))]
+    for record, new in others[:1]:
         warn(
-            f"{type(logger).__name__} was chosen after {len(others)} of the runs were finished, such as {record.id}: "
+            f"{' and '.join(new)} was chosen after {len(others)} of the runs were finished, such as {record.id}: "
             "it logs nothing of them"
         )
+
+
+def _new(record: Record, logger: Logger) -> list[str]:
+    """Where a finished run is not logged, and would be now."""
+    known = str(record.provenance.get("logger", ", ".join(logger.names))).split(", ")
+    return [name for name in logger.names if name not in known and name != NoLogger.__name__]
 
 
 def scores(row: Mapping[str, Any]) -> dict[str, float]:

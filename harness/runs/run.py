@@ -206,8 +206,7 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         write_atomically(stored.directory / MARK, (to_json(experiment.identity, indent=1) + "\n").encode())
         runs.append(ActiveRun(experiment, own, stored, session, len(runs)))
         stack.push(runs[-1].closing)
-        if session.forgets:
-            log_again(session, stored, experiment.report)
+        log_again(session.forgetful(), stored, experiment.report)
     return runs
 
 
@@ -233,7 +232,7 @@ def _store(active: ActiveRun, client: Client, found: Reconstruction) -> list[Row
 def _finish(active: ActiveRun) -> Record:
     assert isinstance(active.stored, Run)
     spent = {"seconds": active.seconds, "cpu_seconds": active.cpu_seconds}
-    logger = {"logger": type(active.experiment.logger).__name__}
+    logger = {"logger": ", ".join(active.experiment.logger.names)}
     origin = provenance(active.clients.device) | dated() | spent | logger
     origin["methods"] = methods([*active.experiment.parts, *components(active.experiment.metric)])
     active.stored.trim()
