@@ -10,7 +10,7 @@ from typing_extensions import override
 from harness.base.component import component
 from harness.base.errors import UserError
 from harness.plots.plot import Plot, caption
-from harness.plots.style import label, legend, panels, series
+from harness.plots.style import RATE, label, legend, mark, panels, placed, series
 from harness.store.frames import aggregate, groups, measured
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @component
 class Lines(Plot):
-    """Means over a numeric setting, with 95 % intervals or the values of fewer than five images: a panel per metric,
-    a line per group."""
+    """Means over a setting, with 95 % intervals or the values of fewer than five images: a panel per metric, a line per
+    group. What is no number stands on the axis by its name."""
 
-    x: str = Field(description="a numeric column, such as fl.batch_size")
+    x: str = Field(description="a column, such as fl.batch_size")
     y: Annotated[list[str], Field(min_length=1)] = Field(description="the metrics: a panel each")
     log: bool = Field(default=False, description="x in powers of two")
 
@@ -35,7 +35,7 @@ class Lines(Plot):
 
     @override
     def numbers(self, table: "pandas.DataFrame") -> "pandas.DataFrame":
-        for name in (self.x, *self.y):
+        for name in ([self.x] if self.log else []) + self.y:
             measured(table, name)
         if self.log and (table[self.x] <= 0).any():
             raise UserError(f"{self.x}: a value of {table[self.x].min():g} is no power of two")
@@ -45,19 +45,19 @@ class Lines(Plot):
     def figure(self, numbers: "pandas.DataFrame") -> "Figure":
         figure, places = panels(len(self.y), self.title)
         names: list[str] = []
+        numbers, ticks = placed(numbers, self.x)
         for axes, metric in zip(places, self.y, strict=True):
-            names = self._panel(axes, numbers[numbers["metric"] == metric])
+            names = self._panel(axes, numbers[numbers["metric"] == metric], ticks)
             axes.set(xlabel=label(self.x), ylabel=label(metric))
-            if label(metric).endswith(", rate"):
+            if label(metric).endswith(RATE):
                 axes.set_ylim(-0.05, 1.05)
         legend(figure, places[0], names)
         return figure
 
-    def _panel(self, axes: "Axes", numbers: "pandas.DataFrame") -> list[str]:
+    def _panel(self, axes: "Axes", numbers: "pandas.DataFrame", ticks: dict[float, str]) -> list[str]:
         found = list(groups(numbers, self.by))
         names = [caption(values, self.by) for values, _ in found]
-        ticks = sorted(numbers[self.x].unique())
-        moved = self._moves(ticks, len(found))
+        moved = self._moves([*ticks], len(found))
         for name, look, move, (_, line) in zip(names, series(len(found)), moved, found, strict=True):
             axes.errorbar(
                 line[self.x] * move if self.log else line[self.x] + move,
@@ -74,8 +74,7 @@ class Lines(Plot):
             self._values(axes, line, move, look.colour)
         if self.log:
             axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
+        mark(axes, ticks)
         return names
 
     def _values(self, axes: "Axes", line: "pandas.DataFrame", move: float, colour: str) -> None:

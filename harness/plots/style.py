@@ -1,14 +1,15 @@
 """What all plots look like: few strong colours that differ in lightness too, no frame, the legend below the data."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import UserError
 from harness.core import columns
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -22,6 +23,10 @@ MAP = "cividis"
 """Of a heat map: as light as its values are high, with or without colours."""
 PANEL = (4.4, 3.3)
 """Inches of one panel."""
+LONG = 6
+"""Characters of a name on an axis that stand beside each other without slant."""
+RATE = ", rate"
+"""How the label of a share ends."""
 
 SETTINGS = {
     "fl.batch_size": "batch size, images",
@@ -75,12 +80,51 @@ def panels(
     return figure, places[:count]
 
 
+def placed(numbers: "pandas.DataFrame", column: str) -> tuple["pandas.DataFrame", dict[float, str]]:
+    """Numbers with places on an axis for the values of a column, and what stands there: a number where it is, anything
+    else one after the other, by its name."""
+    import pandas
+
+    values = numbers[column]
+    numeric = pandas.api.types.is_numeric_dtype(values) and not pandas.api.types.is_bool_dtype(values)
+    if numeric and not values.isna().any():
+        return numbers, {float(value): f"{value:g}" for value in sorted(values.unique())}
+    names = values.map(told)
+    order = {name: float(place) for place, name in enumerate(dict.fromkeys(told(v) for v in ordered(values)))}
+    return numbers.assign(**{column: names.map(order)}), {place: name for name, place in order.items()}
+
+
+def mark(axes: "Axes", ticks: Mapping[float, str]) -> None:
+    """Write on the horizontal axis what stands where, aslant where the names are long."""
+    long = any(len(name) > LONG for name in ticks.values())
+    slant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    axes.set_xticks([*ticks], [*ticks.values()], **slant)
+    axes.minorticks_off()
+
+
+def ordered(values: "pandas.Series[Any]") -> list[Any]:
+    """The values of a column in their order, without a repetition, those that are missing last."""
+    return [*values.dropna().drop_duplicates().sort_values(), *([None] if values.isna().any() else [])]
+
+
+def told(value: object) -> str:
+    """What stands on an axis for a value."""
+    if value is None or value != value:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def legend(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
     """One legend for all panels, below them: it covers no data. None where there is but one unnamed series."""
     if any(names):
-        handles, labels = axes.get_legend_handles_labels()
+        drawn = {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(len(names), 4), frameon=False, fontsize=8
+            [*drawn.values()],
+            [*drawn],
+            loc="outside lower center",
+            ncols=min(len(names), 4),
+            frameon=False,
+            fontsize=8,
         )
 
 

@@ -1,5 +1,6 @@
 """Every kind of plot: the numbers that it shows, and a figure that shows them."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy
@@ -7,6 +8,8 @@ import pandas
 import pytest
 
 from harness.base.errors import UserError
+from harness.plots.bars import Bars
+from harness.plots.boxes import Boxes
 from harness.plots.heatmap import Heatmap
 from harness.plots.lines import Lines
 from harness.plots.plot import Plot, caption, write_all
@@ -73,6 +76,71 @@ def test_what_is_averaged_over_is_told(table: pandas.DataFrame) -> None:
     assert not chosen.draw(table).notes
 
 
+@pytest.fixture
+def many(table: pandas.DataFrame) -> pandas.DataFrame:
+    """The same with twice the images, which are enough for intervals; one attack has no run at four images."""
+    other = table.assign(
+        run=table["run"] + "x", target=table["target"] + 100, psnr_unit=table["psnr_unit"] + 1
+    )
+    found = pandas.concat([table, other], ignore_index=True)
+    found = found[(found["attack"] == "dlg") | (found["fl.batch_size"] < 4)]
+    found.attrs = table.attrs
+    return found
+
+
+def test_bars_have_means_intervals_and_a_point_for_each_image(many: pandas.DataFrame) -> None:
+    drawing = Bars(
+        x="attack", y=["psnr_unit", "success"], by=["fl.batch_size"], where="fl.local_epochs == 1"
+    ).draw(many)
+    assert not drawing.notes
+    axes = drawing.figure.axes
+    assert [text.get_text() for text in axes[0].get_xticklabels()] == ["dlg", "ig"]
+    numbers = drawing.numbers[drawing.numbers["metric"] == "psnr_unit"]
+    heights = sorted(bar.get_height() for bar in axes[0].patches)  # type: ignore[attr-defined]
+    assert heights == sorted(numbers["mean"])
+    points = [numpy.asarray(line.get_ydata()) for line in axes[0].lines if line.get_marker() == "."]
+    images = many[(many["fl.local_epochs"] == 1)]["psnr_unit"]
+    assert sorted(numpy.concatenate(points)) == pytest.approx(sorted(images))
+    assert not [line for line in axes[1].lines if line.get_marker() == "."], "a rate has no points"
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [f"batch size, images {b}" for b in (1, 2, 4)]
+
+
+def test_bars_stand_beside_each_other(many: pandas.DataFrame) -> None:
+    (axes,) = Bars(x="attack", y=["ssim"], by=["fl.batch_size", "fl.local_epochs"]).draw(many).figure.axes
+    sides = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches)  # type: ignore[attr-defined]
+    assert len(sides) == 10
+    assert all(right <= left for (_, right), (left, _) in pairwise(sides))
+
+
+def test_boxes_have_the_quartiles_of_the_images(many: pandas.DataFrame) -> None:
+    chosen = many[(many["attack"] == "dlg") & (many["fl.batch_size"] == 1)]
+    chosen.attrs = many.attrs
+    (axes,) = Boxes(x="attack", y=["psnr_unit"]).draw(chosen).figure.axes
+    lines = [list(line.get_ydata()) for line in axes.lines]
+    assert [float(numpy.median(chosen["psnr_unit"]))] * 2 in lines
+
+
+def test_what_is_no_number_stands_on_the_axis_by_its_name(many: pandas.DataFrame) -> None:
+    many.loc[many["attack"] == "ig", "attack"] = None
+    many.loc[many["seed"] == 1, "attack"] = "sparsification"
+    drawing = Lines(x="attack", y=["ssim"], by=["fl.batch_size", "fl.local_epochs"]).draw(many)
+    (axes,) = drawing.figure.axes
+    labels = axes.get_xticklabels()
+    assert [text.get_text() for text in labels] == ["dlg", "sparsification", "none"]
+    assert {text.get_rotation() for text in labels} == {30.0}
+
+
+@pytest.mark.parametrize("kind", [Bars, Boxes, Lines])
+def test_the_csv_is_all_that_a_picture_needs(
+    kind: type[Bars] | type[Boxes] | type[Lines], many: pandas.DataFrame, tmp_path: Path
+) -> None:
+    plot = kind(name="a", x="attack", y=["psnr_unit"], by=["fl.batch_size", "fl.local_epochs"])
+    plot.write(many, tmp_path)
+    again = png(plot.figure(pandas.read_csv(tmp_path / "a.csv")))
+    assert again == (tmp_path / "a.png").read_bytes()
+
+
 def test_a_heat_map_has_a_panel_for_each_group(table: pandas.DataFrame) -> None:
     plot = Heatmap(x="fl.batch_size", y="fl.local_epochs", value="psnr_unit", by=["attack"])
     figure = plot.draw(table).figure
@@ -107,7 +175,8 @@ WRONG: dict[str, tuple[Plot, str]] = {
     "no such x": (Lines(x="fl.batchsize", y=["ssim"]), "did you mean 'fl.batch_size'"),
     "no such y": (Scatter(x="loss", y="psnr"), "did you mean 'psnr_unit'"),
     "no such group": (Lines(x="fl.batch_size", y=["ssim"], by=["atack"]), "did you mean 'attack'"),
-    "x no number": (Lines(x="attack", y=["ssim"]), "attack: its values are no numbers"),
+    "powers of names": (Lines(x="attack", y=["ssim"], log=True), "attack: its values are no numbers"),
+    "bars of names": (Bars(x="seed", y=["attack"]), "attack: its values are no numbers"),
     "nothing chosen": (Heatmap(x="fl.batch_size", y="seed", where="seed == 7"), "no image fulfils"),
     "a call": (Heatmap(x="fl.batch_size", y="seed", where="seed.max() == 7"), "has no place in a condition"),
     "no logarithm": (Scatter(x="seed", y="ssim", log=True), "a value of 0 has no logarithm"),
