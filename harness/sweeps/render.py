@@ -8,6 +8,7 @@ from harness.base import threat
 from harness.base.files import to_json_lines, write_atomically
 from harness.base.rows import pipes
 from harness.cells.plan import Plan
+from harness.core import Record
 from harness.plots.plot import write_all
 from harness.plots.style import label
 from harness.runs.answers import answer
@@ -30,15 +31,12 @@ def render(
     directory: Path,
 ) -> str:
     """Write all that shows a sweep, finished or not, into a directory. Returns its numbers and notes as text."""
-    done = {point: experiment.id for point, experiment in plan.items() if point not in failures}
-    found = {plan[point].id: record for point in done if (record := answer(store, plan[point]))}
-    axes = list(dict.fromkeys(name for point in plan for name, _ in point.values))
-    names = [{"run": i, **dict.fromkeys(axes), **dict(point.values)} for point, i in done.items()]
-    table = named(store.root, names, {identity: record.rows for identity, record in found.items()})
+    found = _found(plan, failures, store)
+    table, axes = _table(plan, failures, store, found)
     axes = [*(name for name in axes if name != SEED), *sweep.each]
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
-    drawn, troubles = write_all(sweep.plots, table, directory) if done else ({}, [])
+    drawn, troubles = write_all(sweep.plots, table, directory) if found else ({}, [])
     notes = [_threat(plan), *(sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes)]
     notes += [*troubles, *(f"{point.name}: no result ({why})." for point, why in failures.items())]
     provenance = {
@@ -49,12 +47,12 @@ def render(
         "notes": notes,
         **combined([record.provenance for record in found.values()]),
         "cells": [
-            {"values": dict(point.values), "run": experiment.id, "finished": point in done,
+            {"values": dict(point.values), "run": experiment.id, "finished": point not in failures,
              "overrides": point.overrides}
             for point, experiment in plan.items()
         ],
     }  # fmt: skip
-    caption = f"Data set {dataset}, scale {scale}, {len(done)} of {len(plan)} runs, {_images(cells)}."
+    caption = f"Data set {dataset}, scale {scale}, {len(plan) - len(failures)} of {len(plan)} runs, {_images(cells)}."
     files = {
         "cells.csv": cells.to_csv(index=False),
         "sweep.md": _markdown(sweep, caption, wide(cells, axes), drawn, notes),
@@ -64,6 +62,43 @@ def render(
         write_atomically(directory / name, content.encode())
     shown = wide(cells, axes).to_string(index=False)
     return "\n".join([sweep.title or str(sweep.name), "", shown, "", caption, *notes])
+
+
+def overview(metrics: Sequence[str], plan: Plan[Point], failures: Mapping[Point, str], store: Store) -> str:
+    """What a grid without a name has found: a line for each point, over its seeds; nothing where nothing is finished.
+
+    Of the metrics, those that were measured."""
+    found = _found(plan, failures, store)
+    if not found:
+        return ""
+    table, axes = _table(plan, failures, store, found)
+    axes = [name for name in axes if name != SEED]
+    measured = [name for name in metrics if name in table and table[name].notna().any()]
+    if not measured:
+        return ""
+    cells = summary(table, axes, measured)
+    shown = wide(cells, axes)
+    shown.insert(len(axes), "n", [int(group["n"].max()) for _, group in groups(cells, axes)])
+    return f"\n{shown.to_string(index=False)}\n\n{_images(cells)}."
+
+
+def _found(plan: Plan[Point], failures: Mapping[Point, str], store: Store) -> dict[str, Record]:
+    """The records of the finished runs."""
+    done = {experiment.id: experiment for point, experiment in plan.items() if point not in failures}
+    return {identity: record for identity, run in done.items() if (record := answer(store, run))}
+
+
+def _table(
+    plan: Plan[Point], failures: Mapping[Point, str], store: Store, found: Mapping[str, Record]
+) -> tuple["pandas.DataFrame", list[str]]:
+    """Every image of the finished runs, under the values of its point, and the axes."""
+    axes = list(dict.fromkeys(name for point in plan for name, _ in point.values))
+    names = [
+        {"run": experiment.id, **dict.fromkeys(axes), **dict(point.values)}
+        for point, experiment in plan.items()
+        if point not in failures
+    ]
+    return named(store.root, names, {identity: record.rows for identity, record in found.items()}), axes
 
 
 def _threat(plan: Plan[Point]) -> str:

@@ -8,6 +8,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from harness.base.files import check_writable, shown
+from harness.base.progress import say
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import complaints, failure, shortfall
@@ -17,11 +18,13 @@ from harness.core import Record, UserError
 from harness.runs.answers import answer
 from harness.store.records import Store
 from harness.sweeps.plan import user
-from harness.sweeps.render import render
+from harness.sweeps.render import overview, render
 from harness.sweeps.spec import Point, Sweep, parse
 
 AD_HOC = "multirun"
 """What a progress bar calls a sweep without a name."""
+METRICS = ("psnr_unit", "ssim", "lpips_vgg", "success", "label_correct", "label_accuracy")
+"""What is told of it at the end, where it was measured."""
 
 
 def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
@@ -53,6 +56,8 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     else:
         for identity in dict.fromkeys(plan[point].id for point in plan if point not in failures):
             print(f"{shown(store.root / identity)}/", flush=True)
+        if told := overview(METRICS, plan, failures, store):
+            say(told)
     _complain(store, plan, failures)
 
 

@@ -91,6 +91,16 @@ def test_a_multirun_fills_the_sweep(main: Main, tmp_path: Path, capsys: pytest.C
     assert stamps(tmp_path) == done, "every run is in the store already"
 
 
+def test_a_multirun_ends_with_a_table(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr, below the bars: stdout has the directories of the runs and nothing else."""
+    assert main("-m", *QUICK, "attack=dlg,ig", "seed=0,1") == 0
+    table = capsys.readouterr().err.split("\n\n")[-2:]
+    heading, *lines = table[0].splitlines()
+    assert heading.split()[:3] == ["attack", "n", "PSNR,"]
+    assert [line.split()[:2] for line in lines] == [["dlg", "2"], ["ig", "2"]], "over both seeds"
+    assert "2 clients a point with 2 images; means with 95 % intervals" in table[1]
+
+
 def test_a_damaged_run_stops_no_other(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("sweep=toy", "scale=smoke", "attack.steps=1", "seed=0")
     assert main(*command) == 0
