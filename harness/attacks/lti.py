@@ -52,6 +52,7 @@ class LTI(Attack):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.PUBLIC})
+    learns: ClassVar[bool] = True
     labels: LabelInference
     """The rule that reads the labels off the update; the images need none."""
     updates: Count | None = None

@@ -45,6 +45,7 @@ class PublicMean(Attack):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.PUBLIC})
+    learns: ClassVar[bool] = True
     labels: LabelInference
     by_class: bool = False
     """The mean of the public images of each inferred label, not of all."""

@@ -3,7 +3,6 @@
 import dataclasses
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.base.threat import Need
 from harness.config.experiment import Experiment
 from harness.core import Attack, LabelInference, UserError
 from harness.federated.fedavg import FedAvg
@@ -33,7 +32,7 @@ def check(experiment: Experiment) -> Experiment:
 
 def check_public(attack: Attack, granted: bool) -> None:
     """Refuse an attack that learns from public images where it is given none. Raises UserError."""
-    if Need.PUBLIC in attack.needed(vars(attack)) and not granted:
+    if attack.learns and not granted:
         raise UserError(
             f"attack: {type(attack).__name__} learns from public images: say knowledge.public=true"
         )

@@ -114,6 +114,8 @@ class Attack(Component, ABC):
     """False: the attack infers labels alone, and what is scored is how many of each class there are."""
     searches: ClassVar[bool] = False
     """Whether there is a last iterate beside the best one: both are scored then."""
+    learns: ClassVar[bool] = False
+    """Whether the attack trains something on public images before it attacks: `learn`."""
     accepts_start: ClassVar[bool] = False
     """Whether the attack begins at `Knowledge.start` where there is one."""
     steps: Steps = 1

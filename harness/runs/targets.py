@@ -142,14 +142,18 @@ class Targets(ABC):
         return Problem(position, self._taught(observation), seed)
 
     def _taught(self, observation: Observation) -> Observation:
-        """With what the attack has learnt from public images."""
-        experiment = self.experiment
-        source = {
-            "dataset": canonical(experiment.dataset),
-            "files": experiment.dataset.fingerprint(experiment.data.root, ["public"]),
-        }
-        learned = experiment.attack.learn(observation, str(experiment.paths.runs / "learned"), source)
+        """With what the attack has learnt from public images, should it learn."""
+        if not self.experiment.attack.learns:
+            return observation
+        cache = str(self.experiment.paths.runs / "learned")
+        learned = self.experiment.attack.learn(observation, cache, self._public_source)
         return replace(observation, knowledge=replace(observation.knowledge, learned=learned))
+
+    @functools.cached_property
+    def _public_source(self) -> dict[str, object]:
+        """What identifies the public images."""
+        dataset, root = self.experiment.dataset, self.experiment.data.root
+        return {"dataset": canonical(dataset), "files": dataset.fingerprint(root, ["public"])}
 
     def _knowledge(self, sent: Sent, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge

@@ -14,6 +14,7 @@ from harness.attacks.solvers.adam import Adam
 from harness.datasets.splits import Pool, cut
 from harness.federated.fedsgd import FedSGD
 from harness.core.counts import apportion
+from harness.models.adapter import Adapter
 from harness.plots.scatter import Scatter
 from harness.starts.policy import StartPolicy
 
@@ -85,6 +86,12 @@ class White(StartPolicy):
 
 
 @component
+class Whole(Adapter):
+    def adapt(self, model, seed):
+        return model
+
+
+@component
 class Steady(Adam):
     """Steps of one size throughout."""
 
@@ -111,6 +118,7 @@ GROUPS = {
     "fl": "_target_: outside.parts.Doubled\n",
     "prior": "_target_: outside.parts.Even\n",
     "start": "_target_: outside.parts.White\n",
+    "adapter": "_target_: outside.parts.Whole\n",
     "optimizer": "_target_: outside.parts.Steady\nlr: 0.1\n",
     "metric": "defaults: [default]\nmetrics:\n  peak: {_target_: outside.parts.Peak}\n",
 }

@@ -81,7 +81,7 @@ def test_a_table_and_a_sweep_are_made_of_components_from_outside(
     )
     assert (
         run(*given, "dataset=own", "model=own", "attack=dlg", "optimizer@attack.optimizer=own", "start=own",
-            "scale=smoke", "logger=none") == 0
+            "adapter=own", "scale=smoke", "logger=none") == 0
     )  # fmt: skip
     assert run(*given, "dataset=own", "model=own", "attack=ig", "labels@attack.labels=own", "scale=smoke",
                "logger=none") == 0  # fmt: skip
