@@ -1,10 +1,7 @@
 """Which classes a configuration may name, and the components that are made of them."""
 
 import importlib
-import os
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import metadata
 from typing import Any, TypeGuard
 
 import pydantic
@@ -13,11 +10,8 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 from harness.base.aliases import current
 from harness.base.errors import UserError, explain_validation, nearest, shortened
+from harness.base.packages import PLUGINS, packages
 
-PLUGINS = "HARNESS_PLUGINS"
-"""The variable that declares packages whose components may be named, beside those of the harness."""
-ENTRY_POINTS = "harness.plugins"
-"""The group of entry points by which an installed package declares itself."""
 RESERVED = ("_args_", "_partial_", "_recursive_", "_convert_")
 
 
@@ -101,13 +95,3 @@ def _is_component(value: object) -> TypeGuard[type]:
 
 def _declared(module: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages())
-
-
-def packages() -> tuple[str, ...]:
-    """The harness, the packages that $HARNESS_PLUGINS lists, and those that declare themselves by an entry point."""
-    return ("harness", *os.environ.get(PLUGINS, "").replace(",", " ").split(), *_installed())
-
-
-@cache
-def _installed() -> tuple[str, ...]:
-    return tuple(entry.value for entry in metadata.entry_points(group=ENTRY_POINTS))

@@ -12,6 +12,7 @@ import yaml
 
 from harness.base.command import answered
 from harness.base.errors import UserError, nearest
+from harness.base.packages import configurations
 from harness.base.schema import CONF, EXPERIMENTS, PLANS
 
 GROUPS = {
@@ -42,8 +43,9 @@ WIDTH = 100
 
 def files(group: str) -> dict[str, Path]:
     """The YAML of each choice, by its name."""
-    folder = (EXPERIMENTS if group in PLANS else CONF) / group
-    found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    roots = [*configurations(), EXPERIMENTS if group in PLANS else CONF]
+    found = {path.stem: path for root in roots for path in sorted((root / group).glob("*.yaml"))}
+    found = dict(sorted(found.items()))
     if group in PLANS:
         found.pop("none", None)
     return found

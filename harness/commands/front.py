@@ -25,6 +25,7 @@ class Command:
 
 COMMANDS = {
     "list": Command("harness.commands.choices", "what can be chosen"),
+    "new": Command("harness.commands.new", "begin a package of your own"),
     "query": Command("harness.commands.query", "ask the store"),
     "plot": Command("harness.commands.plot", "draw from the store"),
     "verify": Command("harness.commands.verify", "carry stored runs out again, and compare"),

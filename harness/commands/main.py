@@ -18,10 +18,11 @@ from yaml import YAMLError
 from harness.base import interruption
 from harness.base.command import FAILURE, USER_ERROR, answered
 from harness.base.complaints import explain_composition
-from harness.base.errors import CellsFailed, UserError, nearest
+from harness.base.errors import CellsFailed, UserError, nearest, shortened
 from harness.base.files import shown
 from harness.base.growth import check_growth
 from harness.base.internals import command_line
+from harness.base.packages import configurations
 from harness.base.schema import CONF, EXPERIMENTS, PLANS, prepare_hydra
 from harness.base.sealing import check_searchpath
 from harness.config.several import spelt_out
@@ -65,7 +66,7 @@ def main() -> None:
     prepare_hydra()
     run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
     sys.argv[1:] = spelt_out(sys.argv[1:])
-    sys.exit(guarded(check_arguments) or guarded(spread_axes) or guarded(run))
+    sys.exit(guarded(add_rows) or guarded(check_arguments) or guarded(spread_axes) or guarded(run))
 
 
 def check_arguments() -> None:
@@ -129,9 +130,36 @@ def _swept(override: str) -> str:
     return (key.partition("@")[2] or key) if several and choices(key) else ""
 
 
+def add_rows() -> None:
+    """Hand rows and columns that the command line adds to a table to its sweeper: `rows.Mine=[attack=mine]`, in which
+    Hydra would ask for quotes. Raises UserError where no table is made, and for what is no list of settings."""
+    for place, argument in enumerate(sys.argv):
+        if not (added := re.fullmatch(r"(rows|columns)\.([^=]*)=(.*)", argument, re.DOTALL)):
+            continue
+        axis, name, settings = added[1], added[2].strip(), re.fullmatch(r"\[(.*)\]", added[3].strip())
+        if not any(each.startswith("table=") for each in sys.argv):
+            raise UserError(f"{shortened(argument)}: {axis} are added to a table: say table=NAME too")
+        if not re.fullmatch(r"[\w-]+", name) or settings is None:
+            raise UserError(f"{shortened(argument)}: say {axis}.Mine=[attack=mine,attack.steps=100]")
+        quoted = ",".join(f'"{each.strip()}"' for each in _split(settings[1]) if each.strip())
+        sys.argv[place] = f"++hydra.sweeper.{axis}.{name}=[{quoted}]"
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that stand in no brackets; quotes around a whole part are left out."""
+    depth, parts = 0, [""]
+    for letter in text:
+        depth += (letter in "[{(") - (letter in ")}]")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip().strip("'\"") for part in parts]
+
+
 def _axes(name: str, own: str | None) -> set[str]:
     """The axes of a sweep, at every scale; none where there is no such file, which Hydra says better."""
-    folders = [*([Path(own)] if own else []), EXPERIMENTS]
+    folders = [*([Path(own)] if own else []), EXPERIMENTS, *configurations()]
     files = [path for folder in folders if (path := folder / "sweep" / f"{name}.yaml").is_file()]
     if not files:
         return set()
@@ -152,7 +180,7 @@ def _inside(node: object, key: str) -> dict[str, Any]:
 
 def choices(group: str) -> list[str]:
     """The names of a group's files; of a setting there are none."""
-    folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS))
+    folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS, *configurations()))
     return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
 
 
