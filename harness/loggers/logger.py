@@ -26,9 +26,9 @@ class RunInfo:
     directory: Path
     config: dict[str, Any]
     group: str | None = None
-    """The table or sweep that the run belongs to."""
+    """The table or sweep that the run belongs to, else its data set."""
     job_type: str | None = None
-    """The row of the table."""
+    """The row of the table, else the attack."""
     name: str | None = None
     """What people call the run; None: its id."""
     tags: tuple[str, ...] = ()

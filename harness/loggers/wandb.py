@@ -109,8 +109,7 @@ class Wandb(LiveLogger):
         settings = wandb.Settings(
             silent=True,
             console="off",
-            disable_git=True,
-            x_save_requirements=False,  # as git, in the record's provenance
+            disable_code=True,  # a commit and a remote, but no patch of what is not committed
             allow_val_change=True,
             init_timeout=2 * self.patience,
             finish_timeout=UPLOAD_SECONDS,

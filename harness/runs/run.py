@@ -266,9 +266,9 @@ def _information(experiment: Experiment, stored: Run) -> RunInfo:
         id=experiment.id,
         directory=stored.directory,
         config=experiment.config,
-        group=label.group,
-        job_type=label.job_type,
-        name=label.name,
+        group=label.group or choices.get("dataset"),
+        job_type=label.job_type or choices.get("attack"),
+        name=label.name or f"{experiment.title}, seed {experiment.seed}",
         tags=(
             *label.tags,
             tag(experiment.config),

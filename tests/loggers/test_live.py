@@ -106,7 +106,8 @@ def test_tensorboard_and_csv_change_no_row(tmp_path: Path) -> None:
     assert len({record.id for record in found}) == 1
     curves = {path.name for path in (tmp_path / "csv").glob("*/curves/*.csv")}
     assert curves == {f"{name}.csv" for name in ("0000", "0000.0", "0000.1", "0001", "0001.0", "0001.1")}
-    events = EventAccumulator(str(next((tmp_path / "tensorboard" / "tensorboard").iterdir())))
+    place = tmp_path / "tensorboard" / "tensorboard" / "digits32" / "ig"
+    events = EventAccumulator(str(next(place.iterdir())))
     events.Reload()
     assert len(events.Scalars("loss/1.1")) == 40
     assert {"reconstruction/0", "reconstruction/0.1"} <= set(events.Tags()["images"])
@@ -128,3 +129,17 @@ def test_wandb_has_the_course_of_a_search_and_its_pictures(
     pictures = list((folder / "files" / "media" / "images").rglob("0_*.png"))
     assert len(pictures) == 4, "every hundred steps, and the end"
     assert not any("loss/1" in entry for entry in history)
+
+
+def test_wandb_names_a_run_as_people_do_and_keeps_what_it_ran_on(
+    tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    record = carry_out(tmp_path, "logger=wandb", "attack.steps=2", "trials=1")
+    (folder,) = folders(RunInfo("x", tmp_path / "x", {}))
+    records = records_of(folder)
+    (started,) = (entry["run"] for entry in records if entry["type"] == "run")
+    assert started["display_name"] == "ig x none x digits32, seed 0"
+    assert (started["run_group"], started["job_type"]) == ("digits32", "ig")
+    assert started["run_id"] == record.id
+    assert "torch==" in (folder / "files" / "requirements.txt").read_text()
+    assert not list(folder.rglob("*.patch"))
