@@ -12,7 +12,7 @@ from harness.base.files import write_atomically
 from harness.base.rows import pipes, to_csv
 from harness.core import component
 from harness.models.imprint import Imprint, imprint_block
-from harness.papers.survey.theory import alone, block_parameters, cap, theorem
+from harness.papers.survey.theory import alone, alone_of_equal, block_parameters, cap, theorem
 from harness.store.records import Store
 from harness.tables.measurement import Outcome
 from harness.tables.supplement import Supplement
@@ -30,7 +30,7 @@ Line = tuple[object, ...]
 @component
 class BinReport(Supplement):
     """report.md and bins.csv: for each cell the mean over draws of so many images, and Proposition 2's expectation,
-    under the masses that the bins have on the test images and under equal ones."""
+    by the images that the bins hold of the attacked split, and by equal ones."""
 
     def write(self, dataset: str, outcomes: Sequence[Outcome], store: Store, directory: Path) -> None:
         """Write the files. Raises UserError where a row is of another attack than RTF."""
@@ -53,9 +53,9 @@ def counted(row: str, column: str, draws: Sequence[Outcome]) -> Line:
         assert draw.record is not None
         counts.append(sum((each["psnr_unit"] or 0.0) >= EXACT for each in draw.record.rows))
     size, images = experiment.fl.examples, len(draws[0].record.rows if draws[0].record else ())
-    masses = bin_masses(draws[0])
-    equal = torch.full((experiment.model.bins,), 1 / experiment.model.bins, dtype=torch.float64)
-    expected, even = (alone(each, size) * images / size for each in (masses, equal))
+    times = images / size
+    expected = alone(images_by_bin(draws[0]), size) * times
+    even = alone_of_equal(experiment.model.bins, size) * times
     spread = stdev(counts) if len(counts) > 1 else None
     pixels = torch.Size(experiment.dataset.shape).numel()
     return (
@@ -64,8 +64,8 @@ def counted(row: str, column: str, draws: Sequence[Outcome]) -> Line:
     )
 
 
-def bin_masses(outcome: Outcome) -> Tensor:
-    """The share [bins] of the data set's test images that falls into each bin of the block, float64."""
+def images_by_bin(outcome: Outcome) -> Tensor:
+    """How many of the images that may be attacked fall into each bin of the block [bins]."""
     experiment = outcome.experiment
     assert experiment is not None
     dataset, root = experiment.dataset, experiment.data.root
@@ -79,11 +79,11 @@ def bin_masses(outcome: Outcome) -> Tensor:
         block.measure.weight[:, 0].double() / block.functional[0].double()
     )
     bins = torch.bucketize(measured, edges) - 1
-    return torch.bincount(bins.clamp_min(0), minlength=len(edges)).double() / len(images)
+    return torch.bincount(bins.clamp_min(0), minlength=len(edges))
 
 
 def _report(lines: Sequence[Line], outcomes: Sequence[Outcome]) -> str:
-    shown = [("row", "column", "draws", "recovered", "expected: own masses", "expected: equal bins")]
+    shown = [("row", "column", "draws", "recovered", "expected: bins as they are", "expected: equal bins")]
     for row, column, draws, mean, spread, expected, even, _ in lines:
         told = f"{mean:.2f}" + ("" if spread is None else f" ± {spread:.2f}")
         shown.append((str(row), str(column), str(draws), told, f"{expected:.2f}", f"{even:.2f}"))

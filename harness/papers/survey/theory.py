@@ -41,10 +41,18 @@ def descent(step: float, spectrum: Sequence[float] = SPECTRUM, iterations: int =
     return Descent(step, distance, printed, proven)
 
 
-def alone(masses: Tensor, images: int) -> float:
-    """Guo et al., Proposition 2: how many of so many images are expected alone in their bin, of masses [bins]; with
-    equal ones n (1 - 1/K)^(n - 1)."""
-    return float(images * (masses * (1 - masses) ** (images - 1)).sum())
+def alone(held: Tensor, images: int) -> float:
+    """Guo et al., Proposition 2: how many of so many images are expected alone in their bin, where they are drawn, each
+    once, from a data set of which the bins hold so many, held [bins]."""
+    total = held.double().sum()
+    others = torch.arange(images - 1, dtype=torch.float64)
+    free = (total - held.double()[:, None] - others).clamp_min(0) / (total - 1 - others)
+    return float(images * (held / total * free.prod(1)).sum())
+
+
+def alone_of_equal(bins: int, images: int) -> float:
+    """The same for bins that all images fall into alike, as the paper has it: n (1 - 1/K)^(n - 1)."""
+    return images * (1 - 1 / bins) ** (images - 1)
 
 
 def block_parameters(pixels: int, bins: int) -> int:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.papers.survey.theory import alone, block_parameters, cap, descent, theorem
+from harness.papers.survey.theory import alone, alone_of_equal, block_parameters, cap, descent, theorem
 
 
 def test_the_printed_bound_fails_at_a_step_that_it_allows() -> None:
@@ -35,11 +35,17 @@ def test_the_printed_bound_holds_between_one_and_two(share: float) -> None:
 
 def test_images_alone_are_as_many_as_expected() -> None:
     rng = torch.Generator().manual_seed(0)
-    masses = torch.rand(30, generator=rng, dtype=torch.float64)
-    masses /= masses.sum()
-    drawn = torch.multinomial(masses, 8 * 20000, replacement=True, generator=rng).view(20000, 8)
-    counts = torch.nn.functional.one_hot(drawn, 30).sum(1)
-    assert alone(masses, 8) == pytest.approx(float((counts == 1).sum(1).double().mean()), abs=0.03)
+    bins = torch.tensor([0] * 5 + [1] * 1 + [2] * 9 + [3] * 5)
+    drawn = torch.stack([torch.randperm(20, generator=rng)[:4] for _ in range(20000)])
+    counts = torch.nn.functional.one_hot(bins[drawn], 4).sum(1)
+    expected = alone(torch.bincount(bins), 4)
+    assert expected == pytest.approx(float((counts == 1).sum(1).double().mean()), abs=0.03)
+    assert alone(torch.bincount(bins), 1) == pytest.approx(1)
+
+
+def test_a_large_data_set_of_equal_bins_is_the_papers() -> None:
+    assert alone(torch.full((1000,), 10**6), 64) == pytest.approx(alone_of_equal(1000, 64), rel=1e-5)
+    assert alone_of_equal(1000, 64) == pytest.approx(60.1, abs=0.05)
 
 
 def test_the_block_is_as_large_as_figure_10_says() -> None:
