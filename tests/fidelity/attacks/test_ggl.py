@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.attacks.solvers.gaussian_process import GaussianProcess
 from harness.attacks.solvers.nevergrad import NevergradCMA
 from harness.attacks.solvers.variables import Layout
 from harness.core import Batch, Generator, Knowledge, Observation, generator
@@ -87,6 +88,37 @@ def test_adam_does_not(seen: Observation, fidelity: Fidelity) -> None:
     fidelity("attack", "ggl_adam", what, loss(attack, seen, z), expected)
 
 
+def test_bayesian_optimisation_has_no_kl(seen: Observation, fidelity: Fidelity) -> None:
+    z, attack = latent(), configured("ggl_bo")
+    expected = differences(trial(seen, z), seen.update) / 6
+    fidelity(
+        "attack", "ggl_bo", f"D1 / number of tensors, without KL {WHAT}", loss(attack, seen, z), expected
+    )
+
+
+def matern(a: Tensor, b: Tensor) -> Tensor:
+    """(1 + sqrt(5) r + 5 r^2 / 3) exp(-sqrt(5) r), lengths .5 (Rasmussen and Williams 2006, equation 4.17)."""
+    r = ((a[:, None] - b[None]).square().sum(-1).sqrt()) / 0.5
+    return (1 + 5**0.5 * r + 5 / 3 * r.square()) * (-(5**0.5) * r).exp()
+
+
+def test_the_gaussian_process_of_turbo(fidelity: Fidelity) -> None:
+    """At the values from which its hyper-parameters are fitted: scale 1, lengths .5, noise .005."""
+    pytest.importorskip("gpytorch")
+    x, y, at = (
+        torch.rand(*shape, generator=generator("process", str(shape))).double()
+        for shape in ((7, 3), (7,), (5, 3))
+    )
+    mean, covariance = GaussianProcess(x, y, steps=0).posterior(at)
+    inner, across = matern(x, x) + 0.005 * torch.eye(7), matern(at, x)
+    what = "TuRBO's Gaussian process: {} of the posterior (Rasmussen and Williams 2006, equations 2.23, 2.24)"
+    fidelity(
+        "attack", "ggl_bo", what.format("mean"), mean, across @ torch.linalg.solve(inner, y), tolerance=1e-5
+    )
+    expected = matern(at, at) - across @ torch.linalg.solve(inner, across.mT)
+    fidelity("attack", "ggl_bo", what.format("covariance"), covariance, expected, tolerance=1e-5)
+
+
 def test_the_other_distance_and_the_other_regulariser(seen: Observation, fidelity: Fidelity) -> None:
     z = latent()
     attack = configured("ggl", distance="cosine", kl=1e-4, norm=1e-3)
@@ -98,7 +130,7 @@ def test_the_other_distance_and_the_other_regulariser(seen: Observation, fidelit
     fidelity("attack", "ggl", f"tanh(z) without KL {WHAT}", loss(squashed, seen, z), expected)
 
 
-@pytest.mark.parametrize("name", ["ggl", "ggl_adam", "ggl_cma"])
+@pytest.mark.parametrize("name", ["ggl", "ggl_adam", "ggl_bo", "ggl_cma"])
 def test_the_true_latent_has_no_loss(name: str, seen: Observation) -> None:
     z = torch.randn(1, SIZE, generator=generator("truth"), dtype=torch.float64)
     assert float(loss(configured(name, kl=0.0), seen, z)) < 1e-20
