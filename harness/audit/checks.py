@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from harness.audit import structure
 from harness.audit.case import PREFIX, Case, rounding
 from harness.base.errors import UserError
 
@@ -140,6 +141,11 @@ def _values(case: Case) -> Tensor:
     return values[values != 0]
 
 
+def _sent_head(case: Case) -> tuple[Tensor | None, Tensor | None]:
+    name = case.model.head.removeprefix(PREFIX)
+    return case.update.before.get(f"{name}.weight"), case.update.before.get(f"{name}.bias")
+
+
 def _head(case: Case) -> tuple[Tensor | None, Tensor | None]:
     name = case.model.head.removeprefix(PREFIX)
     return case.update.change.get(f"{name}.weight"), case.update.change.get(f"{name}.bias")
@@ -163,6 +169,24 @@ RULES = (
         _Range(low=1e-5),
         "clipping to a round bound (to another one is not seen)",
         roundness,
+    ),
+    _Rule(
+        "parallel rows in the model that was sent",
+        _Range(high=0.05),
+        "a server that planted an imprint block (RTF), from which it reads images",
+        lambda case: structure.parallel_rows(case.update.before),
+    ),
+    _Rule(
+        "half-negated rows in the model that was sent",
+        _Range(high=0.05),
+        "a server that planted trap weights, from which it reads images",
+        lambda case: structure.half_negated_rows(case.update.before),
+    ),
+    _Rule(
+        "bias of a silent class in the model that was sent",
+        _Range(high=5.0),
+        "a server that fishes for the images of a class",
+        lambda case: structure.loud_bias(*_sent_head(case)),
     ),
 )
 

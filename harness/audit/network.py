@@ -107,6 +107,10 @@ def _of_timm(recipe: Recipe) -> nn.Module:
             f"model: {recipe.model} is no model of the harness{nearest(recipe.model, ours)} "
             "(names of timm's need pip install 'gradient-inversion-harness[timm]'; your own: package.module:Class)"
         ) from error
+    if not timm.is_model(recipe.model.partition(".")[0]):
+        raise UserError(
+            f"model: {recipe.model} is no model of the harness, nor of timm's{nearest(recipe.model, ours)}"
+        )
     classes = {} if recipe.classes is None else {"num_classes": recipe.classes}
     return _made(
         f"timm's {recipe.model}",
