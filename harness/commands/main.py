@@ -25,7 +25,7 @@ from harness.base.internals import command_line
 from harness.base.packages import configurations
 from harness.base.schema import CONF, EXPERIMENTS, PLANS, prepare_hydra
 from harness.base.sealing import check_searchpath
-from harness.config.several import spelt_out
+from harness.base.several import spelt_out
 
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""

@@ -16,10 +16,10 @@ from harness.base.components import build
 from harness.base.errors import explain_validation, warn
 from harness.base.memory import look_again
 from harness.base.schema import CONF, prepare_hydra
+from harness.base.several import spelt_out
 from harness.config.checks import check
 from harness.config.execution import Paths, Scale
 from harness.config.experiment import Experiment
-from harness.config.several import spelt_out
 from harness.core import Attack, Prior, UserError
 from harness.identity.identity import absences, class_path, plain, stored
 from harness.loggers.logger import NoLogger

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from harness.base.several import spelt_out
 from harness.config.composition import compose
-from harness.config.several import spelt_out
 from harness.core import Record, UserError, component
 from harness.loggers.csv import Csv
 from harness.loggers.logger import Logger, News, NoLogger, RunInfo, Session, warn_unlogged

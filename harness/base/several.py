@@ -1,4 +1,4 @@
-"""Several loggers in one word: `logger=[wandb,csv]`, as settings that Hydra understands."""
+"""Several loggers in one word, `logger=[wandb,csv]`, as settings for Hydra. Light: it comes before `--help`."""
 
 import re
 from collections.abc import Iterable
