@@ -1,11 +1,13 @@
 """GradInversion as Li et al. 2022 run it: L2 matching by Adam, without batch-norm statistics."""
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 
 from harness.attacks.images import ImageSearch
 from harness.attacks.matching import squared_distance, total_variation, trial_update
-from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.evaluator import matching, vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.base.numbers import NonNegative
 from harness.core import Batch, Observation, Params, component
@@ -19,11 +21,13 @@ class GradInversion(ImageSearch):
     paper's (section 4.1).
     """
 
+    distance: ClassVar[Literal["l2"]] = "l2"
     boxed: bool = True
     total_variation: NonNegative = 1e-4
     l2: NonNegative = 1e-6
     """Weight of the images' L2 norm, in the network's units."""
 
+    @matching
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images = variables["images"]

@@ -14,7 +14,7 @@ from harness.attacks.matching import (
     total_variation,
     trial_update,
 )
-from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.evaluator import matching, vectorizable
 from harness.attacks.solvers.variables import LOGITS, Variables
 from harness.base.numbers import NonNegative
 from harness.core import Batch, Observation, Params, component
@@ -59,6 +59,7 @@ class InvertingGradients(ImageSearch):
     def project(self, variables: Variables, observation: Observation) -> Variables:
         return variables | super().project(variables, observation)
 
+    @matching
     def mismatch(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         """Distance between the update of the images and the one received."""
         images = variables["images"]
@@ -71,6 +72,7 @@ class InvertingGradients(ImageSearch):
             return cosine_distance(trial, observation.update, known["squared_length"])
         return squared_distance(trial, observation.update)
 
+    @matching
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         fidelity = self.regularizers(variables, observation, known)["total_variation"]

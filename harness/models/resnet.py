@@ -32,7 +32,7 @@ class ResNet(Model):
                 stride = 2 if stage > 0 and block == 0 else 1
                 made = _bottleneck if self.bottleneck else _plain
                 after = 4 * inner if self.bottleneck else inner
-                layers.append(_Block(before, after, stride, made(before, inner, stride)))
+                layers.append(Block(before, after, stride, made(before, inner, stride)))
                 before = after
         network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
         for module in network.modules():
@@ -41,7 +41,7 @@ class ResNet(Model):
         return network
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Some convolutions beside a shortcut, projected where the shape changes."""
 
     def __init__(self, before: int, after: int, stride: int, residual: nn.Module) -> None:

@@ -37,6 +37,14 @@ def squared_matching(loss: Loss) -> Loss:
     return loss
 
 
+def matching(loss: Loss) -> Loss:
+    """Mark a `loss` that is the distance `self.distance` of updates, at `images` in the network's units, plus the
+    sum of `self.regularizers`, with labels as above; and a `mismatch` that is that distance, if the loss calls one.
+    """
+    loss.matching = True  # type: ignore[attr-defined]
+    return loss
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What all problems of a run have in common."""

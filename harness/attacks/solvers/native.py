@@ -18,8 +18,8 @@ from harness.attacks.solvers.lbfgs import LBFGS
 from harness.base.errors import warn
 from harness.core import Observation, Params, Status
 
-VERSION = 2
-"""Of what search.c and this file say to each other: a library of another one is not used."""
+VERSION = 3
+"""Of what the native code and this package say to each other: a library of another one is not used."""
 LANES = 16
 """Channels of a map, those that there are none of included."""
 MOST_LAYERS, MOST_KERNEL = 8, 8
@@ -115,6 +115,11 @@ def library() -> ctypes.CDLL | None:
     found.search_read.argtypes = [ctypes.c_void_p] * 6
     found.search_free.argtypes = [ctypes.c_void_p]
     found.search_free.restype = found.search_read.restype = None
+    found.residual_new.restype = ctypes.c_void_p
+    found.residual_new.argtypes = [ctypes.c_void_p]
+    found.residual_update.argtypes = found.residual_slopes.argtypes = [ctypes.c_void_p] * 4
+    found.residual_free.argtypes = [ctypes.c_void_p]
+    found.residual_free.restype = found.residual_update.restype = found.residual_slopes.restype = None
     return found
 
 

@@ -5,36 +5,10 @@
    of one place are REGISTERS vectors; weights lie as [ky][kx][channel in][LANES channels out]. The first map alone has
    its own number of channels instead of LANES. Lanes without a channel hold zero weights, and come to nothing. */
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "lanes.h"
 
-#define VERSION 2
-#define LANES 16
+#define VERSION 3
 #define MOST_LAYERS 8
-
-#if defined(__AVX512F__)
-#define WIDTH 16
-#define PLACES 8  /* of a row, held in registers at once */
-#define COLUMNS 12 /* of a weight's gradient, held in registers at once */
-#elif defined(__AVX__)
-#define WIDTH 8
-#define PLACES 5
-#define COLUMNS 6
-#else
-#define WIDTH 4
-#define PLACES 2
-#define COLUMNS 2
-#endif
-#define REGISTERS (LANES / WIDTH)
-#define ALIGNED 64
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLLED _Pragma("GCC unroll 16")
-
-typedef float vector __attribute__((vector_size(WIDTH * 4), aligned(WIDTH * 4), may_alias));
-typedef int32_t whole __attribute__((vector_size(WIDTH * 4), aligned(WIDTH * 4), may_alias));
-typedef float loose __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
 
 enum { RUNNING, CONVERGED, BUDGET, DIVERGED, STALLED };
 
@@ -74,21 +48,6 @@ typedef struct {
 } Search;
 
 /* ---- vectors ---- */
-
-INLINE float total(vector v) {
-    float sum = 0;
-    for (int i = 0; i < WIDTH; i++) sum += v[i];
-    return sum;
-}
-
-static float dot(const float *a, const float *b, size_t n) { /* n: a multiple of LANES */
-    vector sums[4] = {{0}};
-    size_t i = 0;
-    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
-        UNROLLED for (int j = 0; j < 4; j++) sums[j] += *(vector *)(a + i + j * WIDTH) * *(vector *)(b + i + j * WIDTH);
-    for (; i < n; i += WIDTH) sums[0] += *(vector *)(a + i) * *(vector *)(b + i);
-    return total((sums[0] + sums[1]) + (sums[2] + sums[3]));
-}
 
 static void add(float *a, const float *b, float factor, size_t n) { /* a += factor b */
     for (size_t i = 0; i < n; i += WIDTH) *(vector *)(a + i) += factor * *(vector *)(b + i);
@@ -186,24 +145,6 @@ INLINE void columns_of_weight(int n, const Layer *l, const Work *w, const float 
     }
     UNROLLED for (int j = 0; j < n; j++) UNROLLED for (int p = 0; p < REGISTERS; p++)
         *(vector *)(v + j * LANES + p * WIDTH) = sums[j][p] - *(vector *)(received + j * LANES + p * WIDTH);
-}
-
-/* A loop whose body needs its number as a constant, so that an array of that length lives in registers. */
-#define CONSTANT(n, most, CALL)                                                                                         \
-    switch (n) {                                                                                                        \
-        CASE(1, most, CALL) CASE(2, most, CALL) CASE(3, most, CALL) CASE(4, most, CALL) CASE(5, most, CALL)             \
-        CASE(6, most, CALL) CASE(7, most, CALL) CASE(8, most, CALL) CASE(9, most, CALL) CASE(10, most, CALL)            \
-        CASE(11, most, CALL) CASE(12, most, CALL)                                                                       \
-    }
-#define CASE(k, most, CALL)                                                                                             \
-    case k:                                                                                                             \
-        if (k <= most) { CALL(k <= most ? k : 1); }                                                                     \
-        break;
-
-/* Parts of about equal size, none above `most`, that make up a whole. */
-INLINE int part(int most, int left) {
-    const int parts = (left + most - 1) / most;
-    return (left + parts - 1) / parts;
 }
 
 static void forward(const Layer *l, const Work *w, const float *weight, const float *input, const float *begin,
@@ -535,14 +476,6 @@ static int judged(Search *s) {
     if (s->loss < problem->tolerance) return CONVERGED;
     return s->evaluations >= problem->budget ? BUDGET : RUNNING;
 }
-
-static void *zeros(size_t bytes) {
-    bytes = (bytes + ALIGNED - 1) / ALIGNED * ALIGNED + ALIGNED;
-    void *found = aligned_alloc(ALIGNED, bytes);
-    return found ? memset(found, 0, bytes) : NULL;
-}
-
-#define NUMBERS(count) zeros((size_t)(count) * sizeof(float))
 
 int search_version(void) { return VERSION; }
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.attacks.solvers import lowrank, native
+from harness.attacks.solvers import lowrank, native, residual
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.objective import EngineName
 from harness.core import Observation, UserError, batch_norms
@@ -19,15 +19,17 @@ STOCK = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def select_native(setting: Setting, engine: EngineName) -> native.Native | None:
-    """Native code where it applies, or where it is asked for: in that case UserError says why it does not."""
-    if engine not in ("auto", "native"):
-        return None
-    refusal = native.refusal(setting)
-    if refusal is None and native.library() is not None:
-        return native.Native(setting)
-    if engine == "native":
-        raise UserError(f"attack.engine=native {refusal or 'was not built here: say lowrank'}")
-    return None
+    """Whole searches in native code, where those apply and may be had."""
+    wanted = engine in ("auto", "native") and native.refusal(setting) is None
+    return native.Native(setting) if wanted and native.library() is not None else None
+
+
+def no_native(setting: Setting) -> str | None:
+    """Why native code neither searches nor evaluates here; None: it does."""
+    if lowrank.convolutions(setting.observation.model) is not None:
+        return native.refusal(setting) or "was not built here: say lowrank"
+    refusal = residual.refusal(setting)
+    return refusal or (None if native.library() is not None else "was not built here: say loop")
 
 
 def select(
@@ -43,6 +45,10 @@ def select(
         slots = 1 if name == "loop" else _affordable(setting, x)
     if name == "loop":
         return Loop(setting), slots
+    if name == "native":
+        if reason := no_native(setting):
+            raise UserError(f"attack.engine=native {reason}")
+        return residual.Residual(setting), slots
     if name == "lowrank":
         if not lowrank.applies(setting):
             raise UserError(

@@ -13,12 +13,14 @@ from torch import Tensor
 from harness.attacks.dlg import DLG
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.optimization import OptimizationAttack
+from harness.attacks.solvers import native
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.lowrank import LowRank
 from harness.attacks.solvers.optimizer import Optimizer
+from harness.attacks.solvers.residual import Residual
 from harness.attacks.solvers.variables import Layout
 from harness.bench import problems
 from harness.core import Batch, Model, Observation, Problem, Reconstruction, Shape, generator
@@ -40,6 +42,9 @@ CASES: dict[str, Case] = {
     "cnn": (lambda setting: Vectorized(setting, SLOTS), COSINE, CNN(), (1, 9, 9)),
     "resnet": (lambda setting: Vectorized(setting, SLOTS), COSINE, ResNet(width=4, blocks=1), (3, 9, 9)),
 }
+
+if native.library() is not None:
+    CASES["native"] = (Residual, COSINE, ResNet(width=4, blocks=1), (3, 9, 9))
 
 
 @functools.cache

@@ -1,0 +1,154 @@
+"""python -m harness.bench.equality [--images N] [--rows ROW ...]: does another engine find as good images as the loop?
+
+Table 3 at its small scale on digits32, every cell by both engines, on the same images from the same starts; what is
+compared is the PSNR of the last iterate, which that table reports. Rounding makes single trajectories part; so equality
+is that of means: two one-sided tests on the paired differences of each row over all its columns, within MARGIN.
+Rows that are in experiments/results/engines/psnr.csv are not made again.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from omegaconf import OmegaConf
+
+from harness.base.rows import pipes, read_csv, to_csv
+from harness.base.schema import EXPERIMENTS
+from harness.base.statistics.comparison import Difference, equivalence
+from harness.config.composition import compose
+from harness.core import Batch
+from harness.metrics.psnr import PSNR
+from harness.runs.clients import Clients
+from harness.tables import spec
+from harness.tables.layout import Cell
+
+FOLDER = Path("experiments/results/engines")
+TABLE = EXPERIMENTS / "table" / "table3.yaml"
+REFERENCE = "loop"
+MARGIN = 0.3
+"""dB."""
+LEVEL = 0.05
+BLOCK = 4
+"""Images of a cell at a time, so that all cells have come equally far whenever it is stopped."""
+HEAD = ("row", "column", "image", "engine", "psnr")
+Key = tuple[str, str, int, str]
+"""Row, column, image and engine."""
+
+
+def cells() -> list[Cell]:
+    """The cells of the table at the small scale."""
+    node = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(TABLE), resolve=False))
+    return spec.parse(node["hydra"]["sweeper"]).cells("digits32", "small")
+
+
+def load(folder: Path = FOLDER) -> dict[Key, float]:
+    """The rows that are there."""
+    path = folder / "psnr.csv"
+    rows = read_csv(path) if path.is_file() else []
+    return {(r["row"], r["column"], int(r["image"]), r["engine"]): float(r["psnr"]) for r in rows}
+
+
+def save(found: dict[Key, float], folder: Path = FOLDER) -> None:
+    """Write the rows and the table of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [(*key, f"{psnr:.4f}") for key, psnr in found.items()]
+    (folder / "psnr.csv").write_text(to_csv([HEAD, *rows]))
+    (folder / "psnr.md").write_text(document(found))
+
+
+def measure(cell: Cell, engine: str, images: Sequence[int]) -> Iterator[tuple[Key, float]]:
+    """The PSNR of each image by one engine."""
+    settings = (f"attack.engine={engine}", f"trials={max(images) + 1}", "device=cpu")
+    run = compose(*cell.overrides, *settings)
+    targets, psnr = Clients(run), PSNR(convention="ggl")
+    clients = {k: targets[k] for k in images}
+    for found in run.attack(client.problem for client in clients.values()):
+        client, end = clients[found.problem], found.end
+        observation = client.problem.observation
+        score = psnr(Batch(end.x, end.y), client.truth, observation.model, observation.params)
+        yield (cell.row, cell.column, found.problem, engine), float(score)
+
+
+def document(found: dict[Key, float]) -> str:
+    """psnr.md: each row over all its columns, then every cell."""
+    engines = sorted({key[3] for key in found} - {REFERENCE})
+    head = (
+        "engine",
+        "row",
+        "column",
+        "images",
+        f"{REFERENCE}, dB",
+        "engine, dB",
+        "difference (95 %), dB",
+        "within",
+    )
+    lines: list[tuple[str, ...]] = []
+    for engine in engines:
+        pairs = [
+            (key, found[(*key[:3], engine)])
+            for key in found
+            if key[3] == REFERENCE and (*key[:3], engine) in found
+        ]
+        names = list(dict.fromkeys(key[0] for key, _ in pairs))
+        for row in names:
+            own = [(key, other) for key, other in pairs if key[0] == row]
+            columns = list(dict.fromkeys(key[1] for key, _ in own))
+            for column in ("all", *columns):
+                chosen = [(key, other) for key, other in own if column in ("all", key[1])]
+                lines.append((engine, row, column, *_line(found, chosen)))
+    return "\n\n".join((_title(), pipes([head, *lines]))) + "\n"
+
+
+def _title() -> str:
+    return (
+        "# Another engine beside the loop\n\n"
+        "Written by `python -m harness.bench.equality`. PSNR of the last iterate in GGL's units, Table 3 at the small\n"
+        f"scale on digits32, the same images and starts. `within`: that the means differ by less than {MARGIN} dB, by\n"
+        f"two one-sided tests at {LEVEL:.0%} over images (an image under all defences is one unit)."
+    )
+
+
+def _line(found: dict[Key, float], pairs: Sequence[tuple[Key, float]]) -> tuple[str, ...]:
+    ours, loop = [other for _, other in pairs], [found[key] for key, _ in pairs]
+    difference = equivalence(ours, loop, MARGIN, [key[2] for key, _ in pairs])
+    return (
+        str(difference.n),
+        f"{sum(loop) / len(loop):.2f}",
+        f"{sum(ours) / len(ours):.2f}",
+        _interval(difference),
+        "yes" if difference.above < LEVEL else f"not shown (p = {difference.above:.2g})",
+    )
+
+
+def _interval(difference: Difference) -> str:
+    if difference.interval is None:
+        return f"{difference.mean:+.2f}"
+    return f"{difference.mean:+.2f} ({difference.interval[0]:+.2f} to {difference.interval[1]:+.2f})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m harness.bench.equality", description=__doc__)
+    parser.add_argument("--images", type=int, default=BLOCK, help="of each cell")
+    parser.add_argument("--rows", nargs="+", help="of the table; else all")
+    parser.add_argument("--engine", default="native")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    found = load()
+    for first in range(0, chosen.images, BLOCK):
+        for cell in (cell for cell in cells() if chosen.rows is None or cell.row in chosen.rows):
+            for engine in (REFERENCE, chosen.engine):
+                images = range(first, min(first + BLOCK, chosen.images))
+                missing = [k for k in images if (cell.row, cell.column, k, engine) not in found]
+                if missing:
+                    found |= dict(measure(cell, engine, missing))
+                    save(found)
+                    print(f"{cell.name}, {engine}, images {missing[0]} to {missing[-1]}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
