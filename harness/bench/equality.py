@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from harness.base.rows import pipes, read_csv, to_csv
 from harness.base.schema import EXPERIMENTS
-from harness.base.statistics.comparison import Difference, equivalence
+from harness.base.statistics.comparison import MeanDifference, equivalence
 from harness.config.composition import compose
 from harness.core import Batch
 from harness.metrics.psnr import PSNR
@@ -123,7 +123,7 @@ def _line(found: dict[Key, float], pairs: Sequence[tuple[Key, float]]) -> tuple[
     )
 
 
-def _interval(difference: Difference) -> str:
+def _interval(difference: MeanDifference) -> str:
     if difference.interval is None:
         return f"{difference.mean:+.2f}"
     return f"{difference.mean:+.2f} ({difference.interval[0]:+.2f} to {difference.interval[1]:+.2f})"

@@ -70,7 +70,8 @@ def refusal(setting: Setting) -> str | None:
 
 def _unmatched(setting: Setting) -> str | None:
     observation = setting.observation
-    if matched(setting.attack, observation, setting.known) is None or not setting.layout.shapes.keys() <= {"images", LOGITS}:
+    searched = setting.layout.shapes.keys() <= {"images", LOGITS}
+    if not searched or matched(setting.attack, observation, setting.known) is None:
         return "needs an attack that matches updates by their cosine or in L2, without autocast"
     if observation.n != 1:
         return "needs one image"
@@ -130,7 +131,8 @@ def _lanes(values: Tensor) -> Tensor:
 def _tensor(numbers: Tensor, shape: torch.Size) -> Tensor:
     """What `_lanes` made of a tensor of this shape, back again."""
     if len(shape) != 4:
-        return numbers.view(*shape[:-1], _padded(shape[-1]))[..., : shape[-1]]
+        rows: Tensor = numbers.view(*shape[:-1], _padded(shape[-1]))
+        return rows[..., : shape[-1]]
     out, into = (_padded(channels) // LANES for channels in shape[:2])
     tiles = numbers.view(out, into, *shape[2:], LANES, LANES).permute(0, 5, 1, 4, 2, 3)
     whole: Tensor = tiles.flatten(2, 3).flatten(0, 1)
@@ -227,7 +229,7 @@ class NativeFedSGD(FedSGD):
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Loaded:
     """What is in a slot."""
 
     observation: Observation
@@ -244,14 +246,14 @@ class Residual(Evaluator):
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.problems: dict[int, Problem] = {}
+        self.problems: dict[int, Loaded] = {}
 
     def load(self, slot: int, observation: Observation, known: Params) -> None:
         check_alike(self.setting.observation, observation)
         network = self._network(observation)
         received = network.packing.pack(observation.update)
         parts = matched(self.setting.attack, observation, known)
-        self.problems[slot] = Problem(observation, known, network, received, parts)
+        self.problems[slot] = Loaded(observation, known, network, received, parts)
 
     def _network(self, observation: Observation) -> Network:
         for problem in self.problems.values():
@@ -272,14 +274,14 @@ class Residual(Evaluator):
         return slots, torch.stack([loss for loss, _ in found]), torch.stack(gradients) if gradients else None
 
     @torch.no_grad()
-    def _one(self, x: Tensor, problem: Problem) -> Found:
+    def _one(self, x: Tensor, problem: Loaded) -> Found:
         if problem.matched is not None and self.setting.attack.optimizer.uses_gradient:
             return self._matched(problem.matched, x, problem)
         observation = problem.observation
         protocol = NativeFedSGD(**vars(observation.protocol), native=problem.network)
         return self.setting.loss(x, replace(observation, protocol=protocol), problem.known), None
 
-    def _matched(self, matched: Matched, x: Tensor, problem: Problem) -> Found:
+    def _matched(self, matched: Matched, x: Tensor, problem: Loaded) -> Found:
         variables = self.setting.layout.unflatten(x)
         target = targets(variables, problem.known, problem.observation.classes)
         trial = problem.network.update(variables["images"][0], target[0])

@@ -71,6 +71,8 @@ def _block(found: list[Unit], name: str, block: Block, source: int) -> int:
     added = source
     if isinstance(block.shortcut, nn.Sequential):
         added = _chain(found, _named(f"{name}.shortcut", block.shortcut), source)
+    if not isinstance(block.residual, nn.Sequential):
+        raise UnknownNetwork(f"knows no {type(block.residual).__name__} beside a shortcut")
     last = _chain(found, _named(f"{name}.residual", block.residual), source)
     found[-1] = replace(found[-1], added=added, rectified=True)
     return last

@@ -15,8 +15,9 @@ from harness.attacks.ggl import GGL
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers import native, selection
 from harness.attacks.solvers.cma import CMA
-from harness.attacks.solvers.engine import Engine, Job
+from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop
+from harness.attacks.solvers.jobs import Job
 from harness.attacks.solvers.residual import Packing, Residual, refusal
 from harness.attacks.solvers.units import units
 from harness.core import Defense, Observation, UserError, generator
