@@ -3,6 +3,13 @@
 `Residual` evaluates the loss and gradient of attacks that match an update, one problem after the other; where the
 optimiser uses no gradient, the client's update alone is computed here, and the attack does the rest. Both hold for
 FedSGD and batch normalisation by running statistics.
+
+Its gradients agree with the loop's to about 5e-7, and yet a trajectory parts from the loop's after some hundred
+evaluations. Measured on IG under clipping (Table 3, small, digits32, one image): for 262 evaluations no sign differs,
+so that signed descent keeps both at the same point to the last bit; there, at one point, the gradients differ by 2.5 %
+(3 signs), and 10 evaluations later by 98 % (338 of 3,072 signs). A ReLU's kink alone makes such a jump: a sum within
+rounding of zero falls on the other side. So it is an error of neither, and equality is one of means over images:
+`harness.bench.equality`.
 """
 
 import ctypes
@@ -124,7 +131,7 @@ def _lanes(values: Tensor) -> Tensor:
     if values.dim() != 4:
         return F.pad(values, (0, -values.shape[-1] % LANES))
     padded = F.pad(values, (0, 0, 0, 0, 0, -values.shape[1] % LANES, 0, -values.shape[0] % LANES))
-    tiles = padded.unflatten(1, (-1, LANES)).unflatten(0, (-1, LANES))
+    tiles: Tensor = padded.unflatten(1, (-1, LANES)).unflatten(0, (-1, LANES))
     return tiles.permute(0, 2, 4, 5, 3, 1)
 
 
