@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.base.errors import UserError, explain_failure, first_line, omitted, out_of_memory
-from harness.base.interruption import Interrupted
+from harness.base.interruption import Completed, Interrupted
 from harness.base.secrecy import redact
 
 FAILURE, USER_ERROR, INTERRUPTED = 1, 2, 130
@@ -31,6 +31,8 @@ def answered(command: Callable[[], object], explain: Explain = lambda _: None) -
         return unread()
     except UserError as error:
         return complain(str(error), USER_ERROR)
+    except Completed:
+        return complain("interrupted, when all was done: nothing is left of this", INTERRUPTED)
     except (KeyboardInterrupt, Interrupted):
         return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last boundary

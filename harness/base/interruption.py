@@ -23,6 +23,10 @@ class Interrupted(BaseException):
     """The work has stopped where it was asked to. No Exception, for it is nobody's failure."""
 
 
+class Completed(Interrupted):
+    """The work was asked to stop, and all of it was done by then."""
+
+
 _termination = threading.Event()
 """Set when the cluster has announced the end of this process."""
 

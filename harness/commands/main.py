@@ -66,7 +66,12 @@ def main() -> None:
     prepare_hydra()
     run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
     sys.argv[1:] = spelt_out(sys.argv[1:])
-    sys.exit(guarded(add_rows) or guarded(check_arguments) or guarded(spread_axes) or guarded(run))
+    sys.exit(
+        guarded(add_rows)
+        or guarded(check_arguments)
+        or guarded(spread_axes)
+        or guarded(run, interruption.Completed)
+    )
 
 
 def check_arguments() -> None:
@@ -184,13 +189,19 @@ def choices(group: str) -> list[str]:
     return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
 
 
-def guarded(command: Callable[[], object]) -> int:
-    """Run a command that can be interrupted, and of which Hydra's part may complain. Returns its exit status."""
+def guarded(
+    command: Callable[[], object], stopped: type[interruption.Interrupted] = interruption.Interrupted
+) -> int:
+    """Run a command that can be interrupted, and of which Hydra's part may complain. Returns its exit status.
+
+    `stopped`: what it was where the command came to its end and was asked to stop before that.
+    """
 
     def attended() -> None:
         with interruption.listening():
             command()
-            interruption.check()
+            if interruption.requested():
+                raise stopped
 
     return answered(attended, _explained)
 

@@ -55,6 +55,16 @@ def test_an_interrupted_run_stops_after_its_image_and_goes_on(
     assert len(measured_rows(tmp_path)) == 3
 
 
+def test_a_run_that_is_interrupted_at_its_last_image_is_said_to_be_complete(
+    main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    interrupt(monkeypatch, 1)
+    assert main(*ONE, "trials=1") == 130
+    out, err = capfd.readouterr()
+    assert err.splitlines()[-1] == "harness: interrupted, when all was done: nothing is left of this"
+    assert (tmp_path / out.strip() / "result.json").exists()
+
+
 def test_an_interrupted_table_begins_no_other_cell(
     main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
