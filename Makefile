@@ -30,7 +30,7 @@ PARALLEL_submitit_slurm := hydra/launcher=submitit_slurm hydra.launcher.array_pa
 	$(if $(MINUTES),hydra.launcher.timeout_min=$(MINUTES))
 PARALLEL := $(or $(PARALLEL_$(LAUNCHER)),$(if $(filter-out joblib,$(LAUNCHER)),hydra/launcher=$(LAUNCHER)))
 
-.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf survey tables sweep accuracy report publish bench wheel data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf survey tables sweep accuracy report publish bench wheel newcomer data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -111,6 +111,9 @@ publish: $(READY)  ## copy rendered results of TABLE=name to experiments/results
 wheel: $(READY)  ## build dist/gradient_inversion_harness-*.whl
 	@rm -rf build dist
 	@$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+newcomer: $(READY)  ## what a newcomer does first, from clean folders with the wheel: steps, commands, seconds
+	@.ci/newcomer
 
 data: $(READY)  ## download DATASET=name into DATA=folder
 	@$(VENV)/bin/python -m harness data $(DATASET) $(if $(DATA),--root $(DATA))
