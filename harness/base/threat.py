@@ -19,6 +19,7 @@ class Need(StrEnum):
     STATISTICS = "the batch-norm statistics of the client's batch"
     DEFENSE = "the kind of the defence"
     LABELS = "the true labels"
+    SIGNS = "the truth, to choose between an image and its negative"
     ORDER = "the order of the client's steps"
     ARCHITECTURE = "a malicious server that alters the architecture"
     PARAMETERS = "a malicious server that chooses the parameters"

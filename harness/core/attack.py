@@ -123,6 +123,11 @@ class Attack(Component, ABC):
     restarts: Restarts = 1
     """Attempts per problem; the one with the lowest score is reported."""
 
+    @property
+    def either_sign(self) -> bool:
+        """Whether an image may be the negative, 1 - x, of what it stands for: scoring takes that which is nearer."""
+        return False
+
     def check(self, model: Model) -> None:
         """Refuse a network that the attack can't work on. Raises UserError."""
         return

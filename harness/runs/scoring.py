@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from harness.config.experiment import Experiment
 from harness.core import Batch, Classifier, Iterate, Normalize, Reconstruction
 from harness.identity.identity import canonical
 from harness.metrics.labels import count, score_counts
+from harness.metrics.matching import turned
 from harness.metrics.scores import Scores
 from harness.runs.targets import Client, Targets
 from harness.store.iterates import LAST, beside, both
@@ -44,6 +45,8 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> Scor
     if not experiment.attack.reconstructs_images:
         return _score_labels(client, found)
     failed, metric = found.status == "failed", experiment.metric
+    if experiment.attack.either_sign and not failed:
+        found = _turned(found, client.truth.x)
     rows, images = _scored(metric, client, Iterate(found.x, found.y, found.loss, found.score), failed)
     course = client.circumstances | _course(client, found) | {SCORED_BY: key(fingerprints(metric))}
     rows = [row | course for row in rows]
@@ -54,6 +57,12 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> Scor
     rows = [row | beside(own) for row, own in zip(rows, scored, strict=True)]
     others = {name: image for name, image in seen.items() if not torch.equal(image, images[name])}
     return ScoredClient(rows, images | beside(others))
+
+
+def _turned(found: Reconstruction, truth: Tensor) -> Reconstruction:
+    """Both of its iterates with the signs that the truth chooses."""
+    x, last = turned(found.x, truth.to(found.x)), found.last
+    return replace(found, x=x, last=last and replace(last, x=turned(last.x, truth.to(last.x))))
 
 
 def _without(row: Row, course: Row) -> Row:

@@ -26,6 +26,8 @@ FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group
 NEEDS = {
     "attack=none": ["fl=fedavg", "fl.clients=3"],
     "rtf": ["model=imprint_mlp"],
+    "cpa": ["model=mlp"],
+    "cpa_small": ["model=mlp"],
     "lti": ["knowledge.public=true", "model.fresh=false", "attack.hidden=8", "attack.updates=20"],
     "lti_small": ["knowledge.public=true", "model.fresh=false", "attack.hidden=8", "attack.updates=20"],
     "public_mean": ["knowledge.public=true"],
