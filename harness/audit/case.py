@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from harness.audit.dense import Dense
@@ -15,6 +14,7 @@ from harness.audit.recipe import Recipe
 from harness.base.components import build
 from harness.base.errors import UserError, nearest
 from harness.base.schema import CONF
+from harness.config.composition import part
 from harness.core import (
     Adaptation,
     Classifier,
@@ -171,7 +171,7 @@ def _adaptations(recipe: Recipe) -> tuple[Adaptation, ...]:
     if not path.is_file():
         known = [file.stem for file in path.parent.glob("*.yaml")]
         raise UserError(f"defense: there is no {recipe.defense}{nearest(recipe.defense, known)}")
-    defense: Defense = build("defense", OmegaConf.to_container(OmegaConf.load(path)))
+    defense: Defense = build("defense", part("defense", recipe.defense))
     return defense.adaptations()
 
 

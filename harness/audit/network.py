@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from harness.audit.recipe import Recipe
 from harness.base.components import build
 from harness.base.errors import UserError, first_line, nearest
 from harness.base.schema import CONF
+from harness.config.composition import part
 from harness.core import Classifier, Model, Normalize
+from harness.models.imprint import Imprint
 
 LOOKED_AT = 4
 """Images of noise with which a network is looked through."""
@@ -52,11 +53,10 @@ def _build(recipe: Recipe) -> nn.Module:
     name, arguments = recipe.model, recipe.arguments
     if ":" in name:
         return _made(name, _imported(name), arguments)
-    if (path := CONF / "model" / f"{name}.yaml").is_file():
-        node = OmegaConf.to_container(OmegaConf.load(path))
-        if not isinstance(node, dict) or "defaults" in node:
+    if (CONF / "model" / f"{name}.yaml").is_file():
+        ours: Model = build("arguments", {**part("model", name), **arguments})
+        if isinstance(ours, Imprint):
             raise UserError(f"model: {name} is a malicious server's; it can't be audited by name")
-        ours: Model = build("arguments", {**node, **arguments})
         if recipe.classes is None:
             raise UserError("classes is missing: a model of the harness is built for so many")
         return ours.activated(recipe.input, recipe.classes)

@@ -14,16 +14,15 @@ CONFIGURATIONS = CONF / "dataset"
 
 def build(name: str) -> Dataset:
     """The data set of conf/dataset/NAME.yaml. Raises UserError when there is none of that name."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
+    from harness.base.components import build as made
     from harness.base.errors import nearest
+    from harness.config.composition import part
 
     path = CONFIGURATIONS / f"{name}.yaml"
     if not path.exists():
         known = [file.stem for file in CONFIGURATIONS.glob("*.yaml")]
         raise UserError(f"there is no data set {name!r}{nearest(name, known)}")
-    dataset: Dataset = instantiate(OmegaConf.load(path), _convert_="all")
+    dataset: Dataset = made("dataset", part("dataset", name))
     return dataset
 
 

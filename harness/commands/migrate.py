@@ -209,7 +209,8 @@ def _published(cell: Mapping[str, Any]) -> Fate:
             config = compose(*overrides).config
         return judge(cell["run"], config, None)
     except Exception as error:  # noqa: BLE001 - Hydra has many kinds for what is no setting any more
-        return Fate(kept=f"its settings are none of today's ({type(error).__name__})")
+        why = str(error).splitlines()[0] if isinstance(error, UserError) else type(error).__name__
+        return Fate(kept=f"its settings are none of today's ({why})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

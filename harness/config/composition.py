@@ -1,7 +1,8 @@
 """From a composed configuration to a validated experiment."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import hydra
@@ -102,16 +103,32 @@ def compose(*overrides: str) -> Experiment:
     that the command line has for a mistake.
     """
     look_again()
+    with hydra_at_work():
+        return parse(_composed(overrides))
+
+
+def part(group: str, name: str) -> dict[str, Any]:
+    """The settings of one choice, `model=lenet`, with those of the files that it begins from. Raises UserError."""
+    with hydra_at_work():
+        found = OmegaConf.to_container(_composed([f"{group}={name}"])[group], resolve=True)
+    return cast(dict[str, Any], found)
+
+
+@contextmanager
+def hydra_at_work() -> Iterator[None]:
+    """Hydra, with the harness's configurations."""
     prepare_hydra()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        try:
-            composed = hydra.compose("config", spelt_out(overrides), return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            cause = error.__cause__
-            raise UserError(
-                str(cause) if isinstance(cause, UserError) else explain_composition(error)
-            ) from None
-        return parse(composed)
+        yield
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    try:
+        return hydra.compose("config", spelt_out(overrides), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__
+        told = str(cause) if isinstance(cause, UserError) else explain_composition(error)
+        raise UserError(told) from None
 
 
 def apply_scale(experiment: Experiment) -> Experiment:

@@ -166,7 +166,7 @@ def test_published_results_get_new_ids_in_all_their_files(
     assert (folder / "cells.csv").read_text() == f"run_ids\n{new} {'f' * 12}\n"
     assert json.loads((folder / "provenance.json").read_text())["cells"][0]["run"] == new
     assert json.loads((folder / "provenance.json").read_text())["kept"] == [
-        "1 of 2 runs: its settings are none of today's (ConfigCompositionException)"
+        "1 of 2 runs: its settings are none of today's (no: there is no such setting; did you mean 'nodes'?)"
     ]
     again = migrated(tmp_path / "results", capsys)
     assert "0 of 2 runs have a new id, 1 had it before; 1 kept" in again

@@ -94,8 +94,8 @@ def test_a_wrong_name_writes_nothing(
     assert new.main([*arguments, "--folder", str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
-    create("attack", "mine", tmp_path)
-    assert new.main(["attack", "mine", "--folder", str(tmp_path)]) == 2
+    create("attack", "begun_twice", tmp_path)
+    assert new.main(["attack", "begun_twice", "--folder", str(tmp_path)]) == 2
     assert "is there already" in capsys.readouterr().err
 
 

@@ -19,6 +19,8 @@ COMMANDS = [
     "lines --x fl.batch_size --y psnr_unit,success --by attack --log",
     "heatmap --x fl.batch_size --y attack --value ssim",
     "scatter --x mse --y psnr_unit --by attack",
+    "bars --x attack --y psnr_unit",
+    "boxes --x attack --y psnr_unit",
 ]
 
 

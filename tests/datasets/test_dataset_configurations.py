@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
+from harness.base.components import build
+from harness.config.composition import part
 from harness.datasets.cifar import CIFAR10, CIFAR10_CLASSES, CIFAR100_CLASSES
 
 FOLDER = Path(__file__).parents[2] / "conf" / "dataset"
@@ -13,7 +13,7 @@ NAMES = sorted({file.stem for file in FOLDER.glob("*.yaml")} - FOUND)
 
 
 def configured(name):
-    return instantiate(OmegaConf.load(FOLDER / f"{name}.yaml"), _convert_="all")
+    return build("dataset", part("dataset", name))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -33,6 +33,9 @@ from tests.conftest import CLASSES, SHAPE
 CONF = Path(__file__).parents[2] / "conf"
 NARROW = {
     "resnet18": ["model.width=4", "model.blocks=1"],
+    "resnet34": ["model.width=4", "model.blocks=1"],
+    "resnet50": ["model.width=4", "model.blocks=1"],
+    "resnet101": ["model.width=4", "model.blocks=1"],
     "imprint_resnet18": ["model.base.width=4", "model.base.blocks=1", "model.bins=5"],
     "imprint_cnn": ["model.bins=5"],
     "imprint_mlp": ["model.bins=5", "model.base.hidden=4"],

@@ -52,9 +52,22 @@ def given(held: int, *overrides: str) -> Experiment:
     return dataclasses.replace(compose(*SMALL, *overrides), fl=Accumulating(batch_size=2, held=held))
 
 
+LEARNING = ["knowledge.public=true", "model=mlp", "model.hidden=16", "model.fresh=false"]
+NEEDS = {
+    "rtf": ["model=imprint_mlp", "model.base.hidden=16"],
+    "cpa": ["model=mlp", "model.hidden=16"],
+    "cpa_small": ["model=mlp", "model.hidden=16"],
+    "lti": [*LEARNING, "attack.hidden=8", "attack.updates=20"],
+    "lti_small": [*LEARNING, "attack.hidden=8", "attack.updates=20"],
+    "public_mean": LEARNING,
+    "public_class_mean": LEARNING,
+}
+"""What attacks ask for, beside the settings of all."""
+
+
 @pytest.mark.parametrize("name", sorted({path.stem for path in (CONF / "attack").glob("*.yaml")} - {"none"}))
 def test_every_attack_meets_its_update(name: str) -> None:
-    needs = ["model=imprint_mlp", "model.base.hidden=16"] if name == "rtf" else []
+    needs = NEEDS.get(name, [])
     base = [each for each in SMALL if not (needs and each.startswith("model"))]
     experiment = dataclasses.replace(
         compose(*base, *needs, f"attack={name}", "prior=untrained", "scale=smoke", "knowledge.labels=true"),

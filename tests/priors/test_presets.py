@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
+from harness.base.components import build as made
+from harness.config.composition import part
 from harness.core import Prior
 from harness.priors.networks import ConvolutionalGenerator, critic
 from harness.priors.wgan_gp import WGANGP
@@ -15,7 +15,8 @@ PRESETS = sorted((Path(__file__).parents[2] / "conf" / "prior").glob("*.yaml"))
 
 
 def build(path: Path) -> Prior:
-    return instantiate(OmegaConf.load(path), _convert_="all")
+    prior: Prior = made("prior", part("prior", path.stem))
+    return prior
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
