@@ -37,7 +37,7 @@ def test_models_of_the_harness(name: str, arguments: dict[str, int], tmp_path: P
 
 
 def test_a_malicious_servers_model_is_refused(tmp_path: Path) -> None:
-    path = update(tmp_path / "u.npz", "lenet", {})
+    arrays = {"before/x": torch.zeros(1).numpy(), "after/x": torch.ones(1).numpy()}
+    facts = {"model": "imprint_mlp", "classes": 10, "input": [1, 32, 32], "normalization": None}
     with pytest.raises(UserError, match="malicious server's"):
-        opened(written(path, {"before/x": torch.zeros(1).numpy(), "after/x": torch.ones(1).numpy()},
-                       model="imprint_mlp", classes=10, input=[1, 32, 32]))  # fmt: skip
+        opened(written(tmp_path / "u.npz", arrays, **facts))
