@@ -153,8 +153,13 @@ _KINDS = "Wilson's of a rate, else a bootstrap's (BCa); below five images their 
 
 
 def _images(cells: "pandas.DataFrame") -> str:
-    told = f"{_range(cells['targets'])} clients a point with {_range(cells['n'])} images"
+    told = f"{_counted(cells['targets'], 'client')} a point with {_counted(cells['n'], 'image')}"
     return f"{told}; means with 95 % intervals over clients, each with its images and their seeds, {_KINDS}"
+
+
+def _counted(counts: "pandas.Series[Any]", noun: str) -> str:
+    many = _range(counts)
+    return f"{many} {noun}{'s' * (many != '1')}"
 
 
 def _range(counts: "pandas.Series[Any]") -> str:
