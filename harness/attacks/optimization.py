@@ -1,5 +1,6 @@
 """The base of every attack that searches for images whose update matches the one received."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
@@ -27,6 +28,8 @@ class OptimizationAttack(Attack, ABC):
     """
 
     searches: ClassVar[bool] = True
+    steps: Steps = dataclasses.field(metadata={"absence": 1})
+    """Outer iterations of one attempt: each attack has to say how many it is meant to take."""
     optimizer: Optimizer
     tolerance: Positive | None = None
     """Stop, with status converged, at a loss below this."""

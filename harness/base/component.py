@@ -23,7 +23,7 @@ AbsolutePath = Annotated[Path, pydantic.AfterValidator(absolute)]
 """A setting that names a file or a folder. A run's id holds the content behind a `Path`, and never the path."""
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True)
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
 def component(cls: type[T]) -> type[T]:
     """Make a class its own configuration schema: typed, validated, keyword-only and frozen."""
     config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)

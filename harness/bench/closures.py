@@ -22,7 +22,7 @@ EVALUATORS: dict[str, Callable[[Setting, int], Evaluator]] = {
     "compiled": lambda setting, slots: Vectorized(setting, slots, compiled=True),
     "lowrank": LowRank,
 }
-ATTACK = DLG(optimizer=LBFGS())
+ATTACK = DLG(steps=1, optimizer=LBFGS())
 
 
 def sides(

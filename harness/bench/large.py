@@ -45,7 +45,7 @@ def inverting(name: str, model: Model, repeats: int) -> list[BenchResult]:
 
 
 def _attack(autocast: bool) -> InvertingGradients:
-    return InvertingGradients(optimizer=Adam(), labels=Analytic(), autocast=autocast)
+    return InvertingGradients(steps=1, optimizer=Adam(), labels=Analytic(), autocast=autocast)
 
 
 def precision(count: int) -> list[BenchResult]:
@@ -103,7 +103,7 @@ def _authors_inverting(observation: Observation, x: Tensor) -> Callable[[], obje
 def latent(repeats: int) -> list[BenchResult]:
     """GGL's candidate on ResNet-18: generate, differentiate, compare."""
     reuse_freed_memory()
-    attack = GGL(optimizer=CMA(), labels=Analytic())
+    attack = GGL(steps=1, optimizer=CMA(), labels=Analytic())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         prior = ConvolutionalGenerator(SHAPE, latent=128, base=512, kernel=2).eval().requires_grad_(False)

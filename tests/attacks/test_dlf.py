@@ -23,7 +23,7 @@ IMAGES = 6
 
 
 def attack(**options: Any) -> DLF:
-    return DLF(**{"optimizer": Adam(lr=0.1), "labels": LLG(), "channels": 8} | options)
+    return DLF(**{"steps": 1, "optimizer": Adam(lr=0.1), "labels": LLG(), "channels": 8} | options)
 
 
 @pytest.fixture

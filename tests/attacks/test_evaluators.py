@@ -40,9 +40,9 @@ from harness.models.lenet import LeNet
 
 SHAPE, CLASSES, SLOTS = (2, 12, 8), 6, 4
 ATTACKS = [
-    DLG(optimizer=LBFGS()),
-    IDLG(optimizer=LBFGS(), labels=Analytic()),
-    InvertingGradients(optimizer=Adam(), labels=Analytic()),
+    DLG(steps=1, optimizer=LBFGS()),
+    IDLG(steps=1, optimizer=LBFGS(), labels=Analytic()),
+    InvertingGradients(steps=1, optimizer=Adam(), labels=Analytic()),
 ]
 Make = Callable[[Setting], Evaluator]
 EVALUATORS: dict[str, Make] = {
@@ -265,7 +265,7 @@ def test_an_overridden_loss_is_not_taken_for_its_parent() -> None:
         def loss(self, variables: Params, observation: Observation, known: Params) -> Tensor:
             return super().loss(variables, observation, known) + variables["images"].abs().sum()
 
-    setting, x = prepare(Other(optimizer=LBFGS()), observations(True))
+    setting, x = prepare(Other(steps=1, optimizer=LBFGS()), observations(True))
     assert not lowrank.applies(setting)
     assert automatic(setting, x[0]) == "loop"
 

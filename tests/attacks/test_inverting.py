@@ -17,7 +17,8 @@ from tests.conftest import CLASSES, SHAPE, Observe
 
 def attack(**options: Any) -> InvertingGradients:
     return InvertingGradients(
-        **{"optimizer": Adam(lr=0.1, signed=True), "labels": IDLG(), "total_variation": 0.0} | options
+        **{"steps": 1, "optimizer": Adam(lr=0.1, signed=True), "labels": IDLG(), "total_variation": 0.0}
+        | options
     )
 
 

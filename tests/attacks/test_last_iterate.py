@@ -31,7 +31,9 @@ def test_a_spent_budget_ends_where_the_authors_loop_does(observe: Observe, batch
     """Their loops end with a move, whose loss they never see."""
     problem, (ours, theirs) = bowl(observe, batch, 3), LOOPS[name]
     (found,) = Bowl(optimizer=ours, steps=STEPS)([problem])
-    start = Bowl(optimizer=ours).initial(problem.observation, Attempt(problem, 0).generator())["images"]
+    start = Bowl(steps=1, optimizer=ours).initial(problem.observation, Attempt(problem, 0).generator())[
+        "images"
+    ]
     x = start.clone().requires_grad_()
     optimizer, target = theirs(x), problem.observation.update["target"]
 

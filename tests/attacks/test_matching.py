@@ -53,13 +53,13 @@ class Oracle(Generator):
 @pytest.mark.parametrize(
     "attack",
     [
-        DLG(optimizer=ADAM),
-        IDLG(optimizer=ADAM, labels=LABELS),
-        InvertingGradients(optimizer=ADAM, labels=LABELS, total_variation=0),
-        InvertingGradients(optimizer=ADAM, labels=LABELS, total_variation=0, distance="l2"),
-        GradInversion(optimizer=ADAM, labels=LABELS, total_variation=0, l2=0),
-        GGL(optimizer=ADAM, labels=LABELS, kl=0),
-        GGL(optimizer=ADAM, labels=LABELS, kl=0, distance="cosine"),
+        DLG(steps=1, optimizer=ADAM),
+        IDLG(steps=1, optimizer=ADAM, labels=LABELS),
+        InvertingGradients(steps=1, optimizer=ADAM, labels=LABELS, total_variation=0),
+        InvertingGradients(steps=1, optimizer=ADAM, labels=LABELS, total_variation=0, distance="l2"),
+        GradInversion(steps=1, optimizer=ADAM, labels=LABELS, total_variation=0, l2=0),
+        GGL(steps=1, optimizer=ADAM, labels=LABELS, kl=0),
+        GGL(steps=1, optimizer=ADAM, labels=LABELS, kl=0, distance="cosine"),
     ],
     ids=lambda attack: f"{type(attack).__name__}-{getattr(attack, 'distance', 'l2')}",
 )

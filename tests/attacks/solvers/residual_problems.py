@@ -22,14 +22,14 @@ from harness.models.resnet import ResNet
 
 SHAPE: Shape = (3, 9, 11)
 CLASSES = 5
-IG = InvertingGradients(optimizer=Adam(signed=True), labels=Analytic())
+IG = InvertingGradients(steps=1, optimizer=Adam(signed=True), labels=Analytic())
 ATTACKS: dict[str, OptimizationAttack] = {
     "ig": IG,
-    "ig, l2": InvertingGradients(optimizer=Adam(signed=True), labels=Analytic(), distance="l2"),
-    "ig, soft": InvertingGradients(optimizer=Adam(), labels=Analytic(), soft_labels=True),
-    "gi": GradInversion(optimizer=Adam(), labels=Analytic()),
-    "dlg": DLG(optimizer=LBFGS()),
-    "idlg": IDLG(optimizer=LBFGS(), labels=Analytic()),
+    "ig, l2": InvertingGradients(steps=1, optimizer=Adam(signed=True), labels=Analytic(), distance="l2"),
+    "ig, soft": InvertingGradients(steps=1, optimizer=Adam(), labels=Analytic(), soft_labels=True),
+    "gi": GradInversion(steps=1, optimizer=Adam(), labels=Analytic()),
+    "dlg": DLG(steps=1, optimizer=LBFGS()),
+    "idlg": IDLG(steps=1, optimizer=LBFGS(), labels=Analytic()),
 }
 
 

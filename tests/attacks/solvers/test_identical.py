@@ -31,8 +31,8 @@ from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
 
 COUNT, SLOTS, CLASSES = 9, 7, 7
-MATCHING = DLG(optimizer=LBFGS())
-COSINE = InvertingGradients(optimizer=Adam(), labels=Analytic())
+MATCHING = DLG(steps=1, optimizer=LBFGS())
+COSINE = InvertingGradients(steps=1, optimizer=Adam(), labels=Analytic())
 Case = tuple[Callable[[Setting], Evaluator], OptimizationAttack, Model, Shape]
 CASES: dict[str, Case] = {
     "loop": (Loop, MATCHING, LeNet(), (1, 13, 11)),

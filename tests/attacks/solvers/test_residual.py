@@ -100,7 +100,7 @@ def ggl(defense: Defense | None = None) -> tuple[GGL, Observation]:
     adaptations = () if defense is None else defense.adaptations()
     knowledge = replace(observation.knowledge, prior=prior, adaptations=adaptations)
     observation = replace(seen(classifier(resnet(8)), shape=(3, 8, 8)), knowledge=knowledge)
-    return GGL(optimizer=CMA(), labels=Analytic()), observation
+    return GGL(steps=1, optimizer=CMA(), labels=Analytic()), observation
 
 
 @needs_library
