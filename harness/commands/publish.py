@@ -17,8 +17,10 @@ from harness.store.integrity import RESULT
 from harness.store.published import ARCHIVE, light, pack, unpack
 
 COPIED = (".csv", ".md")
-COLOURS = 256
-"""Of a published picture: a third of the bytes. All of its numbers are in the store."""
+COLOURS = (256, 64)
+"""Of published pictures: a third of the bytes, and less where a table has many. Their numbers are in the store."""
+WEIGHT = 500_000
+"""Bytes that the pictures of a table may have together before fewer colours are taken."""
 PROVENANCE = "provenance.json"
 _PATH = re.compile(r"(?:(?<=^)|(?<=[=\s'\"\[(,:]))(?:~|[A-Za-z]:)?[/\\](?![/\\])[^\s'\"\]),]+")
 """An absolute path at the start of a text, or after a sign that can stand before one."""
@@ -63,8 +65,8 @@ def _copy(source: Path, target: Path) -> Path:
     for path in sorted(source.iterdir()):
         if path.suffix in COPIED and not path.name.startswith("."):
             write_atomically(target / path.name, path.read_bytes())
-    for path in sorted(source.glob("[!.]*.png")):
-        write_atomically(target / path.name, compressed(path.read_bytes()))
+    for name, picture in _pictures(source).items():
+        write_atomically(target / name, picture)
     for path in sorted(source.glob("*.json")):
         content: Any = without_paths(json.loads(path.read_text(encoding="utf-8")))
         text = to_json_lines(content) if path.name == PROVENANCE else to_json(content, indent=1) + "\n"
@@ -72,13 +74,23 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
-def compressed(picture: bytes) -> bytes:
+def _pictures(source: Path) -> dict[str, bytes]:
+    """A directory's pictures, in the most colours with which they are light enough together, or else the fewest."""
+    pictures = {path.name: path.read_bytes() for path in sorted(source.glob("[!.]*.png"))}
+    for colours in COLOURS:
+        lighter = {name: compressed(picture, colours) for name, picture in pictures.items()}
+        if sum(map(len, lighter.values())) <= WEIGHT:
+            break
+    return lighter
+
+
+def compressed(picture: bytes, colours: int = COLOURS[0]) -> bytes:
     """The same PNG in so many colours, those nearest to its own; as it was, where that is no smaller."""
     opened = Image.open(io.BytesIO(picture))
-    if opened.mode == "P":
+    if opened.mode == "P" and opened.getcolors(colours):
         return picture
     buffer = io.BytesIO()
-    fewer = opened.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    fewer = opened.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
     fewer.save(buffer, format="PNG", optimize=True)
     return min(picture, buffer.getvalue(), key=len)
 

@@ -1,5 +1,6 @@
 """Publishing copies what the README shows, and no machine's paths."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from harness.base.errors import UserError
-from harness.commands.publish import main, publish, without_paths
+from harness.commands.publish import COLOURS, WEIGHT, _pictures, main, publish, without_paths
 from harness.store.published import ARCHIVE
 
 PUBLISHED = Path(__file__).parents[2] / "experiments" / "results"
@@ -64,12 +65,24 @@ def test_pictures_keep_their_looks_and_lose_their_weight(tmp_path: Path) -> None
     assert (again / "gallery.png").read_bytes() == (target / "gallery.png").read_bytes()
 
 
+def test_many_pictures_have_fewer_colours(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+
+    def colours(count: int) -> int:
+        for k in range(count):
+            Image.fromarray(noise).save(tmp_path / f"{k}.png")
+        return len(Image.open(io.BytesIO(_pictures(tmp_path)["0.png"])).getcolors())
+
+    assert (colours(1), colours(15)) == COLOURS
+    assert sum(map(len, _pictures(tmp_path).values())) <= WEIGHT
+
+
 @pytest.mark.parametrize(
     "folder", sorted(PUBLISHED.glob("*/*-*/")), ids=lambda path: f"{path.parent.name}-{path.name}"
 )
 def test_what_is_published_is_light_and_a_line_a_cell(folder: Path) -> None:
     settings = len(list(folder.glob("report-*.md")))
-    assert sum(path.stat().st_size for path in folder.glob("*.png")) <= 500_000 + 100_000 * settings
+    assert sum(path.stat().st_size for path in folder.glob("*.png")) <= WEIGHT
     assert sum(path.stat().st_size for path in folder.glob(ARCHIVE)) <= 1_000_000 + 100_000 * settings
     lines = (folder / "provenance.json").read_text().splitlines()
     cells = json.loads("\n".join(lines)).get("cells", [])

@@ -37,7 +37,8 @@ Numbers = Mapping[tuple[str, str], float]
 class FeedbackReport(Supplement):
     """report.md and figure3, figure4 and figure5 as .csv and .png.
 
-    A table of several columns has them for each, named after it, and a report.md that sets the columns side by side.
+    A table of several columns has figure3 and the report for each, named after it, and a report.md that sets the
+    columns side by side: settings.png is figure4 of all.
     """
 
     families: list[Family]
@@ -60,15 +61,16 @@ class FeedbackReport(Supplement):
             several = len(settings) > 1
             suffix, title = (f"-{_slug(column)}", f"{dataset}, {column}") if several else ("", dataset)
             self._column(dataset, title, methods, directory, suffix)
-            done = [one for one in parts[column] if one.record and one.cell.row == self.strip]
-            self._strips(done, store, directory, suffix)
         if len(settings) > 1:
             self._settings(dataset, settings, directory)
+        else:
+            done = [one for one in outcomes if one.record and one.cell.row == self.strip]
+            self._strips(done, store, directory)
 
     def _column(
         self, dataset: str, title: str, methods: Mapping[str, Method], directory: Path, suffix: str
     ) -> None:
-        """The report and Figures 3 and 4 of one column."""
+        """The report and Figure 3 of one column, and Figure 4 of the only one."""
         shown = [method for method in methods.values() if method.rows]
         if not shown:
             return
@@ -78,12 +80,13 @@ class FeedbackReport(Supplement):
             f"figure3{suffix}.png": draw_curves(
                 curves, self.families, f"Cumulative recovered images, {title}"
             ),
-            f"figure4{suffix}.csv": iterations.encode(),
-            f"figure4{suffix}.png": draw_iterations(
-                iterations, self.families, f"Iterations to success, {title}"
-            ),
             f"report{suffix}.md": self.markdown(dataset, methods, title, suffix).encode(),
         }
+        if not suffix:
+            files["figure4.csv"] = iterations.encode()
+            files["figure4.png"] = draw_iterations(
+                iterations, self.families, f"Iterations to success, {title}"
+            )
         for name, content in files.items():
             write_atomically(directory / name, content)
 
@@ -111,11 +114,11 @@ class FeedbackReport(Supplement):
         for name, content in files.items():
             write_atomically(directory / name, content)
 
-    def _strips(self, done: Sequence[Outcome], store: Store, directory: Path, suffix: str) -> None:
+    def _strips(self, done: Sequence[Outcome], store: Store, directory: Path) -> None:
         """Figure 5, of the first finished run; not again when it is there."""
         if not done:
             return
-        outcome, path = done[0], directory / f"figure5{suffix}.csv"
+        outcome, path = done[0], directory / "figure5.csv"
         if path.exists() and f"\n{outcome.id}," in path.read_text(encoding="utf-8"):
             return
         assert outcome.record is not None
@@ -123,7 +126,7 @@ class FeedbackReport(Supplement):
         found = strips(outcome.experiment, outcome.record, outcome.images(store), self.images, self.steps)
         write_atomically(path, strips_csv(outcome.id, found).encode())
         if found:
-            pictures.save(draw_strips(found), directory / f"figure5{suffix}.png")
+            pictures.save(draw_strips(found), directory / "figure5.png")
 
     def published(self, dataset: str) -> Numbers:
         """The paper's numbers about the dataset that ours stands for."""
@@ -146,14 +149,13 @@ class FeedbackReport(Supplement):
             blocks += [pipes(self._beside(methods, published)), *self._slip(published)]
         blocks += ["## Is it the blend?", _CONTROLS, pipes(self._against_controls(methods))]
         blocks += ["## Success by another measure", pipes(self._measures(methods)), _MEASURES]
-        blocks += [
-            f"![Cumulative recovered images](figure3{suffix}.png)",
-            f"![Iterations to success](figure4{suffix}.png)",
-        ]
-        blocks += [
-            f"{self.strip}, from the blend that each search began at:",
-            f"![Strips](figure5{suffix}.png)",
-        ]
+        blocks += [f"![Cumulative recovered images](figure3{suffix}.png)"]
+        if not suffix:
+            blocks += [
+                "![Iterations to success](figure4.png)",
+                f"{self.strip}, from the blend that each search began at:",
+                "![Strips](figure5.png)",
+            ]
         return "\n\n".join(blocks) + "\n"
 
     def _methods(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
