@@ -70,13 +70,14 @@ def listening() -> Iterator[None]:
         yield
         return
     stop = Path(tempfile.gettempdir()) / f"harness-{os.getpid()}-{os.urandom(4).hex()}.stop"
+    asked = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        where = Path(os.environ[STOP])
-        if where.exists():
+        if asked.is_set():  # here: that the file is there may be another rank's doing, by the same Ctrl-C
             raise KeyboardInterrupt
+        asked.set()
         os.write(2, NEWS)  # print could be what the signal has interrupted
-        where.touch()
+        Path(os.environ[STOP]).touch()
 
     before = signal.signal(signal.SIGINT, ask)
     os.environ[STOP] = str(stop)

@@ -187,3 +187,38 @@ def test_ranks_on_two_nodes_share_a_run(cluster: Cluster) -> None:
         "harness: 2 processes were started on 1 machine, and ranks=3 nodes=1 asks for 3 on each of 1: "
         "srun --nodes=1 --ntasks-per-node=3"
     }
+
+
+@pytest.mark.parametrize("way", ["scancel", "srun"])
+def test_ctrl_c_on_ranks_of_two_nodes_loses_nothing(cluster: Cluster, way: str) -> None:
+    """By `scancel --signal=INT` all ranks end their image first; srun itself, on Ctrl-C, has SLURM kill them."""
+    line = [
+        "srun", "--nodes=2", "--ntasks=2", cluster.python, "-m", "harness", "ranks=1", "nodes=2", "attack=dlg",
+        "attack.steps=60", "attack.slots=1", "trials=40", "logger=none", "model=lenet",
+    ]  # fmt: skip
+    environment = {**cluster.environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "18766"}
+
+    def start() -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen(line, cwd=cluster.here, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    started = start()
+    wait(lambda: cluster.at_work() >= 2, 120)
+    if way == "scancel":
+        (job,) = cluster.jobs()
+        cluster.ask("scancel", "--signal=INT", job)
+    else:
+        started.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=120)
+    assert started.returncode == {"scancel": 130, "srun": 137}[way], said
+    assert "Traceback" not in said
+    assert ("goes on where this one stopped" in said) == (way == "scancel")
+    assert 2 <= cluster.at_work() < 40
+    wait(lambda: not cluster.jobs())
+    again = start()
+    _, said = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert cluster.at_work() == 40
+    assert not list(cluster.here.glob("runs/*/.lease*"))
