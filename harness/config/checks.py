@@ -23,11 +23,21 @@ def check(experiment: Experiment) -> Experiment:
     check_start(experiment.start, experiment.attack)
     check_rounds(experiment)
     check_labels(experiment)
-    if experiment.knowledge.order and experiment.fl.dummies is not None:
-        raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
+    check_dummies(experiment)
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_dummies(experiment: Experiment) -> None:
+    """Refuse knowledge about all images of a client where fewer are searched for. Raises UserError."""
+    fl, granted = experiment.fl, experiment.knowledge
+    if fl.dummies is None:
+        return
+    if granted.order:
+        raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
+    if granted.labels and (fl.in_rounds or fl.dummies != fl.examples):
+        raise UserError("knowledge.labels: the labels of all the client's images need fl.dummies=null")
 
 
 def check_public(attack: Attack, granted: bool) -> None:

@@ -144,6 +144,10 @@ def test_what_has_no_effect_is_refused() -> None:
         compose(*CELL, "start=uniform", "fl.dummies=null")
     with pytest.raises(UserError, match="participation"):
         compose(*CELL, "fl.participation=1.5")
+    for known in ("labels", "order"):
+        with pytest.raises(UserError, match=rf"knowledge\.{known}: .* fl\.dummies=null"):
+            compose(*CELL, f"knowledge.{known}=true")
+    compose("fl=fedavg", "fl.examples_per_client=4", "fl.dummies=4", "knowledge.labels=true")
 
 
 def test_without_an_attack_rows_say_how_well_the_network_learns(tmp_path: Path) -> None:
