@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.base.blame import culprit
 from harness.base.errors import UserError, explain_failure, first_line, omitted, out_of_memory
 from harness.base.interruption import Completed, Interrupted
 from harness.base.secrecy import redact
@@ -38,7 +39,7 @@ def answered(command: Callable[[], object], explain: Explain = lambda _: None) -
     except Exception as error:  # noqa: BLE001 - the last boundary
         if told := explain(error):
             return complain(*told)
-        return complain(explain_failure(error), FAILURE) if out_of_memory(error) else our_fault(error)
+        return complain(explain_failure(error), FAILURE) if out_of_memory(error) else unforeseen(error)
     if left := len(omitted) - before:
         return complain(f"{left} damaged run{'s' * (left > 1)} left out of this, as said above", FAILURE)
     return 0
@@ -55,19 +56,22 @@ def unread() -> int:
     return 0
 
 
-def our_fault(error: Exception) -> int:
-    """Say in two lines what nobody foresaw, and keep the traceback in a file. Returns the status."""
-    text = redact("".join(traceback.format_exception(error)))
-    name = f"{type(error).__name__}: {first_line(error)}"
+def unforeseen(error: Exception) -> int:
+    """Say in two lines what nobody foresaw, and keep the traceback in a file; in four where it comes from a package of
+    the user's, with its line. Returns the status."""
+    text, line = redact("".join(traceback.format_exception(error))), culprit(error)
+    said = f"{type(error).__name__}: {first_line(error)}"
+    if line:
+        said, status = f"{said}\n  {line.filename}:{line.lineno}, in {line.name}\n    {line.line}", USER_ERROR
+    else:
+        said, status = f"an error of the harness's own, {said}", FAILURE
+    asked = "all of it is in" if line else "please report it, with"
     try:
         with tempfile.NamedTemporaryFile("w", prefix="harness-", suffix=".log", delete=False) as file:
             file.write(text)
     except OSError:  # no place to write: then the text itself has to do
-        return complain(f"an error of the harness's own, please report it\n{text}", FAILURE)
-    return complain(
-        f"an error of the harness's own, {name}\nplease report it, with {file.name}; what is stored stays",
-        FAILURE,
-    )
+        return complain(f"{said}\n{text}", status)
+    return complain(f"{said}\n{asked} {file.name}; what is stored stays", status)
 
 
 def complain(message: str, status: int) -> int:

@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from harness.base import interruption
+from harness.base.blame import culprit
 from harness.base.errors import CellsFailed, explain_failure, warn
 from harness.base.files import shown, write_atomically
 from harness.base.secrecy import redact
@@ -119,7 +120,9 @@ def _explain(error: Exception) -> str:
     """One line, then the traceback unless the line says all."""
     if isinstance(error, UserError):
         return f"{error}\n"
-    return f"{explain_failure(error)}\n\n" + "".join(traceback.format_exception(error))
+    line = culprit(error)
+    where = f" at {line.filename}:{line.lineno}" if line else ""
+    return f"{explain_failure(error)}{where}\n\n" + "".join(traceback.format_exception(error))
 
 
 def is_mistake(directory: Path) -> bool:

@@ -62,6 +62,25 @@ def test_what_nobody_foresaw_is_two_lines_and_a_file(
         assert "secret-secret" not in path.read_text() + first
 
 
+def test_an_error_in_a_package_of_the_users_own_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("HARNESS_PLUGINS", "of_mine")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "of_mine.py").write_text("def call(function):\n    return function(None) / 0\n")
+    import of_mine  # type: ignore[import-not-found]
+
+    for function, line, error in ((lambda _: 1, 2, ZeroDivisionError), (len, 2, TypeError)):
+        assert answered(lambda function=function: of_mine.call(function)) == 2  # type: ignore[misc]
+        first, place, code, last = capsys.readouterr().err.splitlines()
+        assert first.startswith(f"harness: {error.__name__}: ")
+        assert place == f"  {tmp_path / 'of_mine.py'}:{line}, in call"
+        assert code == "    return function(None) / 0"
+        log = Path(last.partition("all of it is in ")[2].partition(";")[0])
+        assert f"{error.__name__}: " in log.read_text()
+
+
 def test_a_reader_of_the_help_may_stop() -> None:
     command = f"{sys.executable} -m harness --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -105,7 +105,7 @@ def told(main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         check_finite(experiment)
         return SimpleNamespace(id="run")
 
-    monkeypatch.setattr(command, "our_fault", unforeseen)
+    monkeypatch.setattr(command, "unforeseen", unforeseen)
     monkeypatch.setattr("harness.runs.run.run", run)
     monkeypatch.setattr("harness.sweeps.sweep.launch", lambda *_: "not carried out")
     monkeypatch.setattr("harness.tables.sweep.launch", lambda *_: "not carried out")
