@@ -12,8 +12,10 @@ from harness.audit.inputs import Update
 from harness.audit.labels import GUESS, infer, share_right
 from harness.base.errors import UserError
 from harness.core import Defense, Knowledge, Observation, Unreadable, generator, normalized
+from harness.core.gradient import gradient
 from harness.defenses.clipping import Clipping
 from harness.defenses.noise import Noise
+from harness.defenses.none import NoDefense
 from harness.defenses.soteria import Soteria
 from harness.defenses.sparsification import Sparsification
 
@@ -88,12 +90,11 @@ def _simulated(case: Case, defense: Defense | None) -> tuple[Case, torch.Tensor]
     assert case.observation is not None
     batch = batch_of_others(case, case.recipe.examples)
     params, made, rng = case.observation.params, protocol(case), generator("audit", "conditions")
-    if defense is not None:
-        batch = defense.on_batch(batch, rng)
-    sent = made.update(case.model, params, batch, made.order(rng))
-    if defense is not None:
-        with normalized(case.model, made.normalization):
-            sent = defense.on_update(sent, case.model, params, batch, rng)
+    defense = defense or NoDefense()
+    batch, order = defense.on_batch(batch, rng), made.order(rng)
+    sent = made.update(case.model, params, batch, order, gradient=defense.on_gradient(gradient, rng))
+    with normalized(case.model, made.normalization):
+        sent = defense.on_update(sent, case.model, params, batch, rng)
     sent = {name: value.detach() for name, value in sent.items()}
     change = {name.removeprefix(PREFIX): value.double() for name, value in sent.items()}
     update = Update(case.update.before, change, {}, case.update.is_gradient, case.update.half)

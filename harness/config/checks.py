@@ -4,7 +4,8 @@ import dataclasses
 
 from harness.attacks.optimization import OptimizationAttack
 from harness.config.experiment import Experiment
-from harness.core import Attack, LabelInference, UserError
+from harness.core import Attack, LabelInference, UserError, generator
+from harness.core.gradient import gradient
 from harness.federated.fedavg import FedAvg
 from harness.priors.none import NoPrior
 from harness.starts.policy import StartPolicy
@@ -22,11 +23,28 @@ def check(experiment: Experiment) -> Experiment:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
     check_rounds(experiment)
+    check_gradient(experiment)
     check_labels(experiment)
     check_dummies(experiment)
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_gradient(experiment: Experiment) -> None:
+    """Refuse what a defence of every local step can't do its work under. Raises UserError."""
+    if experiment.defense.on_gradient(gradient, generator("check")) is gradient:
+        return
+    fl, name = experiment.fl, experiment.choices.get("defense") or type(experiment.defense).__name__
+    if fl.normalization != "eval":
+        raise UserError(
+            f"defense={name}: normalising by a batch's own statistics mixes its images, which nothing bounds: "
+            "say fl.normalization=eval"
+        )
+    if isinstance(fl, FedAvg) and fl.keep_momentum:
+        raise UserError(
+            f"defense={name}: clients start every round without momentum: say fl.keep_momentum=false"
+        )
 
 
 def check_dummies(experiment: Experiment) -> None:

@@ -15,6 +15,7 @@ from harness.core.dataset import Batch as Batch
 from harness.core.dataset import Dataset as Dataset
 from harness.core.dataset import Images as Images
 from harness.core.defense import Defense as Defense
+from harness.core.gradient import Gradient as Gradient
 from harness.core.inference import LabelInference as LabelInference
 from harness.core.metric import Metric as Metric
 from harness.core.model import Classifier as Classifier

@@ -11,6 +11,7 @@ from harness.base.component import Component, Split, component
 from harness.base.numbers import Count
 from harness.base.threat import Need
 from harness.core.dataset import Batch
+from harness.core.gradient import Gradient, gradient
 from harness.core.normalization import Normalization, Statistics, normalized, recorded
 from harness.core.types import Params
 
@@ -58,14 +59,16 @@ class Protocol(Component, ABC):
         batch: Batch,
         order: Sequence[Tensor] | None = None,
         statistics: Statistics | None = None,
+        gradient: Gradient = gradient,
     ) -> Params:
         """The client's update: pure and differentiable in the batch, for the honest client and the attacker alike.
 
         `order` lists the indices of each local step; None is the order of the batch, the only one an attacker knows.
         `statistics` are those that a client has sent, to normalise by; None: the batch's own, where it comes to that.
+        `gradient` is how that of a local step is computed: a defence may have the client do it in another way.
         """
         with normalized(model, self.normalization, statistics):
-            return self.compute(model, params, batch, order)
+            return self.compute(model, params, batch, order, gradient)
 
     @final
     def statistics(
@@ -80,7 +83,12 @@ class Protocol(Component, ABC):
 
     @abstractmethod
     def compute(
-        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None
+        self,
+        model: nn.Module,
+        params: Params,
+        batch: Batch,
+        order: Sequence[Tensor] | None,
+        gradient: Gradient,
     ) -> Params:
         """As `update`, with the network in the mode that the protocol has."""
 

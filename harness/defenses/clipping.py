@@ -1,12 +1,14 @@
 """Clipping of the update's norm."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from harness.base.numbers import Positive
+from harness.base.privacy import Release
 from harness.core import Adaptation, Batch, Classifier, Defense, Observation, Params, component
 
 Scope = Literal["global", "layer"]
@@ -51,6 +53,11 @@ class Clipping(Defense):
     bound: Positive = 4.0
     scope: Scope = "global"
     """The norm of all tensors together (GGL's code), or of each tensor for itself (the paper's text)."""
+
+    @classmethod
+    def release(cls, settings: Mapping[str, Any]) -> Release | None:
+        """Bounds for each tensor are left out: of how many tensors, the settings don't say."""
+        return Release("update", settings["bound"]) if settings["scope"] == "global" else None
 
     def on_update(
         self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator

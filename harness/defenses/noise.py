@@ -1,8 +1,12 @@
 """Additive noise on the update."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from harness.base.numbers import NonNegative
+from harness.base.privacy import Release
 from harness.core import Batch, Classifier, Defense, Params, component
 
 
@@ -15,6 +19,10 @@ class Noise(Defense):
     """
 
     sigma: NonNegative = 0.1
+
+    @classmethod
+    def release(cls, settings: Mapping[str, Any]) -> Release:
+        return Release("update", noise=settings["sigma"])
 
     def on_update(
         self, update: Params, model: Classifier, params: Params, batch: Batch, rng: torch.Generator

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.base.numbers import Count, Fraction, Natural, NonNegative, Positive, ProperFraction, Steps
 from harness.base.threat import Need
 from harness.core import Batch, Params, Protocol, component
-from harness.federated.gradient import gradient
+from harness.core.gradient import Gradient
 from harness.federated.partitions.iid import IID
 from harness.federated.partitions.partition import Partition
 
@@ -87,7 +87,12 @@ class FedAvg(Protocol):
         return [list(torch.arange(examples).split(self.batch_size)) for _ in range(self.local_epochs)]
 
     def compute(
-        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None
+        self,
+        model: nn.Module,
+        params: Params,
+        batch: Batch,
+        order: Sequence[Tensor] | None,
+        gradient: Gradient,
     ) -> Params:
         """Weights before minus weights after local training as torch.optim.SGD does it, scaled."""
         if order is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from harness.core import Batch, Params, Protocol, component
-from harness.federated.gradient import gradient
+from harness.core.gradient import Gradient
 
 
 @component
@@ -17,7 +17,12 @@ class FedSGD(Protocol):
         return self.batch_size
 
     def compute(
-        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None
+        self,
+        model: nn.Module,
+        params: Params,
+        batch: Batch,
+        order: Sequence[Tensor] | None,
+        gradient: Gradient,
     ) -> Params:
         """The gradient of the mean loss over the batch; `order` is of no consequence."""
         return gradient(model, params, batch)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from harness.config.experiment import Experiment
 from harness.core import Batch, Classifier, derive_seed, generator, normalized
+from harness.core.gradient import gradient
 from harness.federated.client import Sent
 from harness.runs.choice import choose
 from harness.runs.targets import Client as Client
@@ -57,8 +58,11 @@ class Clients(Targets):
         batch = experiment.defense.on_batch(truth, rng)
         order = experiment.fl.order(rng)
         update = experiment.fl.update(model, params, batch, order)
+        computed, step = update, experiment.defense.on_gradient(gradient, rng)
+        if step is not gradient:
+            computed = experiment.fl.update(model, params, batch, order, gradient=step)
         with normalized(model, experiment.fl.normalization):
-            defended = experiment.defense.on_update(update, model, params, batch, rng)
+            defended = experiment.defense.on_update(computed, model, params, batch, rng)
         sent = Sent(truth, batch, order, update, defended)
         problem = self.observed(position, model, experiment.fl, sent, start)
         return Client([self.images.indices[row] for row in rows], truth, problem, length(update))

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from harness.base import interruption
 from harness.base.errors import warn
 from harness.base.progress import Bar, task
-from harness.core import Batch, Classifier, Defense, Params, UserError, generator, normalized
+from harness.core import Batch, Classifier, Defense, Gradient, Params, UserError, generator, normalized
+from harness.core.gradient import gradient
 from harness.federated.client import Sent
 from harness.federated.fedavg import FedAvg
 from harness.machine.memory import reuse_freed_memory
@@ -61,6 +62,8 @@ class _Task:
     """The images as its defence has them."""
     order: Sequence[Tensor]
     protocol: FedAvg
+    gradient: Gradient
+    """How its defence has it compute that of a local step."""
     rng: torch.Generator
 
 
@@ -176,14 +179,18 @@ class Simulation(pl.LightningModule):
         truth = self.population.batch(self.population.train[client], self.device)
         protocol = self.schedule.in_force(number, len(truth))
         batch = self.defense.on_batch(truth, rng)
-        return _Task(truth, batch, protocol.order(rng), protocol, rng)
+        order = protocol.order(rng)
+        return _Task(truth, batch, order, protocol, self.defense.on_gradient(gradient, rng), rng)
 
     def _answer(self, given: _Task, after: Params, buffers: Params, momentum: Params) -> Report:
         before, kept, protocol = self.weights, self.buffers_of_model, given.protocol
         divisor = protocol.divisor(len(given.order))
         update = {name: (value - after[name].detach()) / divisor for name, value in before.items()}
+        computed = update
+        if given.gradient is not gradient:
+            computed = protocol.update(self.model, before, given.batch, given.order, gradient=given.gradient)
         with normalized(self.model, protocol.normalization):
-            sent = self.defense.on_update(update, self.model, before, given.batch, given.rng)
+            sent = self.defense.on_update(computed, self.model, before, given.batch, given.rng)
         drift = {name: buffers[name] - value for name, value in kept.items() if value.is_floating_point()}
         kept_on = momentum if protocol.keep_momentum else {}
         return Report(given.truth, given.batch, given.order, update, sent, protocol, divisor, drift, kept_on)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.base import threat
+from harness.base import privacy, threat
 from harness.base.files import to_json_lines, write_atomically
 from harness.base.rows import pipes
 from harness.cells.plan import Plan
@@ -37,7 +37,11 @@ def render(
     directory.mkdir(parents=True, exist_ok=True)
     cells = summary(table, axes, sweep.metrics)
     drawn, troubles = write_all(sweep.plots, table, directory) if found else ({}, [])
-    notes = [_threat(plan), *(sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes)]
+    notes = [
+        _threat(plan),
+        *_privacy(plan, found),
+        *(sweep.notes[name] for name in ("all", dataset, scale) if name in sweep.notes),
+    ]
     notes += [*troubles, *(f"{point.name}: no result ({why})." for point, why in failures.items())]
     provenance = {
         "sweep": sweep.name,
@@ -109,6 +113,18 @@ def _threat(plan: Plan[Point]) -> str:
         said.setdefault(has, {})[experiment.choices["attack"]] = None
     told = [f"{', '.join(names)}: {text}" for text, names in said.items()]
     return f"{threat.TITLE}: {'; '.join(told)}."
+
+
+def _privacy(plan: Plan[Point], found: Mapping[str, Record]) -> list[str]:
+    """What the noise of the points that have any is worth, whatever their seed."""
+    said: dict[str, dict[str, None]] = {}
+    for point, experiment in plan.items():
+        record = found.get(experiment.id)
+        if record and (worth := privacy.told(experiment.config, record.rows)):
+            values = ", ".join(f"{name}={value}" for name, value in point.values if name != SEED)
+            said.setdefault(worth, {})[values] = None
+    told = [f"{' and '.join(names)}: {worth}" for worth, names in said.items()]
+    return [f"{privacy.TITLE}: {'; '.join(told)}."] if told else []
 
 
 def summary(table: "pandas.DataFrame", axes: Sequence[str], metrics: Sequence[str]) -> "pandas.DataFrame":

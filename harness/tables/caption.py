@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.base import threat
+from harness.base import privacy, threat
 from harness.base.statistics import statistic
 from harness.cells.plan import key
 from harness.store.iterates import Report
@@ -54,6 +54,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     if any(_start(outcome.config) for outcome in outcomes):
         lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
     lines += by_row(table, outcomes, threat.TITLE, lambda done: threat.told(done[0].config))
+    lines += by_cell(table, outcomes, privacy.TITLE, _privacy)
     lines += by_row(table, outcomes, "Attacks", lambda done: settings(done[0].config, "attack"))
     lines += by_row(table, outcomes, f"Mean effort for an {one}", _cost)
     return lines
@@ -168,6 +169,28 @@ def by_row(
             said.setdefault(text, []).append(row)
     parts = [f"{', '.join(rows)}: {text}" for text, rows in said.items()]
     return [f"{title}: {'; '.join(parts)}."] if parts else []
+
+
+def by_cell(
+    table: Table, outcomes: Sequence[Outcome], title: str, describe: Callable[[Outcome], str]
+) -> list[str]:
+    """As `by_row`, of cells: those of a whole column go by its name, others by row and column."""
+    said: dict[str, dict[tuple[str, str], None]] = {}
+    for outcome in outcomes:
+        if text := describe(outcome):
+            said.setdefault(text, {})[outcome.cell.row, outcome.cell.column] = None
+    there = {(outcome.cell.row, outcome.cell.column) for outcome in outcomes}
+    parts = []
+    for text, cells in said.items():
+        whole = [c for c in table.columns if {(r, c) for r, other in there if other == c} <= cells.keys()]
+        whole = [column for column in whole if any(column == c for _, c in cells)]
+        rest = [f"{row} x {column}" for row, column in cells if column not in whole]
+        parts.append(f"{', '.join([*whole, *rest])}: {text}")
+    return [f"{title}: {'; '.join(parts)}."] if parts else []
+
+
+def _privacy(outcome: Outcome) -> str:
+    return privacy.told(outcome.config, outcome.record.rows if outcome.record else [])
 
 
 def _cost(outcomes: Sequence[Outcome]) -> str:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from harness.core import Batch, Classifier, Normalize, Observation, Params
-from harness.federated.gradient import gradient, loss
+from harness.core.gradient import gradient, loss
 from tests.conftest import Observe
 
 

@@ -12,7 +12,7 @@ from harness.attacks.matching import squared_distance, trial_update
 from harness.config.composition import compose
 from harness.config.experiment import Experiment
 from harness.core import Batch, Params, Protocol, component
-from harness.federated.gradient import gradient
+from harness.core.gradient import Gradient
 from harness.runs.clients import Clients
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -32,7 +32,12 @@ class Accumulating(Protocol):
         return self.held
 
     def compute(
-        self, model: nn.Module, params: Params, batch: Batch, order: Sequence[Tensor] | None
+        self,
+        model: nn.Module,
+        params: Params,
+        batch: Batch,
+        order: Sequence[Tensor] | None,
+        gradient: Gradient,
     ) -> Params:
         steps = torch.arange(len(batch)).split(self.batch_size)
         found = [gradient(model, params, Batch(batch.x[step], batch.y[step])) for step in steps]

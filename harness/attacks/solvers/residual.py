@@ -224,7 +224,9 @@ class NativeFedSGD(FedSGD):
 
     native: Network
 
-    def compute(self, model: torch.nn.Module, params: Params, batch: Batch, order: object) -> Params:
+    def compute(
+        self, model: torch.nn.Module, params: Params, batch: Batch, order: object, gradient: object
+    ) -> Params:
         """The mean over the images, one after the other."""
         assert isinstance(model, Classifier)
         images = model.normalize(batch.x)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.core import Batch, Classifier, Normalize, generator
+from harness.core.gradient import gradient
 from harness.federated.fedavg import FedAvg
-from harness.federated.gradient import gradient
 from harness.models.lora import LoRA
 from harness.models.mlp import MLP
 from harness.models.vit import ViT

@@ -1,12 +1,18 @@
 """The gradient that every protocol is made of."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from harness.core import Batch, Params
+from harness.core.dataset import Batch
+from harness.core.types import Params
+
+Gradient = Callable[[nn.Module, Params, Batch], Params]
+"""How a client computes the gradient of a local step, from the network, its parameters and the images of the step."""
 
 
 def loss(params: Params, model: nn.Module, batch: Batch) -> Tensor:
