@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -18,6 +18,7 @@ from yaml import YAMLError
 from harness.base import interruption
 from harness.base.command import FAILURE, USER_ERROR, answered
 from harness.base.complaints import explain_composition
+from harness.base.early import check_early
 from harness.base.errors import CellsFailed, UserError, nearest, shortened
 from harness.base.files import shown
 from harness.base.growth import check_growth
@@ -39,16 +40,17 @@ SHELLS = ("install=", "uninstall=", "query=")
 
 def task(cfg: DictConfig) -> str:
     """Carry out one run and print its directory. Returns the run's id."""
-    from harness.config.composition import parse
-    from harness.machine.device import take_turn
-    from harness.runs.run import run
-
     hydra_config = HydraConfig.get()
-    if hydra_config.mode is RunMode.MULTIRUN:
-        take_turn(hydra_config.job.num)
     found: list[str] = []
 
     def command() -> None:
+        _check_values(cfg)
+        from harness.config.composition import parse
+        from harness.machine.device import take_turn
+        from harness.runs.run import run
+
+        if hydra_config.mode is RunMode.MULTIRUN:
+            take_turn(hydra_config.job.num)
         with contextlib.chdir(hydra_config.runtime.cwd):  # what paths were meant from, wherever the job is
             experiment = parse(cfg, hydra_config.runtime.choices)
         record = run(experiment)
@@ -59,6 +61,13 @@ def task(cfg: DictConfig) -> str:
     if status := answered(command, _explained):
         sys.exit(status)
     return "".join(found)
+
+
+def _check_values(cfg: DictConfig) -> None:
+    """Check what can be checked without torch, whose import takes longer. Raises UserError."""
+    with contextlib.suppress(OmegaConfBaseException):  # which the whole check explains
+        values = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        check_early(values, "harness.config.experiment.Experiment")
 
 
 def main() -> None:
