@@ -94,7 +94,7 @@ def zeros(case: Case) -> float | None:
     first = next((value for value in case.update.change.values() if value.ndim > 1), None)
     if weight is None or first is None:
         return None
-    return min(_zeros(first.flatten(1)), _zeros(weight))
+    return min(_zeros(first.flatten(1)), _zeros(weight.flatten(1)))
 
 
 def _zeros(rows: Tensor) -> float:

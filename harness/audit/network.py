@@ -126,14 +126,16 @@ def images_of_noise(recipe: Recipe, count: int = LOOKED_AT) -> Tensor:
 
 @torch.no_grad()
 def _head(model: Classifier, recipe: Recipe) -> tuple[str, int]:
-    """The linear layer that gives the logits, which need not be the last one declared, and how many there are."""
+    """The layer that gives the logits, which need not be the last one declared, and how many there are."""
     seen: dict[str, Tensor] = {}
 
     def watch(name: str) -> Callable[..., None]:
         return lambda _, __, output: seen.__setitem__(name, output)
 
-    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-    hooks = [layer.register_forward_hook(watch(name)) for name, layer in layers]
+    layers = {
+        name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
+    }
+    hooks = [layer.register_forward_hook(watch(name)) for name, layer in layers.items()]
     try:
         logits = model(images_of_noise(recipe))
     except Exception as error:  # as above
@@ -147,10 +149,23 @@ def _head(model: Classifier, recipe: Recipe) -> tuple[str, int]:
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise UserError("the network is to give logits [images, classes], as cross-entropy takes them")
     for name, output in seen.items():
-        if output.shape == logits.shape and torch.equal(output, logits):
+        if _gives(layers[name], output, logits):
             return name, logits.shape[1]
     if bool(torch.allclose(logits.exp().sum(1), torch.ones(len(logits)), atol=1e-4)):
         raise UserError(
             "the network ends in log_softmax: let it give the logits, for cross-entropy does the rest"
         )
-    raise UserError("the network's logits come from no linear layer: such a head can't be audited yet")
+    raise UserError(
+        "the network's logits come straight from no linear layer or convolution: such a head can't be audited"
+    )
+
+
+def _gives(layer: nn.Module, output: Tensor, logits: Tensor) -> bool:
+    """Whether the logits are a layer's output: of a convolution, at its one place or averaged over its places."""
+    if isinstance(layer, nn.Conv2d):
+        pooled = layer.kernel_size == (1, 1) and layer.groups == 1
+        if output.ndim != 4 or not (pooled or output.shape[2:] == (1, 1)):
+            return False
+        output = output.mean((2, 3))
+        return output.shape == logits.shape and torch.allclose(output, logits, rtol=1e-4, atol=1e-6)
+    return output.shape == logits.shape and torch.equal(output, logits)

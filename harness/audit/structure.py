@@ -53,5 +53,5 @@ def loud_bias(weight: Tensor | None, bias: Tensor | None) -> float | None:
     """The largest bias of a head's rows whose weights are all zero, as class fishing has them (Wen et al. 2022)."""
     if weight is None or bias is None:
         return None
-    silent = ~(weight != 0).any(1)
+    silent = ~(weight.flatten(1) != 0).any(1)
     return float(bias[silent].abs().max()) if bool(silent.any()) else 0.0

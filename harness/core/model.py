@@ -36,16 +36,19 @@ class Normalize(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A network behind its normalisation; `head` is the dotted name of its last linear layer."""
+    """A network behind its normalisation; `head` is the dotted name of its last linear layer, or where it has none of
+    its last convolution."""
 
     def __init__(self, normalize: Normalize, network: nn.Module) -> None:
         super().__init__()
         self.normalize = normalize
         self.network = network
-        linear = [name for name, module in self.named_modules() if isinstance(module, nn.Linear)]
-        if not linear:
+        named = list(self.named_modules())
+        linear = [name for name, module in named if isinstance(module, nn.Linear)]
+        heads = linear or [name for name, module in named if isinstance(module, nn.Conv2d)]
+        if not heads:
             raise UserError(f"{type(network).__name__} has no linear layer to classify with")
-        self.head = linear[-1]
+        self.head = heads[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Images [n, c, h, w] in [0, 1] to logits [n, classes]."""

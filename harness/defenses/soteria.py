@@ -67,7 +67,9 @@ class Soteria(Defense):
         representation, norms = sensitivity(model, params, batch.x, self.chunk)
         score = (norms / (representation.abs() + self.epsilon)).sum(dim=0)
         kept = score >= percentile(score, torch.tensor(self.percent, dtype=torch.float64))
-        return {name: g * kept if name == weight else g.clone() for name, g in update.items()}
+        return {
+            name: g * kept.view(g.shape[1:]) if name == weight else g.clone() for name, g in update.items()
+        }
 
     def adaptations(self) -> tuple[Adaptation, ...]:
         return (SoteriaAdaptation(),)

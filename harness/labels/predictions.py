@@ -34,7 +34,7 @@ def outputs(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor
 def head(observation: Observation, params: Params, seen: Tensor) -> Tensor:
     """The logits [n, classes] of representations [n, features]."""
     weight, bias = head_parameters(observation.model)
-    return F.linear(seen, params[weight], None if bias is None else params[bias])
+    return F.linear(seen, params[weight].flatten(1), None if bias is None else params[bias])
 
 
 def statistics(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ def class_signal(observation: Observation, weights: bool = False) -> Tensor:
 def weight_gradient(observation: Observation) -> Tensor:
     """The mean gradient of the head's weight [classes, features]."""
     weight, _ = head_parameters(observation.model)
-    return _finite(observation, weight)
+    return _finite(observation, weight).flatten(1)
 
 
 def bias_gradient(observation: Observation, rule: str) -> Tensor:

@@ -1,6 +1,9 @@
-"""The last linear layer of a classifier: its parameters' names and its input, the representation."""
+"""The last linear layer of a classifier: its parameters' names and its input, the representation.
 
-from torch import Tensor
+A convolution that gives the logits is one: what it sees at its one place, or the mean over the places that are pooled.
+"""
+
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from harness.core import Classifier, Params, UserError
@@ -29,4 +32,11 @@ def head_input(model: Classifier, params: Params, x: Tensor) -> Tensor:
     head = model.get_submodule(model.head)
     with head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
         functional_call(model, params, (x,))
-    return seen[-1]
+    return representation(head, seen[-1])
+
+
+def representation(head: nn.Module, seen: Tensor) -> Tensor:
+    """What a head sees as vectors [n, features], those that its weight's rows are multiplied by."""
+    if isinstance(head, nn.Conv2d):
+        return seen.mean((2, 3)) if head.kernel_size == (1, 1) else seen.flatten(1)
+    return seen

@@ -1,15 +1,19 @@
 """A model of the harness is audited by its name."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from harness.audit.checks import check
+from harness.audit.labels import GUESS, infer
 from harness.base.errors import UserError
 from harness.config.composition import part
 from harness.core import Model
-from tests.audit.clients import written
+from tests.audit.clients import images, written
 from tests.audit.test_exact import opened
 
 
@@ -41,3 +45,37 @@ def test_a_malicious_servers_model_is_refused(tmp_path: Path) -> None:
     facts = {"model": "imprint_mlp", "classes": 10, "input": [1, 32, 32], "normalization": None}
     with pytest.raises(UserError, match="malicious server's"):
         opened(written(tmp_path / "u.npz", arrays, **facts))
+
+
+class Pooled(nn.Sequential):
+    """Convolutions alone: the last one's logits are averaged over places."""
+
+    def __init__(self) -> None:
+        pool = nn.AdaptiveAvgPool2d(1)
+        super().__init__(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 10, 1), pool, nn.Flatten())
+
+
+class Covering(nn.Sequential):
+    """Convolutions alone: the last one covers all places."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 10, 6), nn.Flatten())
+
+
+@pytest.mark.parametrize("kind", [Pooled, Covering])
+def test_a_head_may_be_a_convolution(kind: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, (x, _) = kind(), images(4)
+    y = torch.tensor([2, 2, 7, 9])
+    before = {f"before/{name}": value.clone().numpy() for name, value in model.state_dict().items()}
+    F.cross_entropy(model((x - 0.5) / 0.5), y).backward()
+    torch.optim.SGD(model.parameters(), 0.1).step()
+    after = {f"after/{name}": value.numpy() for name, value in model.state_dict().items()}
+    facts = {"model": f"tests.audit.test_network:{kind.__name__}", "examples": 4}
+    case = opened(written(tmp_path / "u.npz", before | after, **facts))
+    assert (case.model.head, case.classes) == ("network.2", 10)
+    assert {each.verdict for each in check(case)} <= {"ok", "not applicable"}
+    counts = {each.rule: each.counts for each in infer(case).found if each.counts is not None}
+    assert {"Geng", "iLRG", "LLG*", GUESS} <= counts.keys()
+    for rule in ("LLG*", "iLRG"):
+        assert torch.equal(counts[rule], torch.bincount(y, minlength=10)), rule
