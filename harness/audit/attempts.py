@@ -157,7 +157,7 @@ def other_images(shape: tuple[int, int, int], count: int, skip: int = 0) -> Tens
     return F.interpolate(x, shape[1:], mode="bilinear", align_corners=False).clamp(0, 1)
 
 
-def batch_of_others(case: Case, count: int) -> Batch:
-    """Labelled photographs of nobody's."""
-    y = torch.randint(case.classes, (count,), generator=torch.Generator().manual_seed(2))
-    return Batch(other_images(case.recipe.input, count), y)
+def batch_of_others(case: Case, count: int, client: int = 0) -> Batch:
+    """Labelled photographs of nobody's, others for each client."""
+    y = torch.randint(case.classes, (count,), generator=torch.Generator().manual_seed(2 + client))
+    return Batch(other_images(case.recipe.input, count, skip=client * count), y)

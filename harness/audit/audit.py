@@ -74,8 +74,7 @@ def audit(
         checks.append(own_data(case, read_truth(own, case.recipe.input, "--own-data", numbered=True)))
     labels = infer(case)
     solved = exact(case, SHARE * budget)
-    changed = conditions(case, SHARE * budget)
-    left = budget - (time.perf_counter() - began)
+    left = (1 - SHARE) * budget - (time.perf_counter() - began)
     counts = None if labels.best is None else labels.best.counts
     whole = any(
         each.images and each.inputs is not None and len(each.inputs) == case.recipe.examples
@@ -90,4 +89,5 @@ def audit(
     else:
         with torch.random.fork_rng(devices=[]):
             tried = attempts(case, counts, left)
+    changed = conditions(case, SHARE * budget)
     return Audit(case, checks, labels, solved, tried, changed, known, time.perf_counter() - began)
