@@ -23,6 +23,7 @@ class Need(StrEnum):
     ORDER = "the order of the client's steps"
     ARCHITECTURE = "a malicious server that alters the architecture"
     PARAMETERS = "a malicious server that chooses the parameters"
+    CLIENT = "a client of its own in every round"
     CLIENTS = "a malicious server that chooses the clients"
 
 

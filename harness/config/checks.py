@@ -98,6 +98,8 @@ def check_rounds(experiment: Experiment) -> None:
     if isinstance(protocol, FedAvg) and protocol.keep_momentum and not protocol.momentum:
         raise UserError("fl.keep_momentum: there is none to keep: say fl.momentum=0.5 (or another number)")
     if not protocol.in_rounds:
+        if experiment.attack.insider is not None:
+            raise UserError("attack: it comes from inside federated rounds: say fl=fedavg fl.clients=10")
         if not experiment.attack.attacks:
             raise UserError(
                 "attack=none: there is nothing to tell without rounds: say fl=fedavg fl.clients=10"

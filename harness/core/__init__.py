@@ -6,6 +6,7 @@ from harness.base.component import component as component
 from harness.base.component import setting as setting
 from harness.base.errors import Unreadable as Unreadable
 from harness.base.errors import UserError as UserError
+from harness.core.adversary import Adversary as Adversary
 from harness.core.attack import Attack as Attack
 from harness.core.attack import Attempt as Attempt
 from harness.core.attack import Iterate as Iterate

@@ -14,6 +14,7 @@ from harness.base.component import Component, component
 from harness.base.errors import Unreadable
 from harness.base.numbers import Restarts, Steps
 from harness.base.threat import Need
+from harness.core.adversary import Adversary
 from harness.core.model import Model
 from harness.core.observation import Observation
 from harness.core.seeds import generator
@@ -122,6 +123,11 @@ class Attack(Component, ABC):
     """Outer iterations of one attempt."""
     restarts: Restarts = 1
     """Attempts per problem; the one with the lowest score is reported."""
+
+    @property
+    def insider(self) -> Adversary | None:
+        """The client that attacks from inside federated rounds; None: the server attacks what clients send."""
+        return None
 
     @property
     def either_sign(self) -> bool:

@@ -46,6 +46,7 @@ LISTED = (
     Column("label", Role.NAME, "label"),
     Column("label_inferred", Role.NAME, "inferred label"),
     Column("examples", Role.CIRCUMSTANCE, "images of the client"),
+    Column("own_images", Role.CIRCUMSTANCE, "own images of the adversary's of the class"),
     Column("test_accuracy", Role.CIRCUMSTANCE, "test accuracy", "rate", True),
     Column("test_loss", Role.CIRCUMSTANCE, "test loss", higher_is_better=False),
     Column("update_norm", Role.CIRCUMSTANCE, "norm of the update"),

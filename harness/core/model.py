@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from harness.base.component import Component, component
 from harness.base.errors import UserError
-from harness.base.numbers import Seed
+from harness.base.numbers import Natural, Seed
 from harness.core.activation import Nonlinearity, activate
 from harness.core.dataset import Dataset, Images
 from harness.core.types import Shape
@@ -68,6 +68,8 @@ class Model(Component, ABC):
     """Seed of the weights; null: derived from the run's seed."""
     nonlinearity: Nonlinearity | None = None
     """The activation of all layers, on weights drawn as ever; null: the architecture's own."""
+    extra_outputs: Natural = 0
+    """Outputs beside the classes, which no image of the data set is labelled by."""
 
     @abstractmethod
     def network(self, shape: Shape, classes: int) -> nn.Module:
@@ -76,7 +78,7 @@ class Model(Component, ABC):
     @final
     def activated(self, shape: Shape, classes: int) -> nn.Module:
         """The network with the activations that it is to have."""
-        network = self.network(shape, classes)
+        network = self.network(shape, classes + self.extra_outputs)
         if self.nonlinearity is not None:
             activate(network, self.nonlinearity)
         return network

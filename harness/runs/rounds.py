@@ -3,6 +3,7 @@
 from harness.simulation.simulation import SimulationCheckpoint, Simulation  # before pytorch_lightning  # isort: skip
 
 import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from harness.base import interruption
 from harness.config.experiment import Experiment
-from harness.core import Batch, Knowledge, Observation, Problem
+from harness.core import Adversary, Batch, Knowledge, Observation, Problem, UserError, derive_seed
 from harness.federated.fedavg import FedAvg
 from harness.runs.targets import Client, Targets, length
 from harness.simulation.population import Population
@@ -41,8 +42,20 @@ class Rounds(Targets):
         self.victims = self.schedule.victims(experiment.trials)
         """Round and client of each attack."""
         self.simulation = Simulation(
-            self.fixed_model, self.population, self.schedule, experiment.defense, experiment.seed
+            self.fixed_model,
+            self.population,
+            self.schedule,
+            experiment.defense,
+            experiment.seed,
+            experiment.attack.insider,
         )
+        self.insider = experiment.attack.insider
+        if self.insider and self.insider.client not in self.population.holders:
+            raise UserError(
+                f"attack.adversary.client: there is no client {self.insider.client} that holds data"
+            )
+        if self.insider:
+            self._wanted  # noqa: B018 - so that a class that nobody holds is told at once
         self.reached = 0
         self.tested: tuple[float, float] | None = None
         """Accuracy and loss of the model that the clients have received."""
@@ -56,6 +69,8 @@ class Rounds(Targets):
         return self.reached
 
     def dummies(self, position: int) -> int:
+        if self.insider:
+            return min(self.insider.pictures, len(self._wanted))
         _, client = self.victims[position]
         held = self.population.examples(client)
         return min(self.experiment.fl.dummies or held, held)
@@ -77,6 +92,8 @@ class Rounds(Targets):
         number, client = self.victims[position]
         if not self.experiment.attack.attacks:
             return self._nobody(position, number)
+        if self.insider:
+            return self._inside(self.insider, position, number - 1)
         report = self.simulation.report(number, client)
         model = copy.deepcopy(self.simulation.model)  # which is trained on before all have looked at it
         problem = self.observed(position, model, report.protocol, report, start)
@@ -89,6 +106,41 @@ class Rounds(Targets):
         return Client(
             self.population.indices(client), report.truth, problem, length(report.undefended), circumstances
         )
+
+    @functools.cached_property
+    def _wanted(self) -> Tensor:
+        """The rows of the images that an adversary among the clients is after: others' of the class."""
+        assert self.insider is not None
+        others = [rows for client, rows in enumerate(self.population.train) if client != self.insider.client]
+        rows = torch.cat(others)
+        found = rows[self.population.images.labels[rows] == self.insider.tracked]
+        if not len(found):
+            raise UserError(
+                f"attack.adversary.tracked: nobody else holds an image of class {self.insider.tracked}"
+            )
+        return found
+
+    def _inside(self, insider: Adversary, position: int, done: int) -> Client:
+        """What the adversary has come to after so many rounds: it is asked about no update, but about its state."""
+        experiment, population = self.experiment, self.population
+        truth = population.batch(self._wanted, self.device)
+        own = insider.own(population.batch(population.train[insider.client], self.device))
+        observation = Observation(
+            model=copy.deepcopy(self.simulation.model), params=dict(self.simulation.weights), update={},
+            protocol=experiment.fl, n=self.dummies(position), trained_on=0, shape=experiment.dataset.shape,
+            classes=len(experiment.dataset.classes),
+            knowledge=Knowledge(learned=copy.deepcopy(self.simulation.adversary_state)),
+        )  # fmt: skip
+        told = {
+            "round": done,
+            "client": insider.client,
+            "examples": len(own),
+            "own_images": int((own.y == insider.tracked).sum()),
+            "test_accuracy": self.tested and self.tested[0],
+        }
+        indices = [population.images.indices[row] for row in self._wanted.tolist()]
+        seed = derive_seed("attack", experiment.seed, position)
+        return Client(indices, truth, Problem(position, observation, seed), 0.0, told)
 
     def _nobody(self, position: int, number: int) -> Client:
         """Of whom nothing is attacked: what is known is how good the model is that the rounds before have made."""

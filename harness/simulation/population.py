@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from harness.core import Batch, Images, UserError, generator
+from harness.core import Batch, Images, Shape, UserError, generator
 from harness.datasets.splits import Subset
 from harness.federated.partitions.partition import Partition
 
@@ -36,6 +36,12 @@ class Population:
 
     def __len__(self) -> int:
         return len(self.train)
+
+    @property
+    def shape(self) -> Shape:
+        """Of an image."""
+        channels, height, width = self.batch(torch.tensor([0]), torch.device("cpu")).x.shape[1:]
+        return channels, height, width
 
     def examples(self, client: int) -> int:
         """How many images a client trains on."""

@@ -6,7 +6,7 @@ from harness.machine.lightning import quiet, read_checkpoint, save_checkpoint, t
 import functools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,18 @@ from torch.utils.data import DataLoader, IterableDataset
 from harness.base import interruption
 from harness.base.errors import warn
 from harness.base.progress import Bar, task
-from harness.core import Batch, Classifier, Defense, Gradient, Params, UserError, generator, normalized
+from harness.core import (
+    Adversary,
+    Batch,
+    Classifier,
+    Defense,
+    Gradient,
+    Params,
+    UserError,
+    derive_seed,
+    generator,
+    normalized,
+)
 from harness.core.gradient import gradient
 from harness.federated.client import Sent
 from harness.federated.fedavg import FedAvg
@@ -77,12 +88,22 @@ class Simulation(pl.LightningModule):
     """How many rounds are done."""
 
     def __init__(
-        self, model: Classifier, population: Population, schedule: Schedule, defense: Defense, seed: int
+        self,
+        model: Classifier,
+        population: Population,
+        schedule: Schedule,
+        defense: Defense,
+        seed: int,
+        adversary: Adversary | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.population, self.schedule = model, population, schedule
-        self.defense, self.seed = defense, seed
+        self.defense, self.seed, self.adversary = defense, seed, adversary
+        self.adversary_state = (
+            None if adversary is None else adversary.begin(population.shape, derive_seed("adversary", seed))
+        )
+        """A module, so that it is in the checkpoint."""
         self.momentum: dict[int, Params] = {}
         """Of each client, where the protocol has it last from round to round."""
         self.register_buffer("finished", torch.zeros((), dtype=torch.int64))
@@ -156,8 +177,11 @@ class Simulation(pl.LightningModule):
                 yield from self._side_by_side(number, group[first : first + wide])
 
     def _side_by_side(self, number: int, clients: Sequence[int]) -> Iterator[tuple[int, Report]]:
-        if len(clients) == 1:
-            yield clients[0], self.report(number, clients[0])
+        adversary = self.adversary and self.adversary.client
+        if len(clients) == 1 or adversary in clients:
+            for client in clients:
+                attacks = client == adversary
+                yield client, self._attacking(number, client) if attacks else self.report(number, client)
             return
         given = [self._task(number, client) for client in clients]
         batches, orders = [each.batch for each in given], [each.order for each in given]
@@ -171,6 +195,22 @@ class Simulation(pl.LightningModule):
         begun = {name: value.to(self.device) for name, value in self.momentum.get(client, {}).items()}
         trained = self.training_of_clients(
             self.weights, self.buffers_of_model, given.batch, given.order, given.protocol, begun
+        )
+        return self._answer(given, *trained)
+
+    def _attacking(self, number: int, client: int) -> Report:
+        """What the adversary sends; its state has moved on afterwards."""
+        assert self.adversary is not None
+        assert self.adversary_state is not None
+        given, rng = self._task(number, client), generator("adversary", self.seed, number)
+        begun, batch = self.adversary.act(self.adversary_state, self.model, given.batch, number, rng)
+        if len(batch) != len(given.batch):
+            protocol = self.schedule.in_force(number, len(batch))
+            given = replace(given, protocol=protocol, order=protocol.order(rng))
+        given = replace(given, batch=batch, gradient=gradient)  # nothing has an adversary train privately
+        momentum = {name: value.to(self.device) for name, value in self.momentum.get(client, {}).items()}
+        trained = self.training_of_clients(
+            begun, self.buffers_of_model, batch, given.order, given.protocol, momentum
         )
         return self._answer(given, *trained)
 

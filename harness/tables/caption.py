@@ -50,6 +50,7 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines += by_row(table, outcomes, "What clients train", lambda done: _adapter(done[0].config))
     lines += by_row(table, outcomes, "Federations", lambda done: _federation(done[0].config))
     lines += by_row(table, outcomes, "Images that an attacked client trains on", _held)
+    lines += by_row(table, outcomes, "Images of the class that the adversary owns", _own)
     lines.append(f"Columns: {'; '.join(_column(table, column, outcomes) for column in table.columns)}.")
     if any(_start(outcome.config) for outcome in outcomes):
         lines += by_row(table, outcomes, "Start of a search", lambda done: settings(done[0].config, "start"))
@@ -136,6 +137,13 @@ def _held(outcomes: Sequence[Outcome]) -> str:
     if not counts:
         return ""
     return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
+def _own(outcomes: Sequence[Outcome]) -> str:
+    """Of an attack from inside the rounds: what it has in any case is no theft."""
+    rows = [row for o in outcomes if o.record for row in o.record.rows]
+    counts = [row["own_images"] for row in rows if row.get("own_images") is not None]
+    return _listed(map(str, sorted(set(counts))))
 
 
 def _column(table: Table, column: str, outcomes: Sequence[Outcome]) -> str:

@@ -25,6 +25,20 @@ GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 NEEDS = {
     "attack=none": ["fl=fedavg", "fl.clients=3"],
+    "dmgan": [
+        "fl=fedavg",
+        "fl.clients=3",
+        "model=mlp",
+        "model.extra_outputs=1",
+        "attack.adversary.pictures=8",
+    ],
+    "dmgan_small": [
+        "fl=fedavg",
+        "fl.clients=3",
+        "model=mlp",
+        "model.extra_outputs=1",
+        "attack.adversary.pictures=8",
+    ],
     "rtf": ["model=imprint_mlp"],
     "cpa": ["model=mlp"],
     "cpa_small": ["model=mlp"],
