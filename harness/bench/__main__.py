@@ -18,6 +18,7 @@ from harness.bench import (
     rounds,
     sharing,
     site,
+    startup,
     store,
 )
 from harness.bench.timing import machine
@@ -38,6 +39,7 @@ PARTS: dict[str, Part] = {
     "rounds_mlp": lambda _: rounds.mlp(REPEATS),
     "rounds_cnn": lambda _: rounds.cnn(REPEATS),
     "overhead": overhead.measure,
+    "startup": lambda _: startup.measure(),
     "report": site.measure,
     "store": store.measure,
     "sharing": lambda _: sharing.overhead(100) + sharing.sharing(rounds=2),

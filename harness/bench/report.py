@@ -57,6 +57,11 @@ FIGURES = {
     "overhead_run_wandb": Figure(
         "Harness around an attack, W&B log, for each run", 0.2, None, "s", less=True
     ),
+    "startup_help": Figure("The help, a whole process", 0.7, None, "s", less=True),
+    "startup_setting": Figure("A setting that is misspelt, a whole process", 0.9, None, "s", less=True),
+    "startup_value": Figure("A value that is wrong, a whole process", 0.9, None, "s", less=True),
+    "startup_run_csv": Figure("The smallest run, CSV log, a whole process", 3.5, None, "s", less=True),
+    "startup_run_wandb": Figure("The smallest run, W&B log, a whole process", 4.7, None, "s", less=True),
     "report_build": Figure("Report of 1,000 cells, building it", 30, None, "s", less=True),
     "report_open": Figure(
         "Report of 1,000 cells, opening its slowest page in Chromium", 2, None, "s", less=True
