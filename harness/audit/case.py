@@ -136,6 +136,10 @@ def _assume(case: Case) -> None:
     recipe = case.recipe
     if recipe.normalization is None:
         case.notes.append("normalization is not given: the network is taken to see images in [0, 1]")
+    if recipe.augmentation:
+        case.notes.append(
+            "augmentation: what is recovered are the images as they were drawn, not as they are stored"
+        )
     if any(isinstance(module, torch.nn.Dropout) and module.p for module in case.model.modules()):
         case.notes.append("dropout is drawn anew by an attacker: what depends on it is not reproduced")
     if case.update.missing:

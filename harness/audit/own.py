@@ -31,6 +31,8 @@ def own_data(case: Case, batch: Batch) -> Check:
         )
     if case.observation is None:
         return _undecided(case.lacking)
+    if case.recipe.augmentation:
+        return _undecided("what the augmentation drew is in no record")
     if case.steps != 1 and case.recipe.order is None:
         return _undecided(f"the order of the {case.steps} local steps was not recorded (order in the recipe)")
     sent = torch.cat([value.flatten() for value in case.update.change.values()])

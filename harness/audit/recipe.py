@@ -45,6 +45,8 @@ class Recipe:
     momentum: ProperFraction = 0.0
     weight_decay: NonNegative = 0.0
     mode: Literal["train", "eval"] = "train"
+    augmentation: bool = False
+    """Whether images were cropped, mirrored or the like at random before they were trained on."""
     sent: Literal["weights", "difference", "gradient"] | None = None
     """null: as the file shows."""
     defense: str | None = None

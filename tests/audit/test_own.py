@@ -84,3 +84,12 @@ def test_images_are_numbered_by_their_names(tmp_path: Path) -> None:
     found = read_truth(folder_of(tmp_path, 12), SHAPE, "--own-data", numbered=True)
     assert torch.equal(found.y, y)
     assert torch.allclose(found.x.float(), x, atol=1e-6)
+
+
+def test_augmentation_leaves_it_undecided_and_is_said(tmp_path: Path) -> None:
+    undecided = own(tmp_path, augmentation=True)
+    assert (undecided.value, undecided.verdict) == (None, "not applicable")
+    assert "augmentation" in undecided.meaning
+    files = read_files(tmp_path / "u.npz")
+    notes = open_case(files, read_recipe(None, files.facts)).notes
+    assert any(note.startswith("augmentation: ") for note in notes)
