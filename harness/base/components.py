@@ -1,6 +1,7 @@
 """Which classes a configuration may name, and the components that are made of them."""
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
@@ -9,6 +10,7 @@ from omegaconf import MISSING
 from pydantic.dataclasses import is_pydantic_dataclass
 
 from harness.base.aliases import current
+from harness.base.blame import culprit
 from harness.base.errors import UserError, explain_validation, nearest, shortened
 from harness.base.packages import PLUGINS, packages
 
@@ -23,7 +25,10 @@ def listed(name: str, node: Any) -> list[Any]:
 
 
 def build(name: str, node: Any) -> Any:
-    """The component of one group. Raises UserError naming the key, the mistake and what is allowed."""
+    """The component of one group.
+
+    Raises UserError naming the key, the mistake and what is allowed; of the code of a declared package, its error.
+    """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{name}: nothing is chosen; say {name}=NAME, of a file that names a _target_")
     for inner in nodes(node):
@@ -55,8 +60,21 @@ def _component(path: str, target: object, settings: Mapping[Any, Any]) -> Any:
         return kind(**{str(key): value for key, value in settings.items()})
     except pydantic.ValidationError as error:
         raise UserError(explain_validation(error, kind, path)) from error
-    except Exception as error:  # a plugin's own code may raise anything
+    except pydantic.PydanticUserError as error:
+        raise UserError(_unchecked(path, target, error)) from error
+    except Exception as error:  # a component may raise anything
+        if culprit(error):
+            raise
         raise UserError(f"{path}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+
+
+def _unchecked(name: str, target: object, error: pydantic.PydanticUserError) -> str:
+    """What to say of a class of which a setting has a type that is not defined, or that nothing can be checked by."""
+    named = re.search(r"define `(\w+)`|for (.+?)\. ", f"{error.message} ")
+    kind = f" ({named[1] or named[2]})" if named else ""
+    frame = culprit(error)
+    where = f": {frame.filename}:{frame.lineno}" if frame else ""
+    return f"{name}: {target} has a setting of a type that can't be checked{kind}{where}"
 
 
 def nodes(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -82,6 +100,8 @@ def find(name: str, target: object) -> type:
         there = vars(importlib.import_module(module))
     except ImportError as error:
         raise UserError(f"{name}: {target} can't be imported ({error})") from error
+    except pydantic.PydanticUserError as error:
+        raise UserError(_unchecked(name, target, error)) from error
     found = there.get(word)
     if not _is_component(found):
         components = [key for key, value in there.items() if _is_component(value)]

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import multiprocessing
 import re
 import sys
 from collections.abc import Iterable
@@ -34,6 +35,13 @@ class CellsFailed(Exception):
 def warn(message: str) -> None:
     """One line on stderr, for what the user should know although the work goes on."""
     print(f"warning: {message}", file=sys.stderr)
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """As `warn`, once a command: a worker process leaves it to the one that started it."""
+    if multiprocessing.current_process().name == "MainProcess":
+        warn(message)
 
 
 omitted: list[str] = []
@@ -83,14 +91,17 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def explain_validation(error: "pydantic.ValidationError", cls: type, path: str) -> str:
-    """One line for each of the first two mistakes in a component: key, problem, value, nearest name."""
+    """One line for each of the first two mistakes in a component: key, problem, value, nearest name.
+
+    Of a mistake in no single setting the value is all of them, which is not repeated.
+    """
     problems: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for detail in error.errors():
         location = [printable(str(part)) for part in detail["loc"] if not _names_an_alternative(part)]
         key = ".".join([*([path] if path else []), *location])
         problems.setdefault(key, []).append(_problem(detail, location, cls))  # type: ignore[arg-type]
-        told = _unknown(detail["type"]) or detail["type"] == "missing"
+        told = _unknown(detail["type"]) or detail["type"] == "missing" or not location
         given[key] = "" if told else f", not {shortened(detail['input'])}"
     lines = [f"{key}: {' or '.join(dict.fromkeys(several))}{given[key]}" for key, several in problems.items()]
     return "\n".join(lines[:2])
