@@ -4,6 +4,7 @@ A command's module is imported when it is asked for: `--help` needs neither torc
 """
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(importlib.import_module(COMMANDS[word].module).main(given[1:]))
     if re.fullmatch(r"[a-z]\w*", word):
         sys.exit(complain(f"{word}: there is no such command{nearest(word, COMMANDS)}", USER_ERROR))
+    if {"-sc", "--shell-completion"} & {*given}:
+        complete()
     from harness.commands import main as cli
 
     cli.main()
+
+
+def complete() -> None:
+    """Add to what Hydra completes, which is settings alone: the commands, and `harness` where it would say `python`."""
+    sys.argv[0] = "harness"
+    _, _, word = os.environ.get("COMP_LINE", "").partition(" ")
+    if word.isalpha():
+        print("\n".join(name for name in COMMANDS if name.startswith(word)))

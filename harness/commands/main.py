@@ -35,7 +35,8 @@ MODES = ("run", "multirun", "cfg", "info", "shell_completion")
 """Options of Hydra's of which it takes one."""
 SINGLE = re.compile(r"[\w.+-]+|\[[^\[\]()]*\]")
 """A value that is none of several: a word, a number or a list."""
-SHELLS = ("install=", "uninstall=", "query=")
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
+"""What Hydra's completion is asked for."""
 
 
 def task(cfg: DictConfig) -> str:
@@ -106,8 +107,8 @@ def check_arguments() -> None:
         raise UserError(f"{' and '.join(f'--{name}'.replace('_', '-') for name in modes)} exclude each other")
     if given.resolve and not (given.cfg or given.help):
         raise UserError("--resolve goes with --cfg or --help")
-    if given.shell_completion and not any(each.startswith(SHELLS) for each in given.overrides):
-        raise UserError("--shell-completion wants install=SHELL or uninstall=SHELL")
+    if given.shell_completion and not any(map(COMPLETION.fullmatch, given.overrides)):
+        raise UserError("--shell-completion wants install=SHELL or uninstall=SHELL, of bash, fish and zsh")
     check_searchpath(given.overrides)
     for override in given.overrides:
         group, _, value = override.partition("=")

@@ -52,3 +52,41 @@ def test_asking_what_there_is_imports_neither_torch_nor_pandas(arguments: list[s
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("harness rep", {"report"}),
+        ("harness attack=dl", {"attack=dlg", "attack=dlf"}),
+        ("harness attack=ig see", {"seed="}),
+    ],
+)  # fmt: skip
+def test_a_shell_completes_commands_and_settings(
+    line: str, offered: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/harness/__main__.py", "-sc", "query=bash"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    assert offered <= {*capsys.readouterr().out.split()}
+
+
+def test_completion_is_for_the_command_whichever_way_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/harness/__main__.py", "-sc", "install=bash"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out.splitlines()[-1].endswith("hydra_bash_completion harness")
+
+
+def test_a_shell_that_nobody_completes_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness", "-sc", "install=bush"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 2
+    assert capsys.readouterr().err.endswith("of bash, fish and zsh\n")
