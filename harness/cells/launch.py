@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 
 from harness.base import interruption
-from harness.base.errors import MEMORY, warn
+from harness.base.errors import MEMORY, warn, warn_once
 from harness.base.files import check_writable
 from harness.base.internals import is_basic, what_broke
 from harness.cells import cluster, slurm
@@ -56,6 +56,9 @@ def launch(
     check_writable(store.root)
     check_data(plan)
     hint_older(store.root)
+    for cell in pending.values():
+        for lacking in plan[cell].metric.lacking():
+            warn_once(lacking)
     for identity in pending:
         if store.holder(identity) is None:
             forget(store.root / identity)

@@ -23,6 +23,10 @@ class Metric(Component, ABC):
         """Load what scoring needs. Raises UserError now rather than when the attack is done."""
         return
 
+    def lacking(self) -> str | None:
+        """What this machine has not, for which the score is left out. None: nothing."""
+        return None
+
     @abstractmethod
     def __call__(
         self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params

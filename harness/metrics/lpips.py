@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.base.errors import warn
+from harness.base.errors import warn_once
 from harness.core import AbsolutePath, Batch, Classifier, Metric, Params, UserError, component
 from harness.machine import vision as vision  # before lpips
 from harness.models.weights import read_weights
@@ -55,12 +55,26 @@ class LPIPS(Metric):
             distance = network(displayed(reconstruction.x), displayed(truth.x))
         return cast(Tensor, distance).flatten()
 
+    def lacking(self) -> str | None:
+        """The files of weights that are not there, of all trunks in one line where this metric's own is not."""
+        folder = self._folder()
+        missing = [name for name in TRUNKS.values() if not (folder / name).is_file()]
+        if TRUNKS[self.net] not in missing:
+            return None
+        return f"LPIPS is left out: no {', '.join(missing)} in {folder}"
+
     def _network(self) -> nn.Module | None:
+        if lacking := self.lacking():
+            warn_once(lacking)
+            return None
+        return _load(self.net, self._folder())
+
+    def _folder(self) -> Path:
         if self.weights is None:
-            return _load(self.net, Path(torch.hub.get_dir()) / "checkpoints")
+            return Path(torch.hub.get_dir()) / "checkpoints"
         if not self.weights.is_dir():
             raise UserError(f"LPIPS: no folder of weights at {self.weights}")
-        return _load(self.net, self.weights)
+        return self.weights
 
 
 def displayed(x: Tensor) -> Tensor:
@@ -71,12 +85,9 @@ def displayed(x: Tensor) -> Tensor:
 
 
 @cache
-def _load(net: Net, folder: Path) -> nn.Module | None:
-    """The network, once for each process; None where the trunk's weights are missing."""
+def _load(net: Net, folder: Path) -> nn.Module:
+    """The network, once for each process."""
     path = folder / TRUNKS[net]
-    if not path.is_file():
-        _tell(folder)
-        return None
     state = read_weights(path)
     network = _untrained(net)
     trunk = network.get_submodule("net")
@@ -86,13 +97,6 @@ def _load(net: Net, folder: Path) -> nn.Module | None:
         raise UserError(f"{path} holds no weights of the {net} trunk: {missing[0]} is not in it")
     trunk.load_state_dict({own: state[name] for own, name in names.items()})
     return network
-
-
-@cache
-def _tell(folder: Path) -> None:
-    """Say once, for all trunks in one line, what is missing."""
-    missing = [name for name in TRUNKS.values() if not (folder / name).is_file()]
-    warn(f"LPIPS is left out: no {', '.join(missing)} in {folder}")
 
 
 def _untrained(net: Net) -> nn.Module:

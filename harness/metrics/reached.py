@@ -24,6 +24,10 @@ class Reached(Metric):
         """As the other metric does."""
         self.metric.prepare()
 
+    def lacking(self) -> str | None:
+        """As the other metric does."""
+        return self.metric.lacking()
+
     def __call__(
         self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params
     ) -> Tensor | None:

@@ -63,6 +63,10 @@ class Scores(Component):
         for metric in self.metrics.values():
             metric.prepare()
 
+    def lacking(self) -> list[str]:
+        """What this machine has not, for which metrics are left out."""
+        return [lacking for metric in self.metrics.values() if (lacking := metric.lacking())]
+
     def __call__(self, reconstruction: Batch, truth: Batch, model: Classifier, params: Params) -> Scored:
         """Score a reconstruction matched one to one to images of the truth; each image keeps its own label.
 
