@@ -138,8 +138,13 @@ def _render(template: str, root: str, **values: object) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     pages = environment(TEMPLATES)
-    pages.filters |= {"data": _data, "link": quote, "query": urlencode, "number": number}
+    pages.filters |= {"data": _data, "link": quote, "query": urlencode, "number": number, "count": _count}
     return pages
+
+
+def _count(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _data(value: object) -> Markup:

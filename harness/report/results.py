@@ -98,6 +98,18 @@ class Result:
     def texts(self) -> tuple[Path, ...]:
         return tuple(sorted(p for p in self.directory.glob("*.md") if p.name not in OWN))
 
+    @cached_property
+    def downloads(self) -> tuple[Path, ...]:
+        """Files of a table or a sweep to take along: its numbers, it as a document can have it, its pictures."""
+        pictures = [picture.name for picture in (*filter(None, [self.gallery]), *self.figures)]
+        found = [self.directory / name for name in ("cells.csv", "table.tex", "table.md", *pictures)]
+        return tuple(path for path in found if path.is_file())
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether it only shows that everything runs: its numbers mean nothing."""
+        return self.provenance.get("scale") == "smoke"
+
     @property
     def gallery(self) -> Path | None:
         path = self.directory / "gallery.png"

@@ -67,7 +67,7 @@ def _write(
     known = {run.id for run in listed}
     for result in results:
         _page(to, f"{result.folder}/index.html", functools.partial(pages.result, result=result, known=known))
-        for file in (*result.figures, *result.tables, *filter(None, [result.gallery])):
+        for file in dict.fromkeys((*result.downloads, *result.figures, *result.tables)):
             with writing(to):
                 shutil.copyfile(file, to / result.folder / file.name)
     texts = _texts(to, published, results)

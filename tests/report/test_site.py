@@ -10,10 +10,12 @@ from urllib.parse import unquote
 import pytest
 
 from harness.base.schema import EXPERIMENTS
+from harness.report import pages as pages_of
 from harness.report.__main__ import main
 from harness.report.results import find
+from harness.report.runs import Listed
 from harness.store.records import Store
-from tests.report.conftest import FAMILY, TAG, toy
+from tests.report.conftest import FAMILY, TAG, configuration, toy
 
 Elements = list[tuple[str, dict[str, str | None]]]
 
@@ -51,6 +53,32 @@ def test_every_result_text_and_view_has_a_page(pages: dict[str, Page]) -> None:
         "here/toy/digits32-small/index.html", f"here/{FAMILY}/{FAMILY}/index.html",
         "published/toy/faces-medium/index.html", "published/toy/index.html",
     }  # fmt: skip
+
+
+def test_a_tables_page_offers_its_files(pages: dict[str, Page]) -> None:
+    page = pages["here/toy/digits32-small/index.html"]
+    offered = [
+        attributes["href"] for name, attributes in page.elements if name == "a" and "download" in attributes
+    ]
+    assert offered == ["cells.csv", "table.tex", "table.md", "gallery.png"]
+
+
+def test_smoke_is_marked_and_nothing_else_is(pages: dict[str, Page], tmp_path: Path) -> None:
+    toy(tmp_path / "results", Store(tmp_path / "runs"))
+    place = tmp_path / "results" / "toy" / "digits32-small" / "provenance.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"scale": "smoke"}))
+    (result,) = find(tmp_path / "results", "made here")
+    assert "numbers mean nothing" in pages_of.result("", result, ())
+    assert "smoke" in pages_of.overview("", [result], {}, 1)
+    assert "1 result, " in pages_of.overview("", [result], {}, 1)
+    assert not any("smoke" in page.text for page in pages.values())
+
+
+def test_settings_in_which_runs_differ_are_folded() -> None:
+    records = [Listed(f"run{k}", configuration("ig", "none", k, 0), {}, 1) for k in (1, 2)]
+    text = pages_of.runs("", records, {})
+    assert "<summary>1 setting</summary>attack.steps 2</details>" in text
+    assert "<details" not in pages_of.runs("", records[:1], {})
 
 
 def test_every_link_leads_somewhere_on_the_disk(site: Path, pages: dict[str, Page]) -> None:

@@ -52,7 +52,7 @@
         shape("polyline", { class: `curve run-${place}`, points: curve.points.map(([evaluation, loss]) => `${x(evaluation).toFixed(1)},${y(loss).toFixed(1)}`).join(" ") },
           shape("title", {}, `${run.name}, target ${curve.problem}: ${report.number(curve.points[0][1])} to ${report.number(curve.points.at(-1)[1])}`))));
     const label = shape("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, `evaluations (loss${logarithmic ? ", logarithmic" : ""}, upwards)`);
-    const said = `Loss over evaluations of ${lines.length} targets, between ${report.number(range(points.map(([, loss]) => loss))[0])} and ${report.number(range(points.map(([, loss]) => loss))[1])}`;
+    const said = `Loss over evaluations of ${report.count(lines.length, "target")}, between ${report.number(range(points.map(([, loss]) => loss))[0])} and ${report.number(range(points.map(([, loss]) => loss))[1])}`;
     return shape("svg", { class: "curves", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": said }, ...up, ...across, label, ...lines);
   };
 }

@@ -39,6 +39,8 @@ report.number = (value, digits) => {
   return size < 1e-3 || size >= 1e6 ? Number(value.toPrecision(3)).toExponential() : String(Number(value.toPrecision(4)));
 };
 
+report.count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
 report.text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 report.link = (page, values) => `${document.body.dataset.root}${page}#${new URLSearchParams(values)}`;

@@ -40,13 +40,13 @@
     const curves = report.curves([{ name: run.id, curves: run.curves }]);
     return [
       element("h1", {}, run.title),
-      element("p", {}, "Run ", element("code", {}, run.id), `, ${run.rows.length} images: ${report.statuses(run)}. `,
+      element("p", {}, "Run ", element("code", {}, run.id), `, ${report.count(run.rows.length, "image")}: ${report.statuses(run)}. `,
         element("a", { class: "button", href: report.link("runs.html", { a: run.id }) }, "Compare with another")),
       run.changed.length ? element("p", { class: "changed" }, run.changed.join(" ")) : "",
       run.places.length ? section("Where it stands", places(run)) : "",
       section("Images", element("p", { class: "hint" }, `Original above reconstruction; ${run.images.shown} of ${run.rows.length}.`), images(run)),
       section("Metrics", metrics(run)),
-      section("Loss", curves ? element("p", { class: "hint" }, `The first ${run.curves.length} targets, thinned; traces.jsonl has all.`) : "No trace was kept.", curves ?? ""),
+      section("Loss", curves ? element("p", { class: "hint" }, `The first ${report.count(run.curves.length, "target")}, thinned; traces.jsonl has all.`) : "No trace was kept.", curves ?? ""),
       section("Rows", rows(run)),
       section("Configuration", pairs(run.config)),
       section("Provenance", pairs(run.provenance)),

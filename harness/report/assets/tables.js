@@ -65,7 +65,7 @@ report.filter = (tables, { filter = "", all, ...rest }) => {
   });
   const [count = { rows: 0, fitting: 0, shown: 0 }] = counts; // tables of one page have the same rows
   const counter = document.querySelector("[data-count]");
-  if (counter) counter.textContent = count.shown < count.rows ? `${count.shown} of ${count.rows} rows` : `${count.rows} rows`;
+  if (counter) counter.textContent = count.shown < count.rows ? `${count.shown} of ${report.count(count.rows, "row")}` : report.count(count.rows, "row");
   const button = document.querySelector("[data-all]");
   if (button) button.hidden = count.shown === count.fitting;
 };
