@@ -41,6 +41,7 @@ CASES: dict[str, tuple[Callable[[Arrays], Arrays], dict[str, Any], str]] = {
     "no such argument": (unchanged, {"arguments": {"depth": 3}}, "arguments: .* can't be built"),
     "classes": (unchanged, {"classes": 7}, "classes: the recipe says 7, and the network's head has 10"),
     "no model": (unchanged, {"model": None}, "model is missing"),
+    "no input": (unchanged, {"input": None}, r"input is missing: say it in .*input: \[3, 32, 32\]"),
     "no such module": (unchanged, {"model": "nowhere:Net"}, "there is no module nowhere"),
     "no such class": (unchanged, {"model": "tests.audit.clients:Dens"}, "did you mean 'Dense'"),
     "no such name": (unchanged, {"model": "mlpp"}, "did you mean 'mlp'"),
@@ -99,6 +100,23 @@ def test_the_recipe_may_not_contradict_the_recorder(
     recipe.write_text("lr: [")
     _refused([str(path), "--recipe", str(recipe)], "is no YAML", capsys)
     _refused([str(path), "--recipe", str(tmp_path / "none.yaml")], "can't be read", capsys)
+
+
+def test_arrays_without_names_and_pickles_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, paths = tmp_path / "client.yaml", {part: tmp_path / f"{part}.npz" for part in ("before", "after")}
+    recipe.write_text("model: tests.audit.test_bad_input:Normal\ninput: [3, 8, 8]\n")
+    arguments = [*(f"--{part}={path}" for part, path in paths.items()), "--recipe", str(recipe)]
+    values = [value.numpy() for value in Normal().state_dict().values()]
+    numpy.savez(paths["after"], *values)
+    numpy.savez(paths["before"], values[1], values[0], *values[2:])
+    _refused(arguments, "in another order", capsys)
+    numpy.savez(paths["before"], *values[:-1])
+    _refused(arguments, "buffers", capsys)
+    torch.save(Normal(), tmp_path / "whole.pt")
+    arguments[0] = f"--before={tmp_path / 'whole.pt'}"
+    _refused(arguments, "other objects than tensors", capsys)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """A model of the harness is audited by its name."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +47,29 @@ def test_a_malicious_servers_model_is_refused(tmp_path: Path) -> None:
     facts = {"model": "imprint_mlp", "classes": 10, "input": [1, 32, 32], "normalization": None}
     with pytest.raises(UserError, match="malicious server's"):
         opened(written(tmp_path / "u.npz", arrays, **facts))
+
+
+def test_a_name_of_timms_is_made_by_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for timm: tests/audit/test_timm.py has timm itself, where it is installed."""
+
+    def create_model(model_name: str, num_classes: int = 1000, hidden: int = 8) -> nn.Module:
+        torch.manual_seed(0)
+        layers = [nn.Flatten(), nn.Linear(192, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)]
+        return nn.Sequential(*layers)
+
+    timm = SimpleNamespace(is_model=lambda name: name == "tiny_net", create_model=create_model)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    network = create_model("tiny_net", 10, 16)
+    before = {f"before/{name}": value.clone().numpy() for name, value in network.state_dict().items()}
+    after = {name.replace("before", "after"): value + 0.1 for name, value in before.items()}
+    facts = {"model": "tiny_net.in1k", "arguments": {"hidden": 16}, "classes": 10}
+    path = written(tmp_path / "u.npz", before | after, **facts, examples=1)
+    assert (opened(path).model.head, opened(path).classes) == ("network.3", 10)
+    with pytest.raises(UserError, match="nor of timm's"):
+        opened(written(tmp_path / "u.npz", before | after, **{**facts, "model": "tiny_nut"}))
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=r"pip install .*\[timm\]"):
+        opened(path)
 
 
 class Pooled(nn.Sequential):
