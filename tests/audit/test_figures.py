@@ -177,6 +177,25 @@ def test_one_image_through_convolutions(photographs: tuple[Tensor, Tensor], tmp_
     assert max(errors) < 1e-4
 
 
+def test_a_short_search_for_one_image(
+    photographs: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.audit.attempts.ITERATIONS", 1500)
+    psnr, spent = [], []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        data = drawn(photographs, 1, seed)
+        case = sent(tmp_path / f"{seed}.npz", Net(), data, 1)
+        began = time.process_time()
+        (found,) = attempts(case, infer(case).best.counts, 600)  # type: ignore[union-attr]
+        spent.append(time.process_time() - began)
+        assert found.images is not None
+        psnr += scored(found.images, Batch(data.x.double(), data.y))[0]
+    known = [value for value in psnr if value is not None]
+    print(f"\nNet, one image, IG: {known} dB in {min(spent):.0f} to {max(spent):.0f} CPU-s")
+    assert sum(known) / 6 > 14
+
+
 def test_labels_of_an_epoch(photographs: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     shares = []
     for seed in range(10):
