@@ -150,7 +150,7 @@ class CPA(Unmixing):
     def prepare(self, observation: Observation) -> Params:
         """Raises UserError for a network whose first linear layer sees anything but the pixels."""
         known, name = super().prepare(observation), first_linear(observation.model)
-        if not _sees_pixels(observation):
+        if not sees_pixels(observation):
             raise UserError(f"attack=cpa: {name} is not on the images: say model=mlp, or attack=cpa_fi")
         bias = observation.update.get(f"{name}.bias")
         if bias is None:
@@ -179,7 +179,7 @@ class CPA(Unmixing):
         return Batch(found, torch.full((len(found),), -1, device=found.device))
 
 
-def _sees_pixels(observation: Observation) -> bool:
+def sees_pixels(observation: Observation) -> bool:
     """Whether the first linear layer comes before all else."""
     like = next(iter(observation.params.values()))
     probe = torch.rand(1, *observation.shape, generator=generator("probe")).to(like)

@@ -24,6 +24,13 @@ def initial_images(observation: Observation, rng: torch.Generator) -> Tensor:
     return drawn if start is None else observation.model.normalize(start)
 
 
+def boxed(images: Tensor, observation: Observation) -> Tensor:
+    """Images clamped to the range that [0, 1] has in the network's units."""
+    normalize = observation.model.normalize
+    low, high = (normalize(torch.full_like(normalize.mean, bound)) for bound in (0.0, 1.0))
+    return torch.maximum(torch.minimum(images, high), low)
+
+
 @component
 class ImageSearch(OptimizationAttack, ABC):
     """Search for images in the network's own units from N(0, 1), with labels fixed beforehand."""
@@ -48,9 +55,7 @@ class ImageSearch(OptimizationAttack, ABC):
     def project(self, variables: Variables, observation: Observation) -> Variables:
         if not self.boxed:
             return variables
-        normalize = observation.model.normalize
-        low, high = (normalize(torch.full_like(normalize.mean, bound)) for bound in (0.0, 1.0))
-        return {"images": torch.maximum(torch.minimum(variables["images"], high), low)}
+        return {"images": boxed(variables["images"], observation)}
 
     def decode(self, variables: Variables, observation: Observation, known: Params) -> Batch:
         return Batch(observation.model.normalize.invert(variables["images"]), known["labels"])

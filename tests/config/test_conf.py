@@ -42,6 +42,8 @@ NEEDS = {
     "rtf": ["model=imprint_mlp"],
     "cpa": ["model=mlp"],
     "cpa_small": ["model=mlp"],
+    "cpa_fi": ["model=strided_cnn", "attack.unmixing.steps=3"],
+    "cpa_fi_small": ["model=strided_cnn", "attack.unmixing.steps=3"],
     "lti": ["knowledge.public=true", "model.fresh=false", "attack.hidden=8", "attack.updates=20"],
     "lti_small": ["knowledge.public=true", "model.fresh=false", "attack.hidden=8", "attack.updates=20"],
     "public_mean": ["knowledge.public=true"],

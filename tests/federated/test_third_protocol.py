@@ -62,6 +62,8 @@ NEEDS = {
     "rtf": ["model=imprint_mlp", "model.base.hidden=16"],
     "cpa": ["model=mlp", "model.hidden=16"],
     "cpa_small": ["model=mlp", "model.hidden=16"],
+    "cpa_fi": ["model=strided_cnn", "model.width=4", "model.hidden=16", "attack.unmixing.steps=3"],
+    "cpa_fi_small": ["model=strided_cnn", "model.width=4", "model.hidden=16", "attack.unmixing.steps=3"],
     "lti": [*LEARNING, "attack.hidden=8", "attack.updates=20"],
     "lti_small": [*LEARNING, "attack.hidden=8", "attack.updates=20"],
     "public_mean": LEARNING,

@@ -11,6 +11,8 @@ from harness.models.cnn3 import CNN3
 from harness.models.lenet import LeNet
 from harness.models.lenet5 import LeNet5
 from harness.models.mlp import MLP
+from harness.models.strided_cnn import StridedCNN
+from harness.models.vgg import VGG
 from harness.models.vgg16 import VGG16
 from tests.fidelity.conftest import Fidelity
 from tests.fidelity.models.written_out import Weights, count, images, made
@@ -137,3 +139,37 @@ def test_vgg16(fidelity: Fidelity) -> None:
     total = [float(count(network)), sum(m.p for m in network.modules() if isinstance(m, nn.Dropout))]
     what = "138,357,544 parameters, and no dropout (Zhu et al. 2024, code)"
     fidelity("model", "vgg16", what, total, [138_357_544, 0], tolerance=0)
+
+
+def test_strided_cnn(fidelity: Fidelity) -> None:
+    network = made(StridedCNN(), (3, 32, 32), 10)
+    w, x = Weights(network), images(3, 32, 32)
+    h = w.convolution(x, 1, 1).clamp_min(0)
+    h = w.convolution(h, 2, 1).clamp_min(0)
+    h = w.convolution(h, 2, 1).clamp_min(0)
+    assert h[0].numel() == 4096
+    what = "conv3 to 32, 32 (stride 2) and 64 (stride 2) with ReLU, linear 256, linear (ours)"
+    fidelity("model", "strided_cnn", what, network(x), w.linear(w.linear(h.flatten(1)).clamp_min(0)))
+    assert w.used()
+
+
+def test_vgg(fidelity: Fidelity) -> None:
+    """The convolutions of VGG-16, and a head for small images."""
+    with torch.device("meta"):
+        small, large = VGG().network((3, 64, 64), 200), VGG16().network((3, 224, 224), 1000)
+    found, theirs = ([tuple(value.shape) for value in each.parameters()] for each in (small, large))
+    what = "convolutions of configuration D (Simonyan and Zisserman 2015, table 1)"
+    fidelity("model", "vgg", what, found[:26], theirs[:26], tolerance=0)
+    head = [(1024, 2048), (1024,), (1024, 1024), (1024,), (200, 1024), (200,)]
+    what = "linear 2048-1024-1024-K (Zhu et al. 2024, code)"
+    fidelity("model", "vgg", what, found[26:], head, tolerance=0)
+    network = made(VGG(width=4), (3, 64, 64), 10)
+    w, x = Weights(network), images(3, 64, 64)
+    for convolutions in (2, 2, 3, 3, 3):
+        for _ in range(convolutions):
+            x = w.convolution(x, 1, 1).clamp_min(0)
+        x = F.max_pool2d(x, 2)
+    hidden = w.linear(w.linear(x.flatten(1)).clamp_min(0)).clamp_min(0)
+    what = "2, 2, 3, 3, 3 convolutions with ReLU before each 2x2 maximum, three linear layers"
+    fidelity("model", "vgg", what, network(images(3, 64, 64)), w.linear(hidden))
+    assert w.used()
