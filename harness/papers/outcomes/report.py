@@ -17,7 +17,18 @@ from harness.base.schema import EXPERIMENTS
 from harness.base.statistics.agreement import agreement
 from harness.core import component
 from harness.models.imprint import Imprint
-from harness.papers.outcomes.rule import CLEAR, RULE, VAGUE, Measured, Stated, decide, read
+from harness.papers.outcomes.rule import (
+    CLEAR,
+    MANY,
+    PSNR,
+    RULE,
+    SOME,
+    VAGUE,
+    Measured,
+    Stated,
+    decide,
+    read,
+)
 from harness.plots import pictures
 from harness.store.records import Store
 from harness.tables.measurement import Outcome
@@ -52,9 +63,15 @@ class OutcomeReport(Supplement):
         )
         write_atomically(directory / "outcomes.csv", outcomes_csv(done, published).encode())
         write_atomically(directory / "report.md", text.encode())
-        strips = {row: strip(outcome, store, self.images) for row, outcome in done.items()}
-        if strips:
-            pictures.save(overview(strips), directory / "gallery.png")
+        lines = [
+            (
+                verdict_beside(row, decide(rows_of(outcome)), published.get(row)),
+                strip(outcome, store, self.images),
+            )
+            for row, outcome in done.items()
+        ]
+        if lines:
+            pictures.save(overview(lines), directory / "gallery.png")
 
 
 Strip = tuple[Tensor, Tensor, list[float | None]]
@@ -69,15 +86,30 @@ def strip(outcome: Outcome, store: Store, most: int) -> Strip:
     return images["truth"][shown], images["reconstruction"][shown], [scores[place] for place in shown]
 
 
-def overview(strips: Mapping[str, Strip]) -> Image.Image:
-    """All rows below one another, small: truth above reconstruction."""
+def verdict_beside(row: str, verdict: Measured, theirs: Stated | None) -> Image.Image:
+    """What a row is called, and each number that decided it beside what the rule asks for."""
+    psnr = "no PSNR" if verdict.psnr is None else f"{verdict.psnr:.1f} dB"
+    words = [
+        f"{verdict.label}; the paper: {theirs.label}" if theirs else verdict.label,
+        f"{psnr} (success: {PSNR:.0f})",
+        f"{verdict.clear:.0%} with SSIM ≥ {CLEAR} (success: {MANY:.0%})",
+        f"{verdict.vague:.0%} with SSIM ≥ {VAGUE} (partial: {SOME:.0%})",
+    ]
+    return pictures.above(
+        [pictures.label(row, bold=True), *(pictures.label(each, 10) for each in words)], gap=0
+    )
+
+
+def overview(rows: Sequence[tuple[Image.Image, Strip]]) -> Image.Image:
+    """The rule, and all rows below one another, small: what decided beside truth above reconstruction."""
     lines = []
-    for row, (truth, reconstruction, _) in strips.items():
+    for words, (truth, reconstruction, _) in rows:
         both = [
             pictures.beside([pictures.tile(image, SIDE) for image in x], 2) for x in (truth, reconstruction)
         ]
-        lines.append([pictures.label(row), pictures.above(both, gap=2)])
-    return pictures.framed(pictures.grid(lines, across=12, down=10))
+        lines.append([words, pictures.above(both, gap=2)])
+    rule = [pictures.label(part.strip(), 10) for part in RULE.split(";")]
+    return pictures.framed(pictures.above([*rule, pictures.grid(lines, across=12, down=10)]))
 
 
 def evenly(count: int, shown: int) -> list[int]:
@@ -131,7 +163,10 @@ def markdown(
     if len(guarantee) > 1:
         blocks += ["## Robbing the Fed: the guarantee", _GUARANTEE, pipes(guarantee)]
     if done:
-        blocks += ["## Pictures", "![Truth above reconstruction, row by row](gallery.png)"]
+        blocks += [
+            "## Pictures",
+            "![What decided, beside truth above reconstruction, row by row](gallery.png)",
+        ]
     for row in done:
         said = f" The paper: {published[row].text}." if row in published else ""
         blocks.append(f"**{row}**: {_numbers(decide(rows_of(done[row])))}.{said}")
@@ -175,6 +210,9 @@ def _outcomes(
         shares = [f"{verdict.clear:.0%}", f"{verdict.vague:.0%}"]
         counts = [str(clients(done[row])), str(verdict.images)]
         yield [row, *said, f"**{verdict.label}**", agrees, *counts, psnr, *shares]
+    for row, theirs in published.items():
+        if row not in rows:
+            yield [row, theirs.described, theirs.said, "not measured", *[""] * 6]
 
 
 def _guarantee(done: Mapping[str, Outcome], store: Store) -> Iterator[list[str]]:

@@ -16,7 +16,7 @@ from PIL import Image
 from harness.base.schema import EXPERIMENTS
 from harness.config.composition import compose
 from harness.core import UserError
-from harness.papers.outcomes.report import OutcomeReport, evenly, outcomes_csv
+from harness.papers.outcomes.report import OutcomeReport, evenly, outcomes_csv, overview, verdict_beside
 from harness.papers.outcomes.rule import LABELS, decide, read
 from harness.store.records import Store, summarise
 from harness.tables.layout import Cell
@@ -124,12 +124,25 @@ def test_the_report_says_what_the_records_say(tmp_path: Path) -> None:
     )
     assert "| fail | **success** | no | 1 | 1 | 22.0 | 0% | 0% |" in report
     assert "| Fig. 20 IG | FL: 100 clients, batch 10, 1 epoch, CNN | partial | no result |" in report
+    assert (
+        "| Fig. 27 DMGAN | FL: 10 clients, batch 50, 2 epochs, D+1 class | success | not measured |" in report
+    )
     # 400 images in 100 bins: 7.3 alone if all were in one step, 9.1 of a batch of 10; two above 30 dB.
     assert "| Fig. 26 RTF | 100 | 400 | 7.3 | 10 | 9.1 | 7.0 | 2.0 |" in report
     assert "| RTF, one gradient | 100 | 64 | 34.0 | 64 | 34.0 | 7.0 | 0.0 |" in report
     assert [path.name for path in tmp_path.glob("*.png")] == ["gallery.png"]
     assert Image.open(tmp_path / "gallery.png").width > 50
     assert "(gallery.png)" in report
+
+
+def test_what_decided_stands_beside_the_pictures() -> None:
+    """The same pictures with another verdict beside them are another gallery, with room for all its words."""
+    truth = torch.zeros(2, 1, 8, 8)
+    failed, vague = decide(rows([(9.0, 0.0)] * 2)), decide(rows([(9.0, 0.4)] * 2))
+    words = [verdict_beside("Fig. 5 DLG", verdict, None) for verdict in (failed, vague)]
+    drawn = [overview([(each, (truth, truth, [9.0, 9.0]))]) for each in words]
+    assert drawn[0].tobytes() != drawn[1].tobytes()
+    assert all(picture.width > each.width for picture, each in zip(drawn, words, strict=True))
 
 
 def test_a_guarantee_is_the_mean_over_clients_of_different_sizes(tmp_path: Path) -> None:
