@@ -1,11 +1,11 @@
 """Robbing the Fed: images in closed form, off the rows of an imprint block."""
 
-import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from harness.attacks.closed_form import read_off
 from harness.base.numbers import Positive
 from harness.base.threat import Need
 from harness.core import Attack, Model, Observation, Reconstruction, Unreadable, UserError, component
@@ -34,7 +34,9 @@ class RTF(Attack):
 
     def check(self, model: Model) -> None:
         if not isinstance(model, Imprint):
-            raise UserError("attack=rtf reads the rows of an imprint block: say model=imprint_resnet18")
+            raise UserError(
+                "attack=rtf reads the rows of an imprint block: say server=imprint, or model=imprint_resnet18"
+            )
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
         """Raises Unreadable for an update that is not finite."""
@@ -42,18 +44,7 @@ class RTF(Attack):
         beyond = (candidates - candidates.clamp(0, 1)).flatten(1).abs().mean(1)
         plausible = int((beyond <= self.tolerance).sum())
         chosen = candidates[beyond.argsort(stable=True)[: min(plausible, observation.n)]]
-        grey = chosen.new_full((observation.n - len(chosen), *observation.shape), 0.5)
-        images = torch.cat([chosen.clamp(0, 1), grey])
-        return Reconstruction(
-            x=images,
-            y=torch.full((observation.n,), -1, device=images.device),
-            loss=math.nan,
-            score=0.0,
-            status="budget",
-            iterations=1,
-            evaluations=0,
-            trace=[{"evaluation": 0, "candidates": len(candidates), "returned": len(chosen)}],
-        )
+        return read_off(chosen, len(candidates), observation)
 
     def candidates(self, observation: Observation) -> Tensor:
         """One image [k, c, h, w], not clamped, for each bin that is not empty."""

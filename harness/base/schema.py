@@ -31,6 +31,7 @@ class Schema:
     prior: Any = MISSING
     training: Any = MISSING
     adapter: Any = MISSING
+    server: Any = MISSING
     start: Any = MISSING
     metric: Any = MISSING
     logger: Any = MISSING

@@ -27,6 +27,7 @@ GROUPS = {
     "starts": "start",
     "optimizers": "optimizer",
     "adapters": "adapter",
+    "servers": "server",
     "trainings": "training",
     "metrics": "metric",
     "loggers": "logger",
@@ -36,7 +37,7 @@ GROUPS = {
     "tunings": "tune",
 }
 """What people call the groups, and their folders."""
-THREATENING = ("attack", "model", "defense")
+THREATENING = ("attack", "model", "server", "defense")
 """Groups whose choices need an attacker of their own."""
 WIDTH = 100
 

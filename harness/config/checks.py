@@ -17,7 +17,8 @@ def check(experiment: Experiment) -> Experiment:
     if experiment.attack.requires_prior and isinstance(experiment.prior, NoPrior):
         name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(f"attack={name} searches a generator's latent space: say prior=wgan_gp (or another)")
-    experiment.attack.check(experiment.model)
+    experiment.server.check(experiment.fl)
+    experiment.attack.check(experiment.victim)
     check_public(experiment.attack, experiment.knowledge.public)
     if experiment.training.steps and experiment.model.fresh:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")

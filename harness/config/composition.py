@@ -38,6 +38,7 @@ GROUPS = (
     "prior",
     "training",
     "adapter",
+    "server",
     "start",
     "metric",
     "logger",

@@ -8,6 +8,7 @@ from harness.core import Attack, Dataset, Defense, Model, Prior, Protocol, Split
 from harness.identity.identity import components, is_native
 from harness.models.adapter import Adapter, NoAdapter
 from harness.models.training import Training
+from harness.servers.server import Honest, ServerPolicy
 from harness.starts.policy import StartPolicy
 from harness.starts.random import Random
 
@@ -38,6 +39,8 @@ class Setup:
     """Of the model, before its clients send anything."""
     adapter: Adapter = dataclasses.field(default_factory=NoAdapter)
     """Which parameters clients train."""
+    server: ServerPolicy = dataclasses.field(default_factory=Honest)
+    """What is done to the model before clients receive it."""
     start: StartPolicy = dataclasses.field(default_factory=Random)
     knowledge: KnowledgeSettings
     targets: list[Natural] | None
@@ -45,6 +48,11 @@ class Setup:
     """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
     update are of different classes; or as the data set has them."""
     seed: Seed
+
+    @property
+    def victim(self) -> Model:
+        """The architecture that clients receive."""
+        return self.server.architecture(self.model)
 
     @property
     def splits(self) -> list[Split]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from harness.base.numbers import Positive, Steps, Width
 from harness.base.threat import Need
-from harness.core import Classifier, Images, Model, Shape, UserError, component
+from harness.core import Classifier, Component, Images, Model, Shape, UserError, component
 
 Activation = Literal["relu", "sparse"]
 LOWEST = -10.0
@@ -61,17 +61,10 @@ class ImprintBlock(nn.Module):
 
 
 @component
-class Imprint(Model):
-    """Fowl et al. 2022 (RTF), section 3: an imprint block before any network, as in the code of Zhu et al. 2024.
-
-    Row k of the first layer measures the same number h of an image, less the edge of bin k; the columns of the second
-    are alike, so that all rows that an image switches on receive the same slope of it. Of `base` the architecture alone
-    counts: normalize, fresh and seed are those of the whole.
-    """
+class ImprintSettings(Component):
+    """How an imprint block is made, by whatever puts it before a network."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARCHITECTURE, Need.PARAMETERS})
-    base: Model
-    """The network behind the block."""
     bins: Width = Field(default=100, ge=2)
     functional: Literal["mean", "fourier", "projection"] = "mean"
     """What is measured: the mean brightness, a cosine along the flattened image, or a random direction."""
@@ -87,6 +80,20 @@ class Imprint(Model):
     @classmethod
     def needed(cls, settings: Mapping[str, Any]) -> frozenset[Need]:
         return cls.needs | ({Need.PUBLIC} if settings.get("edges", "public") == "public" else set())
+
+
+@component
+class Imprint(Model, ImprintSettings):
+    """Fowl et al. 2022 (RTF), section 3: an imprint block before any network, as in the code of Zhu et al. 2024.
+
+    Row k of the first layer measures the same number h of an image, less the edge of bin k; the columns of the second
+    are alike, so that all rows that an image switches on receive the same slope of it. Of `base` the architecture alone
+    counts: normalize, fresh and seed are those of the whole.
+    """
+
+    needs: ClassVar[frozenset[Need]] = ImprintSettings.needs
+    base: Model
+    """The network behind the block."""
 
     def network(self, shape: Shape, classes: int) -> nn.Module:
         block = ImprintBlock(shape, self._functional(math.prod(shape)), self.bins, self.activation, self.gain)

@@ -18,7 +18,7 @@ def check_memory(experiment: Experiment) -> None:
     attack, dataset = experiment.attack, experiment.dataset
     wanted = (attack.slots or 1) if isinstance(attack, OptimizationAttack) else 1
     slots = min(wanted, experiment.trials * attack.restarts)
-    parameters = weights(experiment.model, dataset.shape, len(dataset.classes))
+    parameters = weights(experiment.victim, dataset.shape, len(dataset.classes))
     asked = 4 * (parameters * (2 + slots) + experiment.fl.examples * math.prod(dataset.shape))
     there = available(device(experiment.device))
     if asked > there:

@@ -111,8 +111,9 @@ class Targets(ABC):
         experiment = self.experiment
         cache = str(experiment.paths.runs / "models")
         model = experiment.training.model(
-            experiment.model, experiment.dataset, experiment.data.root, cache, seed, self.device
+            experiment.victim, experiment.dataset, experiment.data.root, cache, seed, self.device
         )
+        experiment.server.plant(model, seed)
         return experiment.defense.on_model(experiment.adapter.adapt(model, seed))
 
     def observed(
@@ -139,7 +140,7 @@ class Targets(ABC):
             knowledge=self._knowledge(sent, start),
         )
         seed = derive_seed("attack", experiment.seed, position)
-        return Problem(position, self._taught(observation), seed)
+        return Problem(position, self._taught(experiment.server.received(observation)), seed)
 
     def _taught(self, observation: Observation) -> Observation:
         """With what the attack has learnt from public images, should it learn."""

@@ -47,7 +47,12 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines += [f"Victim: {victim}." for victim in victims if len(victims) == 1]
     if len(victims) > 1:
         lines += by_row(table, outcomes, "Batch normalisation", lambda done: _normalization(done[0].config))
-    lines += by_row(table, outcomes, "What clients train", lambda done: _adapter(done[0].config))
+    lines += by_row(
+        table, outcomes, "What clients train", lambda done: _but(done[0].config, "adapter", "none")
+    )
+    lines += by_row(
+        table, outcomes, "What the server does", lambda done: _but(done[0].config, "server", "honest")
+    )
     lines += by_row(table, outcomes, "Federations", lambda done: _federation(done[0].config))
     lines += by_row(table, outcomes, "Images that an attacked client trains on", _held)
     lines += by_row(table, outcomes, "Images of the class that the adversary owns", _own)
@@ -155,10 +160,9 @@ def _column(table: Table, column: str, outcomes: Sequence[Outcome]) -> str:
     return f"{column}: {', '.join(same)}" if same else column
 
 
-def _adapter(config: Mapping[str, Any]) -> str:
-    """Where it is not all parameters."""
-    every = config.get("choices", {}).get("adapter", "none") == "none"
-    return "" if every else settings(config, "adapter")
+def _but(config: Mapping[str, Any], group: str, usual: str) -> str:
+    """What is chosen of a group, where that is not as usual."""
+    return "" if config.get("choices", {}).get(group, usual) == usual else settings(config, group)
 
 
 def _start(config: Mapping[str, Any]) -> bool:

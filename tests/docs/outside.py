@@ -16,6 +16,7 @@ from harness.federated.fedsgd import FedSGD
 from harness.core.counts import apportion
 from harness.models.adapter import Adapter
 from harness.plots.scatter import Scatter
+from harness.servers.server import ServerPolicy
 from harness.starts.policy import StartPolicy
 
 
@@ -92,6 +93,11 @@ class Whole(Adapter):
 
 
 @component
+class Plain(ServerPolicy):
+    """Sends what it has."""
+
+
+@component
 class Steady(Adam):
     """Steps of one size throughout."""
 
@@ -119,6 +125,7 @@ GROUPS = {
     "prior": "_target_: outside.parts.Even\n",
     "start": "_target_: outside.parts.White\n",
     "adapter": "_target_: outside.parts.Whole\n",
+    "server": "_target_: outside.parts.Plain\n",
     "optimizer": "_target_: outside.parts.Steady\nlr: 0.1\n",
     "metric": "defaults: [default]\nmetrics:\n  peak: {_target_: outside.parts.Peak}\n",
 }

@@ -60,6 +60,7 @@ def given(held: int, *overrides: str) -> Experiment:
 LEARNING = ["knowledge.public=true", "model=mlp", "model.hidden=16", "model.fresh=false"]
 NEEDS = {
     "rtf": ["model=imprint_mlp", "model.base.hidden=16"],
+    "quotients": ["model=mlp", "model.hidden=16"],
     "cpa": ["model=mlp", "model.hidden=16"],
     "cpa_small": ["model=mlp", "model.hidden=16"],
     "cpa_fi": ["model=strided_cnn", "model.width=4", "model.hidden=16", "attack.unmixing.steps=3"],

@@ -19,7 +19,19 @@ CONF, PAGE, NOT_CHECKED = (
     ROOT / "docs/fidelity.md",
     Path(__file__).with_name("not_checked.yaml"),
 )
-KINDS = ("attack", "start", "prior", "labels", "defense", "fl", "partition", "model", "adapter", "metric")
+KINDS = (
+    "attack",
+    "start",
+    "prior",
+    "labels",
+    "defense",
+    "fl",
+    "partition",
+    "model",
+    "adapter",
+    "server",
+    "metric",
+)
 """The groups of conf/ that hold methods."""
 COLUMNS = frozenset({"success", "class_accuracy", "count_accuracy", "label_accuracy", "matching"})
 """Scores that conf/metric does not list, for every run has them."""

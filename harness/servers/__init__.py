@@ -1,0 +1,1 @@
+"""What a server does to a model before it sends it: one server per file."""

@@ -1,0 +1,32 @@
+"""Robbing the Fed: an imprint block before any model."""
+
+from typing import ClassVar
+
+from harness.base.threat import Need
+from harness.core import Model, UserError, component
+from harness.models.imprint import Imprint, ImprintSettings
+from harness.servers.server import ServerPolicy
+
+
+@component
+class ImprintServer(ServerPolicy, ImprintSettings):
+    """Fowl et al. 2022 (RTF), section 3: `model=imprint_*` for every model, which keeps its own units."""
+
+    needs: ClassVar[frozenset[Need]] = ImprintSettings.needs
+
+    def architecture(self, model: Model) -> Model:
+        """Raises UserError for a model that has an imprint block."""
+        if isinstance(model, Imprint):
+            raise UserError("server=imprint: the model has an imprint block of its own: say server=honest")
+        return Imprint(
+            base=model,
+            normalize=model.normalize,
+            fresh=model.fresh,
+            seed=model.seed,
+            bins=self.bins,
+            functional=self.functional,
+            frequency=self.frequency,
+            edges=self.edges,
+            activation=self.activation,
+            gain=self.gain,
+        )

@@ -1,0 +1,87 @@
+"""What malicious servers plant, as clients and attacks meet it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.config.composition import compose
+from harness.config.experiment import Experiment
+from harness.core import UserError
+from harness.runs.clients import open_targets
+from harness.runs.run import run
+
+Compose = Callable[..., Experiment]
+TRAPS = (
+    "server=trap_weights",
+    "model=mlp",
+    "model.normalize=none",
+    "model.hidden=256",
+    "attack=quotients",
+    "server.scale=0.97",
+)
+FISHING = ("server=class_fishing", "fl.dummies=1", "fl.batch_size=8", "order=distinct")
+
+
+@pytest.fixture
+def composed(tmp_path: Path) -> Compose:
+    def make(*changes: str) -> Experiment:
+        given = ("dataset=photos32", "trials=1", "logger=none", f"paths.runs={tmp_path}")
+        return compose(*given, *changes)
+
+    return make
+
+
+def test_an_honest_server_is_no_part_of_an_id() -> None:
+    assert compose().id == compose("server=honest").id != compose("server=trap_weights").id
+
+
+def test_an_imprint_before_any_model_is_that_of_its_imprint_model(composed: Compose) -> None:
+    served = composed("model=mlp", "model.normalize=symmetric", "server=imprint", "attack=rtf")
+    named = composed("model=imprint_mlp", "attack=rtf")
+    ours, theirs = (dict(open_targets(each).fixed_model.named_parameters()) for each in (served, named))
+    assert {name: value.tolist() for name, value in ours.items()} == {
+        name: value.tolist() for name, value in theirs.items()
+    }
+
+
+def test_images_that_are_alone_in_a_unit_are_read_exactly(composed: Compose) -> None:
+    rows = run(composed(*TRAPS, "fl.batch_size=8")).rows
+    exact = [row["psnr_unit"] > 60 for row in rows]
+    assert sum(exact) >= 4
+    experiment = composed(*TRAPS, "fl.batch_size=8")
+    seen = open_targets(experiment).client(0).problem.observation
+    found = experiment.attack.reconstruct(seen, torch.Generator())
+    truth = open_targets(experiment).client(0).truth.x
+    returned = found.x[: int(found.trace[0]["returned"])]
+    nearest = torch.cdist(returned.flatten(1).double(), truth.flatten(1).double()).amin(1)
+    assert float(nearest.square().max()) / returned[0].numel() < 1e-6, "no reading that repeats is false"
+    mixed = run(composed(*TRAPS, "fl.batch_size=8", "attack.repeats=1")).rows
+    assert sum(row["psnr_unit"] > 60 for row in mixed) < 8, "the box takes mixtures for images"
+
+
+def test_a_fished_image_is_read_off_an_mlp(composed: Compose) -> None:
+    experiment = composed(*FISHING, "model=mlp", "attack=quotients")
+    client = open_targets(experiment).client(0)
+    label = int(client.truth.y[3])
+    rows = run(composed(*FISHING, "model=mlp", "attack=quotients", f"server.target={label}")).rows
+    (row,) = [row for row in rows if row["psnr_unit"] is not None]
+    assert row["psnr_unit"] > 60
+
+
+def test_what_can_not_be_is_said_in_a_line(composed: Compose) -> None:
+    for changes, told in (
+        (("server=imprint", "model=imprint_mlp"), "has an imprint block of its own"),
+        (("server=class_fishing", "fl.batch_size=8"), "isolates one image: say fl.dummies=1"),
+        ((*FISHING, "fl=fedavg", "fl.local_epochs=2"), "gradient of one step: say fl=fedsgd"),
+    ):
+        with pytest.raises(UserError, match=told):
+            composed(*changes)
+    for settings, told in (
+        ((*FISHING, "server.target=99"), "classes are 0 to"),
+        (("server=trap_weights", "model.normalize=symmetric"), "say model.normalize=none"),
+        (("attack=quotients", "model=lenet"), "say model=mlp"),
+    ):
+        with pytest.raises(UserError, match=told):
+            run(composed(*settings))
