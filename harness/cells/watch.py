@@ -1,5 +1,7 @@
-"""Watch the store while a launcher works: a cell counts as done when its result, or its failure, is there."""
+"""Watch the store while a launcher works: a cell counts as done when its result, or its failure, is there, and until
+then by its images."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -8,8 +10,10 @@ from harness.cells.task import failure
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
 from harness.runs.answers import answer
+from harness.store.integrity import ROWS
 from harness.store.records import Store
 
+_PROBLEM = re.compile(r'"problem": (\d+)')
 SECONDS = 0.3
 """Between two looks."""
 
@@ -26,19 +30,40 @@ def watch(
     It works with every launcher, for it asks nothing but the store.
     """
     waiting = dict(runs)
+    before = {identity: _share(store, experiment) for identity, (_, experiment) in runs.items()}
     with (
         task(title, done + len(runs), done=done, every=0) as bar,
-        meanwhile(lambda: _count(store, waiting, tell, bar), SECONDS),
+        meanwhile(lambda: _count(store, waiting, before, tell, bar), SECONDS),
     ):
         yield
 
 
-def _count(store: Store, waiting: dict[str, tuple[str, Experiment]], tell: Tell, bar: Bar) -> None:
+def _count(
+    store: Store,
+    waiting: dict[str, tuple[str, Experiment]],
+    before: Mapping[str, float],
+    tell: Tell,
+    bar: Bar,
+) -> None:
     for identity, (name, experiment) in list(waiting.items()):
         news = _news(store, experiment, tell)
         if news is not None:
             del waiting[identity]
             bar.advance(f"{name}  {news}")
+    shares = (
+        max(0.0, _share(store, experiment) - before[identity])
+        for identity, (_, experiment) in waiting.items()
+    )
+    bar.begin(sum(shares))
+
+
+def _share(store: Store, experiment: Experiment) -> float:
+    """How much of a run that is under way is stored: of its problems, those of which a row is there."""
+    try:
+        text = (store.root / experiment.id / ROWS).read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not begun, or damaged, which its worker will say
+        return 0.0
+    return min(1.0, len(set(_PROBLEM.findall(text))) / (experiment.trials or 1))
 
 
 def _news(store: Store, experiment: Experiment, tell: Tell) -> str | None:
