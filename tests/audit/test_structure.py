@@ -9,6 +9,7 @@ from torch import Tensor
 from harness.audit.structure import half_negated_rows, loud_bias, parallel_rows
 from harness.config import compose
 from harness.models.imprint import Imprint
+from harness.runs.clients import open_targets
 
 HONEST = ("lenet", "cnn", "cnn3", "mlp", "convnet64", "resnet18")
 NARROW = {"resnet18": ("model.width=16", "model.blocks=1")}
@@ -60,3 +61,14 @@ def test_a_head_that_fishes_is_seen() -> None:
     bias[torch.arange(10) != 3] = 100
     assert loud_bias(weight, bias) == 100
     assert loud_bias(torch.zeros(10, 4), torch.zeros(10)) == 0  # heads that begin at zero are honest
+
+
+@pytest.mark.parametrize("name", ["lenet", "cnn", "mlp"])
+def test_what_each_server_plants_is_seen(name: str) -> None:
+    given = (f"model={name}", "model.normalize=none", "attack=dlg", "fl.dummies=1", "logger=none")
+    for server, seen in (("imprint", 0), ("trap_weights", 1), ("class_fishing", 2)):
+        net = open_targets(compose(*given, f"server={server}")).fixed_model
+        params = dict(net.named_parameters())
+        bias = loud_bias(params[f"{net.head}.weight"], params[f"{net.head}.bias"]) or 0.0
+        alarms = [(parallel_rows(params) or 0.0) > 0.05, (half_negated_rows(params) or 0.0) > 0.05, bias > 5]
+        assert alarms == [place == seen for place in range(3)]
