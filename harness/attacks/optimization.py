@@ -29,7 +29,7 @@ class OptimizationAttack(Attack, ABC):
 
     searches: ClassVar[bool] = True
     steps: Steps = dataclasses.field(metadata={"absence": 1})
-    """Outer iterations of one attempt: each attack has to say how many it is meant to take."""
+    """Outer iterations of one attempt."""
     optimizer: Optimizer
     tolerance: Positive | None = None
     """Stop, with status converged, at a loss below this."""
