@@ -20,7 +20,8 @@ def wilson(successes: float, count: float, level: float = 0.95) -> Interval:
     rate, weight = successes / count, z * z / count
     centre = (rate + weight / 2) / (1 + weight)
     half = z * math.sqrt(rate * (1 - rate) / count + weight / (4 * count)) / (1 + weight)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At its ends the formula gives 0 and 1, which rounding misses by a hair.
+    return max(0.0, centre - half) if successes else 0.0, min(1.0, centre + half) if rate < 1 else 1.0
 
 
 def bootstrap(means: Sequence[float], sizes: Sequence[int] | None = None, level: float = 0.95) -> Interval:

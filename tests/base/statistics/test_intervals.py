@@ -15,6 +15,12 @@ def test_wilson_has_its_textbook_values() -> None:
     assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
+def test_wilson_ends_where_a_rate_ends() -> None:
+    for count in range(1, 200):
+        assert wilson(0, count)[0] == 0.0
+        assert wilson(count, count)[1] == 1.0
+
+
 def test_student_is_scipys() -> None:
     values = [1.0, 2.5, 4.0, 3.0, 9.0]
     found = stats.ttest_1samp(values, 0).confidence_interval()
