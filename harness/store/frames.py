@@ -246,10 +246,18 @@ def mixed(table: "pandas.DataFrame", by: Sequence[str]) -> list[str]:
     own = set(by) | set(OF_NO_CONSEQUENCE)
     settings = [name for name in table.attrs.get(SETTINGS, ()) if name not in own and name in table]
     runs = table.drop_duplicates("run")
-    different = {name: text for name in settings if (text := runs[name].map(str)).nunique() > 1}
+    texts = ((name, _texts(runs, name)) for name in settings)
+    different = {name: text for name, text in texts if text.nunique() > 1}
     found = [name for name, text in different.items() if _varies(text, runs, by)]
     return [name for name in found if name.rpartition(".")[0] not in found]
 
 
+def _texts(runs: "pandas.DataFrame", name: str) -> "pandas.Series[Any]":
+    """A setting as text. Runs that are older than a group of components have chosen none of it: they say nothing."""
+    target = f"{name.partition('.')[0]}._target_"
+    chosen = runs[runs[target].notna()] if target in runs else runs
+    return chosen[name].map(str)
+
+
 def _varies(text: "pandas.Series[Any]", runs: "pandas.DataFrame", by: Sequence[str]) -> bool:
-    return any(text.loc[group.index].nunique() > 1 for _, group in groups(runs, by))
+    return any(text.reindex(group.index).nunique() > 1 for _, group in groups(runs, by))

@@ -138,6 +138,17 @@ def test_a_setting_that_varies_within_a_group_is_told() -> None:
     assert mixed(table, ["epochs"]) == ["attack"]
 
 
+def test_a_run_from_before_a_group_does_not_differ_in_it() -> None:
+    settings = {
+        "server": [None, "honest", "honest"],
+        "server._target_": [None, "Honest", "Honest"],
+        "dummies": [None, "2", "2"],
+    }
+    table = images(run=["a", "b", "c"], **settings)
+    table.attrs[SETTINGS] = list(settings)
+    assert mixed(table, []) == ["dummies"]
+
+
 def test_the_bench_writes_what_the_store_reads(root: Path) -> None:
     content = json.loads((root / f"{0:012x}" / "result.json").read_text())
     assert Store(root).load(content["id"]) is not None
