@@ -1,6 +1,7 @@
 """A search is logged while it lasts, its loss, what that is made of, and pictures; no row changes by it."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,34 @@ def test_wandb_names_a_run_as_people_do_and_keeps_what_it_ran_on(
     assert started["run_id"] == record.id
     assert "torch==" in (folder / "files" / "requirements.txt").read_text()
     assert not list(folder.rglob("*.patch"))
+    assert not any("reconstructions" in str(entry) for entry in records if entry["type"] == "artifact")
+
+
+def test_wandb_has_a_table_with_pictures_and_the_reconstructions_when_asked(
+    tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.delenv("WANDB_DATA_DIR")
+    given = ("attack.steps=2", "logger.curves=1", "logger.artifacts=true")
+    record = carry_out(tmp_path, "logger=wandb", *given)
+    (folder,) = folders(RunInfo("x", tmp_path / "x", {}))
+    artifacts = {
+        entry["artifact"]["type"]: {
+            part["path"]: Path(part["local_path"]) for part in entry["artifact"]["manifest"]["contents"]
+        }
+        for entry in records_of(folder)
+        if entry["type"] == "artifact"
+    }
+    assert {path.parent for parts in artifacts.values() for path in parts.values()} == {
+        tmp_path / "wandb" / "artifacts" / "staging"
+    }, "beside the logs, until they are sent"
+
+    table = json.loads(artifacts["run_table"]["images.table.json"].read_text())
+    assert table["columns"] == ["picture", *record.rows[0]]
+    first, second = (row[0] for row in table["data"])
+    with Image.open(artifacts["run_table"][first["path"]]) as picture:
+        assert picture.height > 2 * 60, "truth above reconstruction"
+    assert second is None, "the first so many are followed"
+
+    (copy,) = artifacts["reconstructions"].values()
+    stored = tmp_path / record.id / "reconstructions.safetensors"
+    assert copy.read_bytes() == stored.read_bytes()

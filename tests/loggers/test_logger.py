@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.core import Record
-from harness.loggers import wandb as weights_and_biases
 from harness.loggers.csv import Csv
 from harness.loggers.logger import Logger, NoLogger, RunInfo, Session, curve, scores
 from harness.loggers.tensorboard import TensorBoard
-from harness.loggers.wandb import Wandb, WandbSession
+from harness.loggers.wandb import Wandb
+from harness.loggers.wandb_server import server_of
+from harness.loggers.wandb_session import WandbSession
 from harness.store.records import summarise
 
 CONF = Path(__file__).parents[2] / "conf" / "logger"
@@ -76,7 +77,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     for place in ("CONFIG", "CACHE", "DATA"):
         monkeypatch.setenv(f"WANDB_{place}_DIR", str(tmp_path / "home"))
-    weights_and_biases._server.cache_clear()
+    server_of.cache_clear()
     return monkeypatch
 
 

@@ -13,7 +13,8 @@ import pytest
 from harness.commands.dashboards.sync import find
 from harness.loggers import wandb as weights_and_biases
 from harness.loggers.logger import RunInfo
-from harness.loggers.wandb import Server, WandbSession
+from harness.loggers.wandb_server import Server
+from harness.loggers.wandb_session import WandbSession
 from harness.store.records import Store
 from tests.command import Main
 from tests.command import main as main

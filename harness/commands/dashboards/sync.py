@@ -45,7 +45,7 @@ def sync(runs: Path) -> str:
     )
     if not logs.ready:
         return f"nothing to send from {runs / 'wandb'}: {rest}"
-    from harness.loggers.wandb import obstacle
+    from harness.loggers.wandb_server import obstacle
 
     if why := obstacle():
         raise UserError(f"{len(logs.ready)} logs are ready and stay in {runs / 'wandb'}: {why}")

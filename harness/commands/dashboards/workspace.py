@@ -65,7 +65,7 @@ def _panel(node: Mapping[str, Any]) -> Any:
 
 def save(entity: str | None, project: str) -> None:
     """Save the layout as a new view; W&B prints its address."""
-    from harness.loggers.wandb import obstacle
+    from harness.loggers.wandb_server import obstacle
 
     layout = yaml.safe_load(LAYOUT.read_text(encoding="utf-8"))
     made = workspace(layout, entity or "", project)

@@ -7,7 +7,7 @@ import pytest
 
 from harness.commands.dashboards import sync
 from harness.commands.dashboards.sync import find, main
-from harness.loggers import wandb as weights_and_biases
+from harness.loggers import wandb_server
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_second_time_there_is_nothing_to_send(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handed: list[str] = []
-    monkeypatch.setattr(weights_and_biases, "obstacle", lambda: None)
+    monkeypatch.setattr(wandb_server, "obstacle", lambda: None)
     monkeypatch.setattr(sync, "send", lambda folders: (handed.append(names(folders)), mark(folders)))
     assert [main([f"--runs={runs}"]) for _ in range(2)] == [0, 0]
     assert handed == ["1-e 2-a 3-a"]
@@ -59,7 +59,7 @@ def test_a_second_time_there_is_nothing_to_send(
 def test_what_did_not_arrive_is_said(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(weights_and_biases, "obstacle", lambda: None)
+    monkeypatch.setattr(wandb_server, "obstacle", lambda: None)
     monkeypatch.setattr(sync, "send", lambda folders: mark(folders[:1]))
     assert main([f"--runs={runs}"]) == 2
     assert capsys.readouterr().err == "harness: 2 of 3 logs were not sent: say the same command again\n"
@@ -70,7 +70,7 @@ def test_without_a_key_one_line_says_so_and_all_stays(
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(runs / "no-netrc"))
-    weights_and_biases._server.cache_clear()
+    wandb_server.server_of.cache_clear()
     assert main([f"--runs={runs}"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

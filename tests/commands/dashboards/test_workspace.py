@@ -8,7 +8,7 @@ import yaml
 from harness.base.errors import UserError
 from harness.commands.dashboards.workspace import LAYOUT, main, workspace
 from harness.config.composition import compose
-from harness.loggers import wandb as weights_and_biases
+from harness.loggers import wandb_server
 from harness.store.frames import flatten
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")  # of wandb_workspaces
@@ -67,6 +67,6 @@ def test_without_a_server_no_view_is_saved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
-    monkeypatch.setattr(weights_and_biases, "obstacle", lambda: "no API key")
+    monkeypatch.setattr(wandb_server, "obstacle", lambda: "no API key")
     assert main([]) == 2
     assert capsys.readouterr().err == "harness: no view is saved: no API key\n"
