@@ -8,10 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.audit import structure
 from harness.audit.case import PREFIX, Case, rounding
 from harness.base.errors import UserError
+from harness.checks import structure
+from harness.checks.thresholds import Thresholds
 
+SENT = Thresholds()
+"""What a client would let pass of the model that it was sent."""
 REACH = "reach of the head's bias"
 Verdict = Literal["ok", "alarm", "not applicable"]
 
@@ -172,19 +175,19 @@ RULES = (
     ),
     _Rule(
         "parallel rows in the model that was sent",
-        _Range(high=0.05),
+        _Range(high=SENT.parallel_rows),
         "a server that planted an imprint block (RTF), from which it reads images",
         lambda case: structure.parallel_rows(case.update.before),
     ),
     _Rule(
         "half-negated rows in the model that was sent",
-        _Range(high=0.05),
+        _Range(high=SENT.half_negated_rows),
         "a server that planted trap weights, from which it reads images",
         lambda case: structure.half_negated_rows(case.update.before),
     ),
     _Rule(
         "bias of a silent class in the model that was sent",
-        _Range(high=5.0),
+        _Range(high=SENT.silent_bias),
         "a server that fishes for the images of a class",
         lambda case: structure.loud_bias(*_sent_head(case)),
     ),

@@ -32,6 +32,7 @@ class Schema:
     training: Any = MISSING
     adapter: Any = MISSING
     server: Any = MISSING
+    checks: Any = MISSING
     start: Any = MISSING
     metric: Any = MISSING
     logger: Any = MISSING

@@ -28,6 +28,7 @@ GROUPS = {
     "optimizers": "optimizer",
     "adapters": "adapter",
     "servers": "server",
+    "checks": "checks",
     "trainings": "training",
     "metrics": "metric",
     "loggers": "logger",

@@ -3,6 +3,7 @@
 import dataclasses
 
 from harness.attacks.optimization import OptimizationAttack
+from harness.checks.client import NoChecks
 from harness.config.experiment import Experiment
 from harness.core import Attack, LabelInference, UserError, generator
 from harness.core.gradient import gradient
@@ -24,12 +25,21 @@ def check(experiment: Experiment) -> Experiment:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
     check_rounds(experiment)
+    check_clients(experiment)
     check_gradient(experiment)
     check_labels(experiment)
     check_dummies(experiment)
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_clients(experiment: Experiment) -> None:
+    """Refuse checks of clients' updates where no client's update is attacked. Raises UserError."""
+    attack = experiment.attack
+    if experiment.checks != NoChecks() and (attack.insider is not None or not attack.attacks):
+        name = experiment.choices["attack"] or type(attack).__name__
+        raise UserError(f"checks: attack={name} reads no client's update: say checks=none")
 
 
 def check_gradient(experiment: Experiment) -> None:

@@ -39,6 +39,7 @@ GROUPS = (
     "training",
     "adapter",
     "server",
+    "checks",
     "start",
     "metric",
     "logger",

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal, get_args
 
 from harness.base.numbers import Natural, Seed
+from harness.checks.client import ClientChecks, NoChecks
 from harness.core import Attack, Dataset, Defense, Model, Prior, Protocol, Split, component
 from harness.identity.identity import components, is_native
 from harness.models.adapter import Adapter, NoAdapter
@@ -41,6 +42,8 @@ class Setup:
     """Which parameters clients train."""
     server: ServerPolicy = dataclasses.field(default_factory=Honest)
     """What is done to the model before clients receive it."""
+    checks: ClientChecks = dataclasses.field(default_factory=NoChecks)
+    """What clients look at before they train and send."""
     start: StartPolicy = dataclasses.field(default_factory=Random)
     knowledge: KnowledgeSettings
     targets: list[Natural] | None

@@ -49,6 +49,8 @@ LISTED = (
     Column("own_images", Role.CIRCUMSTANCE, "own images of the adversary's of the class"),
     Column("test_accuracy", Role.CIRCUMSTANCE, "test accuracy", "rate", True),
     Column("test_loss", Role.CIRCUMSTANCE, "test loss", higher_is_better=False),
+    Column("detected", Role.CIRCUMSTANCE, "detected by the client", "rate"),
+    Column("detected_by", Role.CIRCUMSTANCE, "detected by"),
     Column("update_norm", Role.CIRCUMSTANCE, "norm of the update"),
     Column("loss", Role.COURSE, "matching loss", higher_is_better=False),
     Column("iterations", Role.COURSE, "iterations", higher_is_better=False),

@@ -65,4 +65,5 @@ class Clients(Targets):
             defended = experiment.defense.on_update(computed, model, params, batch, rng)
         sent = Sent(truth, batch, order, update, defended)
         problem = self.observed(position, model, experiment.fl, sent, start)
-        return Client([self.images.indices[row] for row in rows], truth, problem, length(update))
+        indices = [self.images.indices[row] for row in rows]
+        return Client(indices, truth, problem, length(update), self.seen(model, sent))

@@ -102,7 +102,7 @@ class Rounds(Targets):
             "client": client,
             "examples": len(report.truth),
             "test_accuracy": self.tested and self.tested[0],
-        }
+        } | self.seen(model, report)
         return Client(
             self.population.indices(client), report.truth, problem, length(report.undefended), circumstances
         )

@@ -142,6 +142,11 @@ class Targets(ABC):
         seed = derive_seed("attack", experiment.seed, position)
         return Problem(position, self._taught(experiment.server.received(observation)), seed)
 
+    def seen(self, model: Classifier, sent: Sent) -> dict[str, Any]:
+        """The columns of what the client's checks have found; none where it makes none."""
+        alarms = self.experiment.checks.alarms(model, sent.batch)
+        return {} if alarms is None else {"detected": bool(alarms), "detected_by": ", ".join(alarms)}
+
     def _taught(self, observation: Observation) -> Observation:
         """With what the attack has learnt from public images, should it learn."""
         if not self.experiment.attack.learns:

@@ -53,6 +53,9 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     lines += by_row(
         table, outcomes, "What the server does", lambda done: _but(done[0].config, "server", "honest")
     )
+    lines += by_row(
+        table, outcomes, "What clients check", lambda done: _but(done[0].config, "checks", "none")
+    )
     lines += by_row(table, outcomes, "Federations", lambda done: _federation(done[0].config))
     lines += by_row(table, outcomes, "Images that an attacked client trains on", _held)
     lines += by_row(table, outcomes, "Images of the class that the adversary owns", _own)

@@ -13,6 +13,7 @@ from harness.core import (
 from harness.attacks.solvers.adam import Adam
 from harness.datasets.splits import Pool, cut
 from harness.federated.fedsgd import FedSGD
+from harness.checks.client import ClientChecks
 from harness.core.counts import apportion
 from harness.models.adapter import Adapter
 from harness.plots.scatter import Scatter
@@ -98,6 +99,14 @@ class Plain(ServerPolicy):
 
 
 @component
+class Suspicious(ClientChecks):
+    """Trusts nobody."""
+
+    def alarms(self, model, batch):
+        return ["all"]
+
+
+@component
 class Steady(Adam):
     """Steps of one size throughout."""
 
@@ -126,6 +135,7 @@ GROUPS = {
     "start": "_target_: outside.parts.White\n",
     "adapter": "_target_: outside.parts.Whole\n",
     "server": "_target_: outside.parts.Plain\n",
+    "checks": "_target_: outside.parts.Suspicious\n",
     "optimizer": "_target_: outside.parts.Steady\nlr: 0.1\n",
     "metric": "defaults: [default]\nmetrics:\n  peak: {_target_: outside.parts.Peak}\n",
 }

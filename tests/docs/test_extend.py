@@ -81,7 +81,7 @@ def test_a_table_and_a_sweep_are_made_of_components_from_outside(
     )
     assert (
         run(*given, "dataset=own", "model=own", "attack=dlg", "optimizer@attack.optimizer=own", "start=own",
-            "adapter=own", "server=own", "scale=smoke", "logger=none") == 0
+            "adapter=own", "server=own", "checks=own", "scale=smoke", "logger=none") == 0
     )  # fmt: skip
     assert run(*given, "dataset=own", "model=own", "attack=ig", "labels@attack.labels=own", "scale=smoke",
                "logger=none") == 0  # fmt: skip
@@ -98,7 +98,7 @@ def test_all_that_the_page_names_is_added_here() -> None:
 def test_the_page_names_base_classes_that_are_there() -> None:
     import importlib
 
-    for path in re.findall(r"`((?:core|attacks|models|starts|servers|plots)[\w.]*\.[A-Z]\w+)`", PAGE):
+    for path in re.findall(r"`((?:core|attacks|models|checks|starts|servers|plots)[\w.]*\.[A-Z]\w+)`", PAGE):
         module, _, name = f"harness.{path}".rpartition(".")
         assert hasattr(importlib.import_module(module), name), path
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.audit.structure import half_negated_rows, loud_bias, parallel_rows
+from harness.checks.structure import half_negated_rows, loud_bias, parallel_rows
 from harness.config import compose
 from harness.models.imprint import Imprint
 from harness.runs.clients import open_targets

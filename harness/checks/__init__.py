@@ -1,0 +1,1 @@
+"""What a client looks at before it trains and sends."""
