@@ -11,6 +11,7 @@ from harness.audit.attempts import AuditedAttack, attempts
 from harness.audit.case import Case, open_case
 from harness.audit.checks import Check, check
 from harness.audit.conditions import Condition, conditions
+from harness.audit.estimates import estimated
 from harness.audit.exact import Exact, exact
 from harness.audit.inputs import Files
 from harness.audit.labels import Labels, infer
@@ -70,10 +71,11 @@ def audit(
     case = open_case(files, read_recipe(recipe, files.facts))
     known = None if truth is None else read_truth(truth, case.recipe.input)
     checks = check(case)
+    solved = exact(case, SHARE * budget)
+    case = estimated(case, solved)
     if own is not None:
         checks.append(own_data(case, read_truth(own, case.recipe.input, "--own-data", numbered=True)))
     labels = infer(case)
-    solved = exact(case, SHARE * budget)
     left = (1 - SHARE) * budget - (time.perf_counter() - began)
     counts = None if labels.best is None else labels.best.counts
     whole = any(

@@ -97,7 +97,14 @@ def open_case(files: Files, recipe: Recipe) -> Case:
     case = Case(recipe, model, update, dict(files.digests), said(update), dense_layers(model, recipe))
     _check_counter(case)
     case = _with_examples(case)
+    if case.recipe.examples == 1:  # which is all of a batch, whatever its size
+        case = replace(case, recipe=replace(case.recipe, batch_size=case.recipe.batch_size or 1))
     _assume(case)
+    return observed(case)
+
+
+def observed(case: Case) -> Case:
+    """The case with what its attacker sees, or with what of the recipe is lacking."""
     observation, lacking = _observed(case)
     return replace(case, observation=observation, lacking=lacking)
 

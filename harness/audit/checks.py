@@ -83,9 +83,12 @@ def reach(case: Case) -> float | None:
     recipe, steps = case.recipe, case.steps
     if bias is None or steps is None or recipe.lr is None or case.update.is_gradient:
         return None
-    kept = recipe.momentum
-    furthest = (steps - kept * (1 - kept**steps) / (1 - kept)) / (1 - kept)
-    return float(bias.abs().sum()) / (2 * recipe.lr * furthest)
+    return float(bias.abs().sum()) / (2 * recipe.lr * furthest(steps, recipe.momentum))
+
+
+def furthest(steps: int, momentum: float) -> float:
+    """How often SGD applies a gradient that stays the same, over its steps."""
+    return (steps - momentum * (1 - momentum**steps) / (1 - momentum)) / (1 - momentum)
 
 
 def zeros(case: Case) -> float | None:

@@ -96,9 +96,7 @@ def _several(case: Case, layer: DenseLayer, dense: Dense, rank: int | None, seco
 
 
 def _unfit(case: Case, layer: DenseLayer, rank: int | None) -> str:
-    if case.steps is None:
-        return "the recipe does not say how many local steps there were"
-    if case.steps > 1:
+    if case.steps is not None and case.steps > 1:
         return f"there were {case.steps} local steps, and it is exact for one"
     if not layer.relu:
         return f"{layer.name} is not followed by ReLU"

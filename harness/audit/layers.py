@@ -68,15 +68,31 @@ def slopes_by_label(
     model: Classifier, name: str, rows: Tensor, shape: tuple[int, int, int], classes: int
 ) -> Tensor:
     """The gradient of the loss in a layer's output, were its input these rows [k, inputs]: [classes, k, units]."""
-    layer: Any = model.get_submodule(name)
-    output = F.linear(rows.float(), layer.weight, layer.bias).requires_grad_()
-    hook = layer.register_forward_hook(lambda *_: output * 1.0)
-    try:
-        logits = model(torch.zeros(len(rows), *shape))
-    finally:
-        hook.remove()
+    output = _output(model, name, rows).requires_grad_()
+    logits = _logits(model, name, output, shape)
     losses = F.cross_entropy(
         logits.repeat(classes, 1), torch.arange(classes).repeat_interleave(len(rows)), reduction="none"
     )
     totals = losses.view(classes, -1).sum(1)
     return torch.stack([torch.autograd.grad(total, output, retain_graph=True)[0] for total in totals])
+
+
+@torch.no_grad()
+def logits_behind(model: Classifier, name: str, rows: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """The logits [k, classes] of a network in which a layer's input is these rows [k, inputs]."""
+    return _logits(model, name, _output(model, name, rows), shape)
+
+
+def _output(model: Classifier, name: str, rows: Tensor) -> Tensor:
+    layer: Any = model.get_submodule(name)
+    return F.linear(rows.float(), layer.weight, layer.bias)
+
+
+def _logits(model: Classifier, name: str, output: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Of a network in which a layer's output is as given [k, units]."""
+    hook = model.get_submodule(name).register_forward_hook(lambda *_: output * 1.0)
+    try:
+        logits: Tensor = model(torch.zeros(len(output), *shape))
+    finally:
+        hook.remove()
+    return logits

@@ -5,6 +5,7 @@ The clients are those of Flower's quickstart: plain SGD with momentum .9 at lr .
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from harness.audit.attempts import attempts
 from harness.audit.case import Case
 from harness.audit.checks import check
+from harness.audit.estimates import estimated
 from harness.audit.exact import exact
 from harness.audit.labels import GUESS, Labels, infer, share_right
 from harness.audit.truth import input_errors, scored
@@ -219,6 +221,35 @@ def test_many_steps_tell_nothing(photographs: tuple[Tensor, Tensor], tmp_path: P
     assert labels.verdict.startswith("nothing beyond guessing after 125 local steps")
     assert found.status == "not applicable"
     assert spent < 120
+
+
+@pytest.mark.parametrize(("count", "batch"), [(1, 1), (4, 4), (8, 8), (8, 2)])
+@pytest.mark.parametrize(("network", "steps"), [(Mlp, 0), (Net, 0), (Mlp, 100), (Net, 100)])
+def test_a_learning_rate_that_is_left_out(
+    network: type[nn.Module],
+    steps: int,
+    count: int,
+    batch: int,
+    photographs: tuple[Tensor, Tensor],
+    tmp_path: Path,
+) -> None:
+    """How far the estimate is off, of six clients each."""
+    errors, untold = list[float](), 0
+    for seed in range(6):
+        torch.manual_seed(seed)
+        model, lr = network(), [0.1, 0.01, 0.001][seed % 3]
+        if steps:
+            sent(tmp_path / "past.npz", model, drawn(photographs, 16 * steps, 1000 + seed), 16)
+        case = sent(tmp_path / "u.npz", model, drawn(photographs, count, seed), batch, lr)
+        solved = exact(case, 5)
+        unsaid = replace(case, recipe=replace(case.recipe, lr=None), observation=None)
+        found = estimated(unsaid, solved).recipe.lr
+        untold += found is None
+        errors += [] if found is None else [abs(found / lr - 1)]
+    mean = sum(errors) / max(len(errors), 1)
+    figures = f"{mean:.1e} off in the mean, {max(errors, default=0):.1e} at most, {untold} untold"
+    print(f"\n{network.__name__} after {steps} steps, {count} images by {batch}, no lr: {figures}")
+    assert mean < (1e-2 if count == 1 else 0.5)
 
 
 def test_healthy_updates_raise_no_alarm_and_certificates_are_right(

@@ -84,9 +84,10 @@ def test_files_of_each_part_and_a_recipe(tmp_path: Path) -> None:
     recipe = tmp_path / "client.yaml"
     recipe.write_text("model: tests.audit.clients:Dense\ninput: [3, 8, 8]\n")
     parts = [f"--{part}={tmp_path / part}.pt" for part in ("before", "after")]
-    report = audited(tmp_path, *parts, "--recipe", str(recipe))
+    report = audited(tmp_path, *parts, "--recipe", str(recipe), "--budget", "2s")
     assert attack(report, "single input")["status"] == "done"
-    assert report["label_verdict"] == "not inferred: the recipe does not say batch_size, lr"
+    assert report["label_verdict"] == "the label of a single image is read off exactly"
+    assert report["recipe"]["lr"] == pytest.approx(0.1, rel=1e-3)
 
 
 def test_labels_are_weighed_against_the_balanced_guess(tmp_path: Path) -> None:
