@@ -3,11 +3,13 @@
 import ast
 import importlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pydantic
+from omegaconf import MISSING
 from typing_extensions import TypedDict
 
 from harness.base.aliases import current
@@ -34,7 +36,9 @@ def check_early(values: Mapping[str, Any], of: str) -> None:
 def _check(path: str, node: Mapping[str, Any], target: str) -> None:
     known = annotations(target)
     given = {
-        key: value for key, value in node.items() if key in known and not any(_components("", {"": value}))
+        key: value
+        for key, value in node.items()
+        if key in known and value != MISSING and not any(_components("", {"": value}))
     }
     made: Any = TypedDict  # whose fields mypy wants to see written
     kind = made("Early", {key: known[key] for key in given})
@@ -71,36 +75,37 @@ def annotations(target: str) -> dict[str, Any]:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
             types.pop(line.target.id, None)
             if not ast.unparse(line.annotation).startswith("ClassVar"):
-                types |= _evaluated(home, line.target.id, line.annotation)
+                with suppress(LookupError):
+                    types[line.target.id] = _type(home, line.annotation)
     return types
 
 
-def _evaluated(module: str, name: str, annotation: ast.expr) -> dict[str, Any]:
-    code = compile(ast.Expression(annotation), module, "eval")
-    try:
-        return {name: eval(code, {"__builtins__": {}}, Names(module))}
-    except (NameError, TypeError, AttributeError):  # a class, or what only torch knows
-        return {}
+def _type(module: str, node: ast.expr) -> Any:
+    """What an annotation in a module stands for. Raises LookupError for what is no type of light modules, nor made of
+    those: a class, or what only torch knows."""
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.Name():
+            return _named(module, node.id)
+        case ast.Tuple():
+            return tuple(_type(module, each) for each in node.elts)
+        case ast.Subscript():
+            return _type(module, node.value)[_type(module, node.slice)]
+        case ast.BinOp(op=ast.BitOr()):
+            return Union[_type(module, node.left), _type(module, node.right)]  # noqa: UP007 - of values
+    raise LookupError(ast.unparse(node))
 
 
-class Names(dict[str, Any]):
-    """What names mean in a module, as far as they are types of light modules and made of those."""
-
-    def __init__(self, module: str) -> None:
-        super().__init__(BUILTIN)
-        self.module = module
-
-    def __missing__(self, name: str) -> Any:
-        found = _definition(self.module, name)
-        if found is None:
-            raise KeyError(name)
-        home, node = found
-        if home.startswith(LIGHT):
-            return getattr(importlib.import_module(home), name)
-        if isinstance(node, ast.Assign):
-            code = compile(ast.Expression(node.value), home, "eval")
-            return eval(code, {"__builtins__": {}}, Names(home))
-        raise KeyError(name)
+def _named(module: str, name: str) -> Any:
+    if name in BUILTIN:
+        return BUILTIN[name]
+    home, node = _definition(module, name) or (module, None)
+    if home.startswith(LIGHT):
+        return getattr(importlib.import_module(home), name)
+    if isinstance(node, ast.Assign):
+        return _type(home, node.value)
+    raise LookupError(name)
 
 
 def _definition(module: str, name: str) -> tuple[str, ast.stmt | None] | None:

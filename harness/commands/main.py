@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from harness.base import interruption
+from harness.base import interruption, secrecy
 from harness.base.command import FAILURE, USER_ERROR, answered
 from harness.base.complaints import explain_composition
 from harness.base.early import check_early
@@ -68,6 +68,7 @@ def _check_values(cfg: DictConfig) -> None:
     """Check what can be checked without torch, whose import takes longer. Raises UserError."""
     with contextlib.suppress(OmegaConfBaseException):  # which the whole check explains
         values = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        secrecy.refuse(values)
         check_early(values, "harness.config.experiment.Experiment")
 
 

@@ -101,7 +101,7 @@ def test_loss_and_gradient_are_those_of_autograd(
     _, (expected,), slopes = loop.evaluate(x.double()[None])
     assert slopes is not None
     assert loss == pytest.approx(float(expected), rel=1e-4)
-    assert float((gradient - slopes[0]).norm() / slopes[0].norm()) < 1e-4
+    assert float((gradient - slopes[0]).norm() / slopes[0].norm()) < 3e-4
 
 
 @needs_library
