@@ -61,7 +61,7 @@ class Bars(Plot):
             axes.set(xlabel=label(self.x), ylabel=label(metric))
             if label(metric).endswith(RATE):
                 axes.set_ylim(0, 1.05)
-        legend(figure, places[0], captions)
+        legend(figure, captions)
         return figure
 
     def draw_one(

@@ -51,7 +51,7 @@ class Lines(Plot):
             axes.set(xlabel=label(self.x), ylabel=label(metric))
             if label(metric).endswith(RATE):
                 axes.set_ylim(-0.05, 1.05)
-        legend(figure, places[0], names)
+        legend(figure, names)
         return figure
 
     def _panel(self, axes: "Axes", numbers: "pandas.DataFrame", ticks: dict[float, str]) -> list[str]:

@@ -61,5 +61,5 @@ class Scatter(Plot):
         if self.log:
             axes.set_xscale("log")
         axes.set(xlabel=label(self.x), ylabel=label(self.y))
-        legend(figure, axes, names)
+        legend(figure, names)
         return figure

@@ -114,10 +114,13 @@ def told(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def legend(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
+def legend(figure: "Figure", names: Sequence[str]) -> None:
     """One legend for all panels, below them: it covers no data. None where there is but one unnamed series."""
     if any(names):
-        drawn = {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        drawn: dict[str, Any] = {}
+        for axes in figure.axes:
+            for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+                drawn.setdefault(name, handle)
         figure.legend(
             [*drawn.values()],
             [*drawn],

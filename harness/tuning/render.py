@@ -129,5 +129,5 @@ def _course(tuning: Tuning, courses: Mapping[str, Course]) -> "Figure":
         axes.step(places, leading, look.line, where="post", color=look.colour, label=row)
     axes.set(xlabel="candidates", ylabel=label(tuning.metric))
     axes.locator_params(axis="x", integer=True)
-    legend(figure, axes, list(courses))
+    legend(figure, list(courses))
     return figure
