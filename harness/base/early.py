@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import pydantic
 from omegaconf import MISSING
@@ -93,7 +93,7 @@ def _type(module: str, node: ast.expr) -> Any:
         case ast.Subscript():
             return _type(module, node.value)[_type(module, node.slice)]
         case ast.BinOp(op=ast.BitOr()):
-            return Union[_type(module, node.left), _type(module, node.right)]  # noqa: UP007 - of values
+            return _type(module, node.left) | _type(module, node.right)
     raise LookupError(ast.unparse(node))
 
 

@@ -9,7 +9,7 @@ from harness.base.progress import Bar, meanwhile, task
 from harness.cells.task import failure
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
-from harness.runs.answers import answer
+from harness.runs.answers import answer, wanted
 from harness.store.integrity import ROWS
 from harness.store.records import Store
 
@@ -63,7 +63,7 @@ def _share(store: Store, experiment: Experiment) -> float:
         text = (store.root / experiment.id / ROWS).read_text(encoding="utf-8", errors="replace")
     except OSError:  # not begun, or damaged, which its worker will say
         return 0.0
-    return min(1.0, len(set(_PROBLEM.findall(text))) / (experiment.trials or 1))
+    return min(1.0, len(set(_PROBLEM.findall(text))) / wanted(experiment))
 
 
 def _news(store: Store, experiment: Experiment, tell: Tell) -> str | None:

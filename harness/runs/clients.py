@@ -6,7 +6,7 @@ from torch import Tensor
 from harness.config.experiment import Experiment
 from harness.core import Batch, Classifier, derive_seed, generator, normalized
 from harness.core.gradient import gradient
-from harness.federated.client import Sent
+from harness.federated.client import Sent, computed
 from harness.runs.choice import choose
 from harness.runs.targets import Client as Client
 from harness.runs.targets import Targets, length
@@ -58,11 +58,10 @@ class Clients(Targets):
         batch = experiment.defense.on_batch(truth, rng)
         order = experiment.fl.order(rng)
         update = experiment.fl.update(model, params, batch, order)
-        computed, step = update, experiment.defense.on_gradient(gradient, rng)
-        if step is not gradient:
-            computed = experiment.fl.update(model, params, batch, order, gradient=step)
+        step = experiment.defense.on_gradient(gradient, rng)
+        found = computed(experiment.fl, model, params, batch, order, update, step)
         with normalized(model, experiment.fl.normalization):
-            defended = experiment.defense.on_update(computed, model, params, batch, rng)
+            defended = experiment.defense.on_update(found, model, params, batch, rng)
         sent = Sent(truth, batch, order, update, defended)
         problem = self.observed(position, model, experiment.fl, sent, start)
         indices = [self.images.indices[row] for row in rows]

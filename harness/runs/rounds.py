@@ -1,6 +1,6 @@
 """Clients under attack in federated rounds: the same as others, but that their model has been trained by then."""
 
-from harness.simulation.simulation import SimulationCheckpoint, Simulation  # before pytorch_lightning  # isort: skip
+from harness.simulation.checkpoint import SimulationCheckpoint  # before pytorch_lightning  # isort: skip
 
 import copy
 import functools
@@ -18,6 +18,7 @@ from harness.federated.fedavg import FedAvg
 from harness.runs.targets import Client, Targets, length
 from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
+from harness.simulation.simulation import Simulation
 
 CHECKPOINT = "simulation.ckpt"
 TESTED = 2000

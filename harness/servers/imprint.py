@@ -1,5 +1,6 @@
 """Robbing the Fed: an imprint block before any model."""
 
+import dataclasses
 from typing import ClassVar
 
 from harness.base.threat import Need
@@ -18,15 +19,5 @@ class ImprintServer(ServerPolicy, ImprintSettings):
         """Raises UserError for a model that has an imprint block."""
         if isinstance(model, Imprint):
             raise UserError("server=imprint: the model has an imprint block of its own: say server=honest")
-        return Imprint(
-            base=model,
-            normalize=model.normalize,
-            fresh=model.fresh,
-            seed=model.seed,
-            bins=self.bins,
-            functional=self.functional,
-            frequency=self.frequency,
-            edges=self.edges,
-            activation=self.activation,
-            gain=self.gain,
-        )
+        block = {f.name: getattr(self, f.name) for f in dataclasses.fields(ImprintSettings)}
+        return Imprint(base=model, normalize=model.normalize, fresh=model.fresh, seed=model.seed, **block)

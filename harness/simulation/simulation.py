@@ -1,10 +1,9 @@
 """The federated training of one model: a LightningModule in which one batch is one round."""
 
 # Before pytorch_lightning:
-from harness.machine.lightning import quiet, read_checkpoint, save_checkpoint, trainer  # isort: skip
+from harness.machine.lightning import quiet, trainer  # isort: skip
 
 import functools
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
-from harness.base import interruption
 from harness.base.errors import warn
 from harness.base.progress import Bar, task
 from harness.core import (
@@ -26,15 +24,15 @@ from harness.core import (
     Defense,
     Gradient,
     Params,
-    UserError,
     derive_seed,
     generator,
     normalized,
 )
 from harness.core.gradient import gradient
-from harness.federated.client import Sent
+from harness.federated.client import Sent, computed
 from harness.federated.fedavg import FedAvg
 from harness.machine.memory import reuse_freed_memory
+from harness.simulation.checkpoint import finished_rounds
 from harness.simulation.cohort import Cohort, cohort_width
 from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
@@ -42,7 +40,6 @@ from harness.simulation.training import LocalTraining
 
 MOMENTUM = "momentum of clients"
 """What a checkpoint calls it."""
-FROM_THE_START = "simulate from the first round"
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +223,9 @@ class Simulation(pl.LightningModule):
         before, kept, protocol = self.weights, self.buffers_of_model, given.protocol
         divisor = protocol.divisor(len(given.order))
         update = {name: (value - after[name].detach()) / divisor for name, value in before.items()}
-        computed = update
-        if given.gradient is not gradient:
-            computed = protocol.update(self.model, before, given.batch, given.order, gradient=given.gradient)
+        found = computed(protocol, self.model, before, given.batch, given.order, update, given.gradient)
         with normalized(self.model, protocol.normalization):
-            sent = self.defense.on_update(computed, self.model, before, given.batch, given.rng)
+            sent = self.defense.on_update(found, self.model, before, given.batch, given.rng)
         drift = {name: buffers[name] - value for name, value in kept.items() if value.is_floating_point()}
         kept_on = momentum if protocol.keep_momentum else {}
         return Report(given.truth, given.batch, given.order, update, sent, protocol, divisor, drift, kept_on)
@@ -290,23 +285,6 @@ class _Sum:
             values[name].add_(total, alpha=factor)
 
 
-class SimulationCheckpoint(pl.Callback):
-    """Keep the state after the newest round, but write it down at most once in so many seconds.
-
-    When it is written alters nothing but how much is done again after a kill.
-    """
-
-    def __init__(self, path: Path, every: float = 30.0) -> None:
-        self.path, self.every, self.written = path, every, time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if interruption.requested() or time.monotonic() - self.written >= self.every:
-            save_checkpoint(trainer, self.path)
-            self.written = time.monotonic()
-
-
 class _Progress(pl.Callback):
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
@@ -315,13 +293,3 @@ class _Progress(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.bar.advance()
-
-
-def finished_rounds(checkpoint: Path) -> int:
-    """Rounds behind a checkpoint; 0 without one. Raises UserError when it is damaged."""
-    if not checkpoint.exists():
-        return 0
-    state = read_checkpoint(checkpoint, FROM_THE_START)["state_dict"]
-    if "finished" not in state:
-        raise UserError(f"{checkpoint} is of no simulation: delete it to {FROM_THE_START}")
-    return int(state["finished"])

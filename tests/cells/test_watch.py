@@ -34,7 +34,9 @@ def test_cells_under_way_count_by_the_images_stored_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar, store = Noted(), Store(tmp_path)
-    experiments = {name: cast(Any, SimpleNamespace(id=name, trials=4)) for name in ("one", "two")}
+    experiments = {
+        name: cast(Any, SimpleNamespace(id=name, targets=None, trials=4)) for name in ("one", "two")
+    }
     ended: set[str] = set()
     monkeypatch.setattr(watch, "_news", lambda _, run, __: "done" if run.id in ended else None)
     waiting = {name: (name, run) for name, run in experiments.items()}

@@ -86,7 +86,7 @@ KILLED = """
 import os, signal, sys
 from harness.config.composition import compose
 from harness.runs import rounds
-from harness.simulation.simulation import SimulationCheckpoint
+from harness.simulation.checkpoint import SimulationCheckpoint
 from harness.store.recording import Run
 from harness.runs.run import run
 

@@ -15,7 +15,8 @@ from harness.defenses.clipping import Clipping
 from harness.defenses.dpsgd import DPSGD
 from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
-from harness.simulation.simulation import Simulation, SimulationCheckpoint, finished_rounds
+from harness.simulation.checkpoint import SimulationCheckpoint, finished_rounds
+from harness.simulation.simulation import Simulation
 from tests.simulation.test_simulation import CPU, equal, rounds, simulation
 
 SETTINGS: dict[str, Any] = {"client": 1, "steps": 3, "batch_size": 4, "latent": 5, "base": 8, "fakes": 2}

@@ -21,9 +21,10 @@ from harness.federated.fedavg import FedAvg
 from harness.federated.partitions.by_class import ByClass
 from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
+from harness.simulation.checkpoint import SimulationCheckpoint, finished_rounds
 from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
-from harness.simulation.simulation import Simulation, SimulationCheckpoint, finished_rounds
+from harness.simulation.simulation import Simulation
 from tests.federated.test_protocols import params_of, torch_sgd
 
 CPU = torch.device("cpu")

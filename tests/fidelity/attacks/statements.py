@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from harness.attacks.optimization import OptimizationAttack
 from harness.base.components import build
 from harness.base.schema import CONF, prepare_hydra
-from harness.core import Observation, Reconstruction
+from harness.core import Batch, Observation, Reconstruction
 
 Weights = Mapping[str, Tensor]
 Points = dict[str, Tensor]
@@ -29,6 +29,12 @@ def configured(name: str, **changes: Any) -> Any:
     if "optimizer" in setting:
         setting["optimizer"] |= changes.pop("optimizer", {})
     return build("attack", setting | changes)
+
+
+def one_of_each(count: int, shape: tuple[int, int, int]) -> Batch:
+    """So many images of noise, each of a class of its own, in float64."""
+    draw = torch.Generator().manual_seed(4)
+    return Batch(torch.rand(count, *shape, generator=draw, dtype=torch.float64), torch.arange(count))
 
 
 def logits(weights: Weights, u: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from harness.attacks.cpa import UNMIXING, log_cosh
 from harness.core import Batch, Classifier, Normalize, Observation
 from harness.federated.fedsgd import FedSGD
-from tests.fidelity.attacks.statements import configured, variation
+from tests.fidelity.attacks.statements import configured, one_of_each, variation
 from tests.fidelity.conftest import Fidelity
 
 SHAPE, PIXELS, HIDDEN, CLASSES, IMAGES = (2, 6, 6), 72, 20, 4, 4
@@ -20,9 +20,7 @@ WHAT = "(Kariyappa et al. 2023, section 4; code)"
 
 @pytest.fixture
 def truth() -> Batch:
-    draw = torch.Generator().manual_seed(4)
-    x = torch.rand(IMAGES, *SHAPE, generator=draw, dtype=torch.float64)
-    return Batch(x, torch.arange(IMAGES) % CLASSES)
+    return one_of_each(IMAGES, SHAPE)
 
 
 @pytest.fixture
