@@ -23,7 +23,7 @@ MOST, SIDE = 64, 64
 """Images of a run that are shown, and their greatest height in pixels."""
 ABSENT = 0.85
 """The grey of a picture that was not handed on."""
-CURVES, POINTS = 16, 60
+CURVES, POINTS = 16, 200
 """Loss curves of a run, and points of a curve."""
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from plotly.offline import get_plotlyjs
+
 from harness.base.errors import omit
 from harness.base.files import writing
 from harness.base.progress import task
@@ -62,6 +64,7 @@ def _write(
     with writing(to):
         (to / "runs").mkdir(parents=True)
         shutil.copytree(ASSETS, to / "assets")
+        (to / "assets" / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     places = _places(results)
     listed = _runs(to, drawn, runs, places)
     known = {run.id for run in listed}

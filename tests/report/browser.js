@@ -83,9 +83,18 @@ const scenarios = {
   },
   async run() {
     const page = await open("run.html#run=BX0");
-    await until(() => page.querySelector("svg"));
+    await until(() => page.querySelector(".trace"));
     const labels = all(page, ".image").map((image) => image.getAttribute("aria-label"));
-    return { title: texts(page, "h1")[0], labels, curves: all(page, "polyline").length, text: page.body.textContent };
+    return { title: texts(page, "h1")[0], labels, text: page.body.textContent };
+  },
+  async chart() {
+    const page = await open("run.html#run=BX0");
+    await until(() => page.querySelector(".trace"));
+    const axis = page.querySelector(".chart").layout.yaxis;
+    const found = { curves: all(page, ".trace").length, names: texts(page, ".legendtext"), before: axis.type };
+    all(page, ".updatemenu-button").at(-1).dispatchEvent(new MouseEvent("click"));
+    await until(() => page.querySelector(".chart").layout.yaxis.type === "linear");
+    return { ...found, after: page.querySelector(".chart").layout.yaxis.type };
   },
   async missing() {
     const page = await open("run.html#run=nothing");
@@ -97,16 +106,16 @@ const scenarios = {
     for (const run of ["AX0", "BX0"]) await click(list, `input[value=${run}]`);
     const address = list.getElementById("compare").href;
     const page = await open(address);
-    await until(() => page.querySelector("svg"));
+    await until(() => page.querySelector(".trace"));
     const lines = all(page, "section:first-of-type tbody tr").map((line) => [...line.cells].map((cell) => cell.textContent));
     const metrics = all(page, "section:nth-of-type(2) tbody tr").map((line) => [...line.cells].map((cell) => cell.textContent));
-    return { lines, metrics, images: all(page, ".image").length, curves: all(page, "polyline").length };
+    return { lines, metrics, images: all(page, ".image").length, curves: all(page, ".trace").length };
   },
   async hostile() {
     const found = {};
     for (const address of [...pages, "run.html#run=evil", "compare.html#a=evil&b=AX0", evil]) {
       const page = await open(address);
-      if (/run=|a=/.test(address)) await until(() => page.querySelector("svg"));
+      if (/run=|a=/.test(address)) await until(() => page.querySelector(".trace"));
       await pause();
       const strange = all(page, "script:not([src]):not([type='application/json']), img[onerror], img[src=x]").length;
       found[address] = { strange, title: page.title, owned: page.title === "owned", text: page.body.textContent };
@@ -117,7 +126,7 @@ const scenarios = {
     const found = {};
     for (const address of [...pages, "run.html#run=AX0", "run.html#run=evil", "compare.html#a=evil&b=AX0", evil]) {
       const page = await open(address, 360);
-      if (/run=|a=/.test(address)) await until(() => page.querySelector("svg"));
+      if (/run=|a=/.test(address)) await until(() => page.querySelector(".trace"));
       found[address] = page.documentElement.scrollWidth;
     }
     return found;

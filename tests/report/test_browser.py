@@ -99,7 +99,6 @@ def test_a_run_shows_images_loss_rows_config_and_provenance(seen: dict[str, Any]
         "Original 1",
         "Reconstruction 1, 31.5 dB",
     ]
-    assert found["curves"] == 2
     for words in (
         "attack.steps",
         "300",
@@ -109,6 +108,15 @@ def test_a_run_shows_images_loss_rows_config_and_provenance(seen: dict[str, Any]
         "Table of toy, digits32-small",
     ):
         assert words in found["text"]
+
+
+def test_the_loss_has_a_line_for_each_image_and_two_kinds_of_axis(seen: dict[str, Any]) -> None:
+    assert seen["chart"] == {
+        "curves": 2,
+        "names": ["target 0", "target 1"],
+        "before": "log",
+        "after": "linear",
+    }
 
 
 def test_a_run_that_is_not_there_is_said(seen: dict[str, Any]) -> None:

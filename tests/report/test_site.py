@@ -90,11 +90,19 @@ def test_every_link_leads_somewhere_on_the_disk(site: Path, pages: dict[str, Pag
 
 
 def test_no_sheet_or_script_asks_for_anything_from_elsewhere(site: Path) -> None:
-    for path in (site / "assets").iterdir():
-        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+    own = {path for path in (site / "assets").iterdir() if path.name != "plotly.min.js"}
+    assert len(own) > 8
+    for path in own:
         assert not re.search(
-            r"https?:|@import|fetch\(|XMLHttpRequest|innerHTML|insertAdjacentHTML|eval\(", text
+            r"https?:|@import|fetch\(|XMLHttpRequest|innerHTML|insertAdjacentHTML|eval\(", path.read_text()
         )
+
+
+def test_no_page_may_ask_for_anything_and_only_charts_write_styles(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        [policy] = [a["content"] for tag, a in page.elements if tag == "meta" and "http-equiv" in a]
+        assert policy.startswith("default-src 'none'; script-src 'self' file:; style-src 'self' file:")
+        assert ("'unsafe-inline'" in policy) == (page.path.name in ("run.html", "compare.html"))
 
 
 def test_names_are_text_and_never_elements(pages: dict[str, Page]) -> None:

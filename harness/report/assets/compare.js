@@ -45,7 +45,7 @@
 
   report.draw("runs", ["a", "b"], (a, b) => {
     document.title = `${a.id} and ${b.id} - harness`;
-    const curves = report.curves([{ name: "A", curves: a.curves }, { name: "B", curves: b.curves }]);
+    const curves = report.chart([{ name: "A", curves: a.curves }, { name: "B", curves: b.curves }]);
     return [
       element("h1", {}, "Two runs"),
       element("ul", { class: "legends" }, named("A", a), named("B", b)),

@@ -37,7 +37,7 @@
 
   report.draw("run", ["run"], (run) => {
     document.title = `${run.title} - harness`;
-    const curves = report.curves([{ name: run.id, curves: run.curves }]);
+    const curves = report.chart([{ name: run.id, curves: run.curves }]);
     return [
       element("h1", {}, run.title),
       element("p", {}, "Run ", element("code", {}, run.id), `, ${report.count(run.rows.length, "image")}: ${report.statuses(run)}. `,
@@ -45,8 +45,8 @@
       run.changed.length ? element("p", { class: "changed" }, run.changed.join(" ")) : "",
       run.places.length ? section("Where it stands", places(run)) : "",
       section("Images", element("p", { class: "hint" }, `Original above reconstruction; ${run.images.shown} of ${run.rows.length}.`), images(run)),
-      section("Metrics", metrics(run)),
       section("Loss", curves ? element("p", { class: "hint" }, `The first ${report.count(run.curves.length, "target")}, thinned; traces.jsonl has all.`) : "No trace was kept.", curves ?? ""),
+      section("Metrics", metrics(run)),
       section("Rows", rows(run)),
       section("Configuration", pairs(run.config)),
       section("Provenance", pairs(run.provenance)),
