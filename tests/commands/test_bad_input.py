@@ -19,6 +19,12 @@ MISTAKES: dict[str, Mistake] = {
     "no attack": (["attack=null"], ["attack=null", "ggl", "idlg"]),
     "no label rule": (["labels@attack.labels=null"], ["labels@attack.labels=null", "idlg"]),
     "no table": (["table=null"], ["table=null", "table3"]),
+    "several values without -m": (["attack=ig,dlg"], ["attack=ig,dlg", "say -m"]),
+    "an axis of a sweep that is shown": (
+        ["sweep=batch_epochs", "fl.local_epochs=1", "--cfg", "job"],
+        ["fl.local_epochs=1", "leave it out"],
+    ),
+    "a setting of a table": (["table.name=x"], ["table=NAME"]),
     "an option between settings": (["-m", "seed=0,1"], ["seed=0,1", "-m", "before the settings"]),
     "unknown dataset": (["dataset=minst"], ["dataset=minst", "did you mean 'mnist'"]),
     "unknown model": (["model=lennet"], ["model=lennet", "did you mean 'lenet'"]),
