@@ -21,7 +21,7 @@ from harness.base.several import spelt_out
 from harness.config.checks import check
 from harness.config.execution import Paths, Scale
 from harness.config.experiment import Experiment
-from harness.core import Attack, Prior, UserError
+from harness.core import Component, UserError
 from harness.identity.identity import absences, class_path, plain, stored
 from harness.loggers.logger import NoLogger
 
@@ -148,18 +148,41 @@ def apply_scale(experiment: Experiment) -> Experiment:
 
 def _say_what_is_lowered(experiment: Experiment) -> None:
     scale = experiment.scale
-    asked = {
-        "trials": (experiment.trials, scale.trials),
-        "attack.steps": (experiment.attack.steps, scale.steps),
-        "prior.steps": (experiment.prior.steps, scale.prior_steps),
-    }
-    for name, (value, limit) in asked.items():
+    limits = {"attack": scale.steps, "prior": scale.prior_steps}
+    asked = [("trials", experiment.trials, scale.trials)]
+    asked += [
+        (name, steps, limit)
+        for group, limit in limits.items()
+        for name, steps in _budgets(group, getattr(experiment, group))
+    ]
+    for name, value, limit in asked:
         if limit is not None and value > limit:
             warn(f"scale={scale.name} lowers {name} from {value} to {limit}; scale=paper lowers nothing")
 
 
-Capped = TypeVar("Capped", Attack, Prior)
+def _parts(part: Component) -> dict[str, Component]:
+    """The components that one is made of, by setting."""
+    inner = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    return {name: value for name, value in inner.items() if isinstance(value, Component)}
+
+
+def _budgets(name: str, part: Component) -> Iterator[tuple[str, int]]:
+    """Every number of steps in a component and in those that it is made of."""
+    if isinstance(steps := getattr(part, "steps", None), int):
+        yield f"{name}.steps", steps
+    for inner, value in _parts(part).items():
+        yield from _budgets(f"{name}.{inner}", value)
+
+
+Capped = TypeVar("Capped", bound=Component)
 
 
 def _cap(part: Capped, limit: int | None) -> Capped:
-    return part if limit is None or part.steps <= limit else dataclasses.replace(part, steps=limit)
+    """With no more steps than the limit, nor in the components that it is made of."""
+    if limit is None:
+        return part
+    lowered: dict[str, Any] = {name: _cap(inner, limit) for name, inner in _parts(part).items()}
+    if isinstance(steps := getattr(part, "steps", None), int):
+        lowered["steps"] = min(steps, limit)
+    same = all(value == getattr(part, name) for name, value in lowered.items())
+    return part if same else dataclasses.replace(part, **lowered)

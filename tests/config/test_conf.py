@@ -45,8 +45,8 @@ NEEDS = {
     "server=class_fishing": ["fl.dummies=1"],
     "cpa": ["model=mlp"],
     "cpa_small": ["model=mlp"],
-    "cpa_fi": ["model=strided_cnn", "attack.unmixing.steps=3"],
-    "cpa_fi_small": ["model=strided_cnn", "attack.unmixing.steps=3"],
+    "cpa_fi": ["model=strided_cnn"],
+    "cpa_fi_small": ["model=strided_cnn"],
     "lti": ["knowledge.public=true", "model.fresh=false", "attack.hidden=8", "attack.updates=20"],
     "lti_small": ["knowledge.public=true", "model.fresh=false", "attack.hidden=8", "attack.updates=20"],
     "public_mean": ["knowledge.public=true"],
@@ -231,6 +231,11 @@ def test_the_scale_only_lowers() -> None:
     small = compose("attack=dlg", "scale=smoke", "trials=50")
     assert (small.attack.steps, small.trials) == (3, 1)
     assert compose("attack=dlg", "attack.steps=2", "scale=smoke").attack.steps == 2
+
+
+def test_the_scale_lowers_what_an_attack_is_made_of() -> None:
+    cpa = compose("attack=cpa_fi", "model=strided_cnn", "scale=small").attack
+    assert (cpa.steps, cpa.unmixing.steps) == (1000, 1000)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", [name for group, name in FILES if group == "attack" and name != "none"])
