@@ -56,8 +56,9 @@ class _Crew:
         self._again()
 
     def work(self, left: Runs) -> str | None:
-        interruption.check()
         self._join(left)
+        interruption.check()  # not before: who is told to stop at once stops the workers of an earlier start too
+        self._fill(left)
         while left := self._unfinished(left):
             interruption.check()
             free = [identity for identity in left if self._store.holder(identity) is None]
@@ -118,11 +119,15 @@ class _Crew:
                 self._joined.append(each)
             elif queue and each.orphaned and not any(job in queue for job in each.jobs):
                 each.remove()
-        living = [job for each in self._joined for job in each.jobs if job in queue]
-        if living:
-            say(f"joining the workers of an earlier start: {_named(living)}")
+        self._living = {job: queue[job] for each in self._joined for job in each.jobs if job in queue}
+        if self._living:
+            say(f"joining the workers of an earlier start: {_named(self._living)}")
+
+    def _fill(self, left: Runs) -> None:
+        """Submit as many workers as there may be beside those that were joined, none for a run that is held."""
+        living = len(self._living or ())
         free = sum(self._store.holder(identity) is None for identity in left)
-        if (missing := min(len(self._overrides), free + len(living)) - len(living)) > 0:
+        if (missing := min(len(self._overrides), free + living) - living) > 0:
             self._submit(missing)
 
     def _submit(self, count: int) -> None:

@@ -159,6 +159,17 @@ def test_a_request_to_stop_takes_workers_along_that_nobody_else_has(
     assert not earlier.directory.exists(), "its workers have stopped"
 
 
+def test_a_command_that_is_stopped_at_once_stops_the_workers_of_an_earlier_start(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = leave_behind(tmp_path, "7_0", "7_1")
+    with interruption.listening():
+        Path(os.environ[interruption.STOP]).touch()
+        with pytest.raises(interruption.Interrupted):
+            play(jobs("RUNNING", "RUNNING"), jobs("RUNNING", "RUNNING"), {})
+    assert not earlier.directory.exists()
+
+
 def test_workers_of_a_command_that_lives_are_left_to_it(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
