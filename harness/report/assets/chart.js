@@ -6,6 +6,10 @@
   const styles = [{ color: "--first", dash: "solid" }, { color: "--second", dash: "dash" }];
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // Megabytes, so that it is read where there is a loss to draw, and once the rest of the page stands.
+  const library = () =>
+    new Promise((resolve) => document.head.append(report.element("script", { src: `${document.body.dataset.root}assets/plotly.min.js`, load: resolve })));
+
   const line = (run, place, curve, first, several) => ({
     x: curve.points.map(([evaluation]) => evaluation),
     y: curve.points.map(([, loss]) => loss),
@@ -42,8 +46,7 @@
     const [low, high] = losses.reduce(([low, high], loss) => [Math.min(low, loss), Math.max(high, loss)], [Infinity, -Infinity]);
     const said = `Loss over evaluations of ${report.count(lines.length, "target")}, between ${report.number(low)} and ${report.number(high)}`;
     const chart = report.element("div", { class: "chart", role: "figure", "aria-label": said });
-    // Once it stands on the page and has a width.
-    setTimeout(() => Plotly.newPlot(chart, lines, layout(low > 0), { responsive: true, displaylogo: false, modeBarButtons: BUTTONS }));
+    library().then(() => Plotly.newPlot(chart, lines, layout(low > 0), { responsive: true, displaylogo: false, modeBarButtons: BUTTONS }));
     return chart;
   };
 }
