@@ -40,6 +40,8 @@ class Schema:
     trials: Any = MISSING
     targets: Any = None
     order: Any = MISSING
+    alike: Any = None
+    control: Any = "none"
     report: Any = MISSING
     budget: Any = "own"
     seed: Any = MISSING

@@ -16,6 +16,7 @@ class Need(StrEnum):
     TRAINING = "how clients train: batch size, epochs, learning rate"
     PUBLIC = "public images with labels"
     GENERATOR = "a generator trained on public images"
+    GUESS = "a guess of how clients train"
     STATISTICS = "the batch-norm statistics of the client's batch"
     DEFENSE = "the kind of the defence"
     LABELS = "the true labels"
@@ -32,6 +33,7 @@ GRANTED = {
     "defense": Need.DEFENSE,
     "order": Need.ORDER,
     "public": Need.PUBLIC,
+    "protocol": Need.GUESS,
 }
 """What each setting of `knowledge` hands to the attacker."""
 ACTIVE = frozenset({Need.ARCHITECTURE, Need.PARAMETERS, Need.CLIENTS})

@@ -29,9 +29,28 @@ def check(experiment: Experiment) -> Experiment:
     check_gradient(experiment)
     check_labels(experiment)
     check_dummies(experiment)
+    check_choice(experiment)
     if experiment.targets is not None and experiment.order != "random":
         raise UserError(f"order={experiment.order}: the targets are named, and attacked as they are named")
     return experiment
+
+
+def check_choice(experiment: Experiment) -> None:
+    """Refuse a number of equal labels that no update can have, controls of federated rounds, and the order of steps
+    that the attacker does not believe in. Raises UserError."""
+    alike, fl, granted = experiment.alike, experiment.fl, experiment.knowledge
+    if granted.order and granted.protocol is not None:
+        raise UserError("knowledge.order: it is that of the client's own steps: say knowledge.protocol=null")
+    if experiment.control != "none" and fl.in_rounds:
+        raise UserError(f"control={experiment.control}: in federated rounds clients send what they send")
+    if alike is None:
+        return
+    if fl.in_rounds or experiment.targets is not None or experiment.order != "random":
+        raise UserError(
+            f"alike={alike}: it chooses the images itself: say order=random, without targets or rounds"
+        )
+    if alike > fl.examples:
+        raise UserError(f"alike={alike}: there are {fl.examples} images behind an update")
 
 
 def check_clients(experiment: Experiment) -> None:

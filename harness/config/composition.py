@@ -89,6 +89,7 @@ def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experimen
     """The experiment of plain data, its components built and its parts checked. Raises UserError."""
     secrecy.refuse(values)
     parts = {name: build(name, values.get(name)) for name in GROUPS}
+    parts["knowledge"] = _known(values.get("knowledge"))
     names = {name: str(choices.get(name, "")) for name in GROUPS}
     try:
         experiment = Experiment(**{**values, **parts}, choices=names)
@@ -96,6 +97,13 @@ def assemble(values: Mapping[str, Any], choices: Mapping[str, Any]) -> Experimen
         raise UserError(explain_validation(error, Experiment, "")) from error
     found = experiment.dataset.resolved(experiment.data.root)
     return check(apply_scale(dataclasses.replace(experiment, dataset=found)))
+
+
+def _known(node: Any) -> Any:
+    """What the attacker is given, with the protocol that it takes clients to follow."""
+    if not isinstance(node, Mapping) or not node.get("protocol"):
+        return node
+    return {**node, "protocol": build("knowledge.protocol", node["protocol"])}
 
 
 def compose(*overrides: str) -> Experiment:

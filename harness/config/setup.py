@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal, get_args
 
-from harness.base.numbers import Natural, Seed
+from harness.base.numbers import Count, Natural, Seed
 from harness.checks.client import ClientChecks, NoChecks
 from harness.core import Attack, Dataset, Defense, Model, Prior, Protocol, Split, component
 from harness.identity.identity import components, is_native
@@ -12,6 +12,8 @@ from harness.models.training import Training
 from harness.servers.server import Honest, ServerPolicy
 from harness.starts.policy import StartPolicy
 from harness.starts.random import Random
+
+Control = Literal["none", "negative", "other", "noise"]
 
 
 @component
@@ -24,6 +26,8 @@ class KnowledgeSettings:
     """The order in which the client goes through its images."""
     public: bool = False
     """Labelled images like the clients'."""
+    protocol: Protocol | None = None
+    """How the attacker takes clients to train, which may be wrong; null: as they do."""
 
 
 @component
@@ -50,6 +54,12 @@ class Setup:
     order: Literal["random", "same_class", "distinct", "sequential"] = "random"
     """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
     update are of different classes; or as the data set has them."""
+    alike: Count | None = None
+    """Of the images behind an update so many are of one class, and the others of a class each: whatever their number,
+    the first is the same. Null: as `order` has it."""
+    control: Control = "none"
+    """What the attacker is handed in place of the client's update: nothing else; its negative, as Guo et al. 2025 hand
+    it on where they simulate nothing (code); that of other images; or Gaussian noise of the same length."""
     seed: Seed
 
     @property

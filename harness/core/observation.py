@@ -55,7 +55,8 @@ class Observation:
     """All that an attacker sees: this object is the threat model.
 
     `update` has the parameters' names and shapes; it is gradient-like (a positive multiple of the gradient for
-    one step). `n` is the number of images to look for, `shape` is (c, h, w); `protocol` is as it was in force.
+    one step). `n` is the number of images to look for, `shape` is (c, h, w); `protocol` is as it was in force, or what
+    the attacker takes it to be.
     """
 
     model: "Classifier"

@@ -1,6 +1,7 @@
 """How long a model was trained before its clients send anything."""
 
 import sys
+from typing import Literal
 
 import torch
 
@@ -12,7 +13,7 @@ from harness.store.cache import Entry, finite
 
 @component
 class Training(Component):
-    """Ordinary training on the train split, which no client under attack has images of; 0 steps: untrained.
+    """Ordinary training, by default on the train split, which no client under attack has images of; 0 steps: untrained.
 
     What is trained is kept in the cache, for every run that attacks the same model.
     """
@@ -22,10 +23,12 @@ class Training(Component):
     batch_size: Count = 64
     lr: Positive = 1e-3
     """Of Adam."""
+    split: Literal["train", "attack"] = "train"
+    """The split that is learnt; attack: the very images that are attacked, as Guo et al. 2025 have it (code)."""
 
     @property
     def reads(self) -> frozenset[Split]:
-        return frozenset({"train"} if self.steps else ())
+        return frozenset({self.split} if self.steps else ())
 
     def model(
         self, model: Model, dataset: Dataset, root: str | None, cache: str, seed: int, device: torch.device
@@ -63,7 +66,7 @@ class Training(Component):
         from harness.models.victim import Course, right, train
 
         course = Course(self.steps, self.batch_size, self.lr)
-        train(course, model, dataset.load("train", root), seed, device, entry.folder)
+        train(course, model, dataset.load(self.split, root), seed, device, entry.folder)
         if not finite(model):
             raise UserError(f"the model's training diverged: lower training.lr, and delete {entry.folder}")
         share = right(model, dataset.load("attack", root))

@@ -28,6 +28,8 @@ def _ordered(experiment: Experiment, images: Images) -> list[int]:
         return list(range(len(images)))
     rng = generator("targets", experiment.seed)
     drawn: list[int] = torch.randperm(len(images), generator=rng).tolist()
+    if experiment.alike is not None:
+        return _alike(drawn, images, experiment.fl.examples, experiment.trials, experiment.alike)
     if experiment.order == "random":
         return drawn
     if experiment.order == "distinct":
@@ -51,6 +53,29 @@ def _distinct(drawn: list[int], images: Images, size: int, trials: int) -> list[
             )
         order += chosen.values()
         drawn = [position for position in drawn if position not in chosen.values()]
+    return order
+
+
+def _alike(drawn: list[int], images: Images, size: int, trials: int, alike: int) -> list[int]:
+    """The positions in such an order that `alike` of an update are of one class, and the others of a class each.
+
+    An update is drawn with as many images of either kind as there could be, so that those of different `alike` differ
+    in nothing else. Raises UserError where there are too few.
+    """
+    order: list[int] = []
+    for _ in range(trials):
+        classes: dict[int, list[int]] = {}
+        for position in drawn:
+            classes.setdefault(int(images.labels[position]), []).append(position)
+        found = [members for members in classes.values() if len(members) >= size]
+        if not found or len(classes) < size:
+            raise UserError(
+                f"alike={alike}: the attack split has no {size} more images of one class, and of {size} classes"
+            )
+        same = found[0][:size]
+        others = [members[0] for members in classes.values() if members is not found[0]][: size - 1]
+        order += same[:alike] + others[: size - alike]
+        drawn = [position for position in drawn if position not in {*same, *others}]
     return order
 
 

@@ -1,10 +1,12 @@
 """Clients that each send their first update of an untrained model."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from harness.config.experiment import Experiment
-from harness.core import Batch, Classifier, derive_seed, generator, normalized
+from harness.core import Batch, Classifier, UserError, derive_seed, generator, normalized
 from harness.core.gradient import gradient
 from harness.federated.client import Sent, computed
 from harness.runs.choice import choose
@@ -47,14 +49,25 @@ class Clients(Targets):
         return self.build(derive_seed("model", self.experiment.seed if own is None else own, position))
 
     def client(self, position: int, start: Tensor | None = None) -> Client:
+        experiment, rows = self.experiment, self._rows(position)
+        model = self.network(position)
+        sent = self.sent(model, rows, generator("client", experiment.seed, position))
+        problem = self.observed(
+            position, model, experiment.fl, self._controlled(sent, model, position), start
+        )
+        indices = [self.images.indices[row] for row in rows]
+        return Client(indices, sent.truth, problem, length(sent.undefended), self.seen(model, sent))
+
+    def _rows(self, position: int) -> list[int]:
+        return self.order[position * self.size : (position + 1) * self.size]
+
+    def sent(self, model: Classifier, rows: list[int], rng: torch.Generator) -> Sent:
+        """What a client with these rows of the attack split computes and sends."""
         experiment = self.experiment
-        rows = self.order[position * self.size : (position + 1) * self.size]
         pairs = [self.images[row] for row in rows]
         images, labels = torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
         truth = Batch(images.to(self.device), labels.to(self.device))
-        model = self.network(position)
         params = {name: value.detach() for name, value in model.named_parameters()}
-        rng = generator("client", experiment.seed, position)
         batch = experiment.defense.on_batch(truth, rng)
         order = experiment.fl.order(rng)
         update = experiment.fl.update(model, params, batch, order)
@@ -62,7 +75,28 @@ class Clients(Targets):
         found = computed(experiment.fl, model, params, batch, order, update, step)
         with normalized(model, experiment.fl.normalization):
             defended = experiment.defense.on_update(found, model, params, batch, rng)
-        sent = Sent(truth, batch, order, update, defended)
-        problem = self.observed(position, model, experiment.fl, sent, start)
-        indices = [self.images.indices[row] for row in rows]
-        return Client(indices, truth, problem, length(update), self.seen(model, sent))
+        return Sent(truth, batch, order, update, defended)
+
+    def _controlled(self, sent: Sent, model: Classifier, position: int) -> Sent:
+        """With what the attacker is handed in place of the update, should it be handed something else."""
+        own, rng = sent.defended, generator("control", self.experiment.seed, position)
+        match self.experiment.control:
+            case "none":
+                return sent
+            case "negative":
+                handed = {name: -value for name, value in own.items()}
+            case "other":
+                handed = self.sent(model, self._others(position, rng), rng).defended
+            case "noise":
+                drawn = {
+                    name: torch.randn(value.shape, generator=rng).to(value) for name, value in own.items()
+                }
+                handed = {name: value * (length(own) / length(drawn)) for name, value in drawn.items()}
+        return replace(sent, defended=handed)
+
+    def _others(self, position: int, rng: torch.Generator) -> list[int]:
+        """As many rows as are attacked, of other images. Raises UserError where there are not so many."""
+        free = sorted(set(range(len(self.images))) - set(self._rows(position)))
+        if len(free) < self.size:
+            raise UserError(f"control=other: the attack split has no {self.size} other images")
+        return [free[place] for place in torch.randperm(len(free), generator=rng)[: self.size].tolist()]

@@ -131,7 +131,7 @@ class Targets(ABC):
             model=model,
             params=params,
             update={name: value.detach() for name, value in sent.defended.items()},
-            protocol=protocol,
+            protocol=experiment.knowledge.protocol or protocol,
             n=self.dummies(position),
             trained_on=len(sent.truth),
             statistics=protocol.statistics(model, params, sent.batch, sent.order),

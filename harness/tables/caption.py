@@ -22,6 +22,12 @@ NORMALIZATION = {
     "statistics": "by the batch's own statistics, which the client sends (train mode)",
 }
 """What `fl.normalization` means for clients and attackers alike."""
+CONTROLS = {
+    "negative": "its negative",
+    "other": "that of other images on the same network",
+    "noise": "Gaussian noise of the same length",
+}
+"""What `control` hands the attacker."""
 ORDINARY = ("converged", "stalled", "budget")
 """How an attack ends when nothing went wrong."""
 
@@ -55,6 +61,12 @@ def caption(table: Table, dataset: str, scale: str, outcomes: Sequence[Outcome])
     )
     lines += by_row(
         table, outcomes, "What clients check", lambda done: _but(done[0].config, "checks", "none")
+    )
+    lines += by_row(
+        table, outcomes, "How the attacker takes clients to train", lambda done: _taken(done[0].config)
+    )
+    lines += by_row(
+        table, outcomes, "In place of the update the attacker has", lambda done: _control(done[0].config)
     )
     lines += by_row(table, outcomes, "Federations", lambda done: _federation(done[0].config))
     lines += by_row(table, outcomes, "Images that an attacked client trains on", _held)
@@ -124,6 +136,21 @@ def settings(config: Mapping[str, Any], group: str) -> str:
 def _normalization(config: Mapping[str, Any]) -> str:
     """By what clients normalise their batches, and attackers after them."""
     return NORMALIZATION.get(config.get("fl", {}).get("normalization"), "")
+
+
+def _taken(config: Mapping[str, Any]) -> str:
+    """By which protocol the attacker simulates clients, where it is not told theirs."""
+    believed = config.get("knowledge", {}).get("protocol")
+    if not believed:
+        return ""
+    name = str(believed["_target_"]).rpartition(".")[2]
+    told = [f"{key} {believed[key]}" for key in ("batch_size", "local_epochs", "lr") if key in believed]
+    return f"{name} ({', '.join(told)})"
+
+
+def _control(config: Mapping[str, Any]) -> str:
+    """What stands in for the update."""
+    return CONTROLS.get(config.get("control", "none"), "")
 
 
 def _federation(config: Mapping[str, Any]) -> str:

@@ -204,6 +204,7 @@ def test_components_from_elsewhere_may_read_any_split(
         ("model=imprint_mlp model.edges=laplace attack=rtf", ["attack"]),
         ("knowledge.public=true", ["attack", "public"]),
         ("model=mlp training.steps=3", ["attack", "train"]),
+        ("model=mlp training.steps=3 training.split=attack", ["attack"]),
         ("fl=fedavg fl.clients=3 attack=dlg", ["attack", "train"]),
         ("attack=ggl prior=untrained", ["attack"]),
     ],
@@ -227,7 +228,6 @@ def test_no_module_reads_a_split_that_is_not_counted() -> None:
                 found |= {(path.name, name) for name in names if name in ("public", "train")}
     assert found == {
         ("targets.py", "public"),  # knowledge.public, and starts that need public images
-        ("training.py", "train"),
         ("rounds.py", "train"),
         ("model.py", "public"),  # networks that need public images
         ("wgan_gp.py", "public"),
