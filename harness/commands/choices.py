@@ -75,6 +75,20 @@ def groups() -> Iterator[str]:
     yield "harness list attacks ig    its settings, and what they mean"
 
 
+def overview() -> Iterator[str]:
+    """What `harness --help` says: what it is for, each group with its choices, and the settings of every run."""
+    text = (CONF / "config.yaml").read_text(encoding="utf-8")
+    yield yaml.safe_load(text)["hydra"]["help"]["header"]
+    yield "What can be chosen:"
+    yield ""
+    yield from groups()
+    yield ""
+    yield "Settings of every run, with what they are unless said:"
+    yield ""
+    _, begin, rest = text.partition("\ntrials:")
+    yield (begin + rest).partition("\nhydra:")[0].strip()
+
+
 def choices(group: str) -> Iterator[str]:
     """A line for each choice of a group."""
     known = files(group)
@@ -243,6 +257,11 @@ def explain(overrides: Sequence[str]) -> int:
             run(argparse.Namespace(group=group, name=name))
 
     return answered(told)
+
+
+def help_page() -> int:
+    """What `--help` says by itself. Returns the status."""
+    return answered(lambda: print("\n".join(overview())))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -55,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if word == "--version":
         print(f"harness {version('gradient-inversion-harness')}")
         sys.exit()
+    if given in (["--help"], ["-h"]):
+        from harness.commands.choices import help_page
+
+        sys.exit(help_page())
     chosen = [each for each in given if CHOICE.match(each)]
     if chosen and {"--help", "-h"} & {*given} and len(given) == len(chosen) + 1:
         from harness.commands.choices import explain

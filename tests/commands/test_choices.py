@@ -100,6 +100,18 @@ def test_help_beside_choices_explains_them(
     assert done.value.code == 2
 
 
+def test_help_by_itself_has_commands_groups_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        front.main(["--help"])
+    assert not done.value.code
+    page = capsys.readouterr().out
+    assert [
+        page.count(part) for part in ("query      ask the store", "attack=    ci_net", "trials: 4  #")
+    ] == [1] * 3
+    assert "_target_" not in page
+    assert max(map(len, page.splitlines())) <= 120
+
+
 def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         front.main(["--version"])
