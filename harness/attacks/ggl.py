@@ -8,7 +8,7 @@ from torch import Tensor
 from harness.attacks.images import known_labels
 from harness.attacks.matching import cosine_distance, squared_distance, trial_update
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers.evaluator import vectorizable
+from harness.attacks.solvers.evaluator import comparing, vectorizable
 from harness.attacks.solvers.variables import LATENT, Variables
 from harness.base.numbers import NonNegative, Steps
 from harness.core import Batch, Generator, LabelInference, Observation, Params, component
@@ -72,10 +72,14 @@ class GGL(OptimizationAttack):
         images: Tensor = self.prior(observation)(z, known["labels"])
         return images
 
+    @comparing
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
-        batch = Batch(self.generate(variables, observation, known), known["labels"])
-        trial = trial_update(batch, observation, known)
+        trial = trial_update(self.decode(variables, observation, known), observation, known)
+        return self.compare(trial, variables, observation, known)
+
+    def compare(self, trial: Params, variables: Variables, observation: Observation, known: Params) -> Tensor:
+        """The loss, of a trial update."""
         if self.distance == "l2":
             mismatch = squared_distance(trial, observation.update) / (len(trial) if self.per_tensor else 1)
         else:

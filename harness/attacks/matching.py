@@ -56,6 +56,11 @@ def trial_update(
     trial = observation.protocol.update(
         observation.model, observation.params, batch, order, observation.statistics
     )
+    return through_defenses(trial, observation, known)
+
+
+def through_defenses(trial: Params, observation: Observation, known: Params) -> Params:
+    """A trial update as the known defences would have sent it."""
     for position, adaptation in enumerate(observation.knowledge.adaptations):
         prefix = f"defense{position}."
         estimate = {name.removeprefix(prefix): v for name, v in known.items() if name.startswith(prefix)}

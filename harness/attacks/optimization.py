@@ -39,9 +39,10 @@ class OptimizationAttack(Attack, ABC):
     improvement: ProperFraction = 0.01
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
-    for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native), which
-    evaluates residual networks too, where it is asked to. They differ in speed and rounding only. vmap takes the loop
-    where there is one slot, which is what it is faster for."""
+    for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). Both
+    evaluate residual networks too, where they are asked to. They differ in speed and rounding only. vmap takes the loop
+    where there is one slot, which is what it is faster for; problems with networks of their own are none the faster for
+    lowrank on residual networks, which goes through shared weights once for all."""
     slots: Count | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})

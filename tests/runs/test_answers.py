@@ -99,6 +99,7 @@ def test_fewer_targets_are_the_first_ones(tmp_path: Path, attacked: list[int]) -
         *(
             "attack=dlg attack.engine=lowrank",
             "attack=ig model=cnn",
+            "attack=ig model=resnet18 model.width=4 model.blocks=1 attack.engine=lowrank",
             "attack=ig fl.batch_size=2 attack.restarts=2",
         ),
     ],

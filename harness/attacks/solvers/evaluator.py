@@ -45,6 +45,12 @@ def matching(loss: Loss) -> Loss:
     return loss
 
 
+def comparing(loss: Loss) -> Loss:
+    """Mark a `loss` that is `self.compare` of the trial update of `self.decode`."""
+    loss.comparing = True  # type: ignore[attr-defined]
+    return loss
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What all problems of a run have in common."""

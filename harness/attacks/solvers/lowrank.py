@@ -15,16 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.attacks.solvers.batches import times
+from harness.attacks.solvers.batches import sigmoid, times
 from harness.attacks.solvers.evaluator import Found, Setting, Stack, Stacked
 from harness.core import Classifier, Observation, Params, UserError
 from harness.federated.fedsgd import FedSGD
 
 RANK_TOLERANCE = 1e-4
 """How far, relative to its length, the head's gradient may be from an outer product."""
-
-REGISTERS = 64
-"""Numbers: no fewer than are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -207,15 +204,6 @@ def mismatch(
         gradient = each.input_gradient_dot(gradient.flatten(2))
     loss = head.loss() + sum(each.v.square().sum((1, 2)) + each.v_bias.square().sum(1) for each in passes)
     return loss, 2 * gradient, 2 * target_gradient
-
-
-def sigmoid(a: Tensor) -> Tensor:
-    """Of each problem [k, ...] to the same bits, however many there are.
-
-    The last few numbers of a tensor, those that fill no register, torch computes by other instructions: let them be
-    zeros that nobody asked for.
-    """
-    return F.pad(a.flatten(), (0, REGISTERS)).sigmoid_()[: a.numel()].view_as(a)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

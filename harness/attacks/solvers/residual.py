@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.attacks.solvers import byhand
 from harness.attacks.solvers.evaluator import Evaluator, Found, Setting, check_alike
 from harness.attacks.solvers.matched import Matched, matched, mismatch, targets
 from harness.attacks.solvers.native import LANES, Numbers, library
-from harness.attacks.solvers.units import Unit, UnknownNetwork, units
-from harness.attacks.solvers.variables import LOGITS
+from harness.attacks.solvers.units import Unit, units
 from harness.core import Batch, Classifier, Observation, Params, component
 from harness.federated.fedsgd import FedSGD
 
@@ -56,33 +56,20 @@ class NetworkOfC(ctypes.Structure):
 def refusal(setting: Setting) -> str | None:
     """Why this setting is not for native code; None: it is."""
     observation = setting.observation
+    if reason := byhand.refusal(setting):
+        return reason
+    if observation.protocol.normalization != "eval":
+        return "needs fl.normalization=eval"
     first = next(iter(observation.params.values()))
-    if type(observation.protocol) is not FedSGD or observation.protocol.normalization != "eval":
-        return "needs fedsgd and fl.normalization=eval"
     if first.device.type != "cpu" or first.dtype != torch.float32:
         return "runs on a CPU, in float32"
-    if setting.attack.optimizer.uses_gradient and (reason := _unmatched(setting)):
-        return reason
-    try:
-        found = units(observation.model)
-    except UnknownNetwork as unknown:
-        return str(unknown)
-    if len(found) > MOST_UNITS:
-        return f"knows networks of at most {MOST_UNITS} convolutions"
-    whole = Packing(observation.model, found, observation.classes).names == set(observation.update)
-    return (
-        None if whole and observation.params.keys() == observation.update.keys() else "needs a whole update"
-    )
-
-
-def _unmatched(setting: Setting) -> str | None:
-    observation = setting.observation
-    searched = setting.layout.shapes.keys() <= {"images", LOGITS}
-    if not searched or matched(setting.attack, observation, setting.known) is None:
-        return "needs an attack that matches updates by their cosine or in L2, without autocast"
-    if observation.n != 1:
+    if setting.attack.optimizer.uses_gradient and observation.n != 1:
         return "needs one image"
-    return "knows no defence that the attacker simulates" if observation.knowledge.adaptations else None
+    found = units(observation.model)
+    for unit in found:
+        if not isinstance(unit.activation, (torch.nn.ReLU, torch.nn.Identity)):
+            return f"knows no {type(unit.activation).__name__}"
+    return f"knows networks of at most {MOST_UNITS} convolutions" if len(found) > MOST_UNITS else None
 
 
 class Packing:
@@ -180,7 +167,8 @@ class Network:
         )
         for number, unit in enumerate(packing.units):
             described.unit[number] = UnitOfC(
-                *(unit.source, -1 if unit.added is None else unit.added, unit.rectified),
+                *(unit.source, -1 if unit.added is None else unit.added),
+                isinstance(unit.activation, torch.nn.ReLU),
                 *(unit.channels_in, unit.channels_out, unit.kernel, unit.stride),
                 packing.offsets[f"{unit.convolution}.weight"],
                 packing.offsets[f"{unit.normalization}.weight"],

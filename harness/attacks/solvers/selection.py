@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.attacks.solvers import lowrank, native, residual
+from harness.attacks.solvers import lowrank, native, residual, swept
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.objective import EngineName
 from harness.core import Observation, UserError, batch_norms
@@ -32,6 +32,15 @@ def no_native(setting: Setting) -> str | None:
     return refusal or (None if native.library() is not None else "was not built here: say loop")
 
 
+def no_lowrank(setting: Setting) -> str | None:
+    """Why nothing is differentiated by hand in torch here; None: it is."""
+    if lowrank.convolutions(setting.observation.model) is None:
+        return swept.refusal(setting)
+    if lowrank.applies(setting):
+        return None
+    return "needs DLG or iDLG, one image, fedsgd, a sigmoid LeNet and a plain update"
+
+
 def select(
     setting: Setting, x: Tensor, engine: EngineName, slots: int | None, alone: bool = False
 ) -> tuple[Evaluator, int]:
@@ -50,11 +59,11 @@ def select(
             raise UserError(f"attack.engine=native {reason}")
         return residual.Residual(setting), slots
     if name == "lowrank":
-        if not lowrank.applies(setting):
-            raise UserError(
-                "attack.engine=lowrank needs DLG or iDLG, one image, fedsgd, a sigmoid LeNet and a plain update"
-            )
-        return lowrank.LowRank(setting, slots), slots
+        if reason := no_lowrank(setting):
+            raise UserError(f"attack.engine=lowrank {reason}")
+        if lowrank.applies(setting):
+            return lowrank.LowRank(setting, slots), slots
+        return swept.Swept(setting, exact=slots > 1 and not alone), slots
     if not vectorizable(setting):
         raise UserError(
             f"attack.engine={name}: this attack, network, defence or protocol can't be vectorised; say loop"

@@ -1,11 +1,16 @@
 """A residual network as a list of units, for code that differentiates it by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
-from harness.core import Classifier
+from harness.core import Classifier, Shape
+from harness.core.activation import REPLACED
 from harness.models.resnet import Block
+
+NONE = nn.Identity()
+"""Where no activation follows."""
 
 
 class UnknownNetwork(Exception):
@@ -14,7 +19,7 @@ class UnknownNetwork(Exception):
 
 @dataclass(frozen=True)
 class Unit:
-    """A convolution without bias, batch normalisation, perhaps another map that is added, perhaps a ReLU."""
+    """A convolution without bias, batch normalisation, perhaps another map that is added, perhaps an activation."""
 
     convolution: str
     """The name of its module, as that of the normalisation."""
@@ -28,7 +33,7 @@ class Unit:
     """The unit whose map it convolves, from 1 on; 0 is the image."""
     added: int | None = None
     """The unit whose map is added."""
-    rectified: bool = False
+    activation: nn.Module = NONE
 
 
 def units(model: Classifier) -> list[Unit]:
@@ -46,6 +51,15 @@ def units(model: Classifier) -> list[Unit]:
     return found
 
 
+def sizes(found: Sequence[Unit], shape: Shape) -> list[tuple[int, int]]:
+    """Height and width of the map of each unit."""
+    maps = [shape[1:]]
+    for unit in found:
+        high, wide = ((side - 1) // unit.stride + 1 for side in maps[unit.source])
+        maps.append((high, wide))
+    return maps[1:]
+
+
 def _chain(found: list[Unit], layers: list[tuple[str, nn.Module]], source: int) -> int:
     """Add the units of layers that follow one another. Returns the last one."""
     waiting = ""
@@ -55,8 +69,8 @@ def _chain(found: list[Unit], layers: list[tuple[str, nn.Module]], source: int) 
         elif isinstance(layer, nn.BatchNorm2d) and waiting:
             found.append(_unit(waiting, convolution, name, layer, source))
             source, waiting = len(found), ""
-        elif isinstance(layer, nn.ReLU) and not waiting and source == len(found) > 0:
-            found[-1] = replace(found[-1], rectified=True)
+        elif isinstance(layer, REPLACED) and not waiting and _bare(found, source):
+            found[-1] = replace(found[-1], activation=layer)
         elif isinstance(layer, Block) and not waiting:
             source = _block(found, name, layer, source)
         else:
@@ -64,6 +78,11 @@ def _chain(found: list[Unit], layers: list[tuple[str, nn.Module]], source: int) 
     if waiting:
         raise UnknownNetwork("knows no convolution without batch normalisation")
     return source
+
+
+def _bare(found: list[Unit], source: int) -> bool:
+    """Whether the last unit is the one that is read, and has no activation yet."""
+    return source == len(found) > 0 and found[-1].activation is NONE
 
 
 def _block(found: list[Unit], name: str, block: Block, source: int) -> int:
@@ -74,7 +93,7 @@ def _block(found: list[Unit], name: str, block: Block, source: int) -> int:
     if not isinstance(block.residual, nn.Sequential):
         raise UnknownNetwork(f"knows no {type(block.residual).__name__} beside a shortcut")
     last = _chain(found, _named(f"{name}.residual", block.residual), source)
-    found[-1] = replace(found[-1], added=added, rectified=True)
+    found[-1] = replace(found[-1], added=added, activation=block.activation)
     return last
 
 

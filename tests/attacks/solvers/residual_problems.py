@@ -7,18 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks.dlg import DLG
+from harness.attacks.ggl import GGL
 from harness.attacks.gradinversion import GradInversion
 from harness.attacks.idlg import IDLG
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers.adam import Adam
+from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.variables import Layout
-from harness.core import Batch, Classifier, Knowledge, Normalize, Observation, Shape, generator
+from harness.core import Batch, Classifier, Defense, Knowledge, Normalize, Observation, Shape, generator
 from harness.federated.fedsgd import FedSGD
 from harness.labels.analytic import Analytic
 from harness.models.resnet import ResNet
+from harness.priors.networks import ConvolutionalGenerator
 
 SHAPE: Shape = (3, 9, 11)
 CLASSES = 5
@@ -97,3 +100,15 @@ def expected(attack: OptimizationAttack, observation: Observation, model: Classi
     """What autograd says in double precision."""
     exact, _ = setting(attack, in_double(observation, model))
     return evaluated(Loop(exact), exact, x.double())
+
+
+def ggl(defense: Defense | None = None) -> tuple[GGL, Observation]:
+    """GGL, and what it sees of a client that this defence guards."""
+    observation = seen(classifier(resnet(8)))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        prior = ConvolutionalGenerator((3, 8, 8), latent=6, base=4, kernel=2).eval().requires_grad_(False)
+    adaptations = () if defense is None else defense.adaptations()
+    knowledge = replace(observation.knowledge, prior=prior, adaptations=adaptations)
+    observation = replace(seen(classifier(resnet(8)), shape=(3, 8, 8)), knowledge=knowledge)
+    return GGL(steps=1, optimizer=CMA(), labels=Analytic()), observation

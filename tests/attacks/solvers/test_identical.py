@@ -21,6 +21,7 @@ from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.lowrank import LowRank
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.residual import Residual
+from harness.attacks.solvers.swept import Swept
 from harness.attacks.solvers.variables import Layout
 from harness.bench import problems
 from harness.core import Batch, Model, Observation, Problem, Reconstruction, Shape, generator
@@ -40,6 +41,13 @@ CASES: dict[str, Case] = {
     "lenet": (lambda setting: Vectorized(setting, SLOTS), MATCHING, LeNet(), (1, 13, 11)),
     "mlp": (lambda setting: Vectorized(setting, SLOTS), COSINE, MLP(hidden=33), (1, 9, 9)),
     "cnn": (lambda setting: Vectorized(setting, SLOTS), COSINE, CNN(), (1, 9, 9)),
+    "swept": (lambda setting: Swept(setting, exact=True), COSINE, ResNet(width=4, blocks=1), (3, 9, 9)),
+    "swept, l2": (
+        lambda setting: Swept(setting, exact=True),
+        MATCHING,
+        ResNet(width=8, blocks=1),
+        (1, 16, 16),
+    ),
     "resnet": (lambda setting: Vectorized(setting, SLOTS), COSINE, ResNet(width=4, blocks=1), (3, 9, 9)),
 }
 
@@ -93,7 +101,7 @@ def test_losses_and_gradients(name: str, fresh: bool, chosen: list[int]) -> None
         assert torch.equal(gradient, expected_gradient)
 
 
-@pytest.mark.parametrize("name", ["lowrank", "mlp", "cnn"])
+@pytest.mark.parametrize("name", ["lowrank", "mlp", "cnn", "swept"])
 def test_a_network_that_others_share_is_as_good_as_ones_own(name: str) -> None:
     """As when a group of runs that differ in their seed is split."""
     seen = observations(*CASES[name][2:], False)
@@ -109,6 +117,12 @@ ATTACKS: dict[str, tuple[OptimizationAttack, Model, Shape]] = {
     "ig": (
         InvertingGradients(optimizer=Adam(signed=True), labels=Analytic(), steps=6, restarts=2),
         MLP(hidden=33), (1, 9, 9),
+    ),
+    "ig, swept": (
+        InvertingGradients(
+            optimizer=Adam(signed=True), labels=Analytic(), steps=3, restarts=2, engine="lowrank"
+        ),
+        ResNet(width=4, blocks=1), (3, 9, 9),
     ),
     "ig, noise": (
         InvertingGradients(optimizer=Adam(noise=0.2), labels=Analytic(), steps=6, boxed=False),

@@ -11,21 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from harness.attacks.ggl import GGL
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers import native, selection
-from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop
 from harness.attacks.solvers.jobs import Job
 from harness.attacks.solvers.residual import Packing, Residual, refusal
 from harness.attacks.solvers.units import units
 from harness.core import Defense, Observation, UserError, generator
+from harness.core.activation import activate
 from harness.defenses.clipping import Clipping
 from harness.defenses.soteria import Soteria
-from harness.labels.analytic import Analytic
 from harness.models.normalization import BatchNorm2d
-from harness.priors.networks import ConvolutionalGenerator
 from tests.attacks.solvers.residual_problems import (
     ATTACKS,
     CLASSES,
@@ -34,6 +31,7 @@ from tests.attacks.solvers.residual_problems import (
     classifier,
     evaluated,
     expected,
+    ggl,
     resnet,
     seen,
     setting,
@@ -91,18 +89,6 @@ def test_one_network_for_all_or_one_for_each() -> None:
         assert torch.equal(slopes, gradient[row])
 
 
-def ggl(defense: Defense | None = None) -> tuple[GGL, Observation]:
-    """GGL, and what it sees of a client that this defence guards."""
-    observation = seen(classifier(resnet(8)))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        prior = ConvolutionalGenerator((3, 8, 8), latent=6, base=4, kernel=2).eval().requires_grad_(False)
-    adaptations = () if defense is None else defense.adaptations()
-    knowledge = replace(observation.knowledge, prior=prior, adaptations=adaptations)
-    observation = replace(seen(classifier(resnet(8)), shape=(3, 8, 8)), knowledge=knowledge)
-    return GGL(steps=1, optimizer=CMA(), labels=Analytic()), observation
-
-
 @needs_library
 @pytest.mark.parametrize("defense", [None, Clipping(bound=0.5), Soteria(percent=50)], ids=repr)
 def test_the_update_alone(defense: Defense | None) -> None:
@@ -150,6 +136,7 @@ def replaced(place: int, layer: nn.Module) -> Callable[[nn.Sequential], None]:
 
 NETWORKS = {
     "Tanh": replaced(2, nn.Tanh()),
+    "Softplus": lambda network: activate(network, "softplus"),
     "without bias, padded": replaced(0, nn.Conv2d(3, 8, 3, padding=1)),
     "1 x 1 and 3 x 3": replaced(0, nn.Conv2d(3, 8, 5, padding=2, bias=False)),
     "without batch normalisation": lambda network: network.insert(7, nn.Conv2d(64, 64, 1, bias=False)),
