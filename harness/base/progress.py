@@ -31,30 +31,44 @@ class Bar(Protocol):
 
 
 @contextmanager
-def task(description: str, total: int, done: int = 0, every: float = QUIET_SECONDS) -> Iterator[Bar]:
+def task(
+    description: str, total: int, done: int = 0, every: float = QUIET_SECONDS, worth: float = 0.0
+) -> Iterator[Bar]:
     """A bar for `total` steps while the block runs, `done` of them before; nested tasks share one display.
 
+    `worth`: how much of a step of the task around it each of its steps is, see `inside`.
     Without a terminal it is lines: at most one in `every` seconds, and one at the end of an outermost task.
     A worker process is silent: the process that started it counts what it finishes.
     """
     if multiprocessing.current_process().name != "MainProcess":
         yield _Silent()
     elif not sys.stderr.isatty():
-        nested = bool(_lines)
-        _lines.append(description)
-        try:
-            yield _Lines(description, total, done, every, last=not nested)
-        finally:
-            _lines.pop()
+        with _kept(_Lines(description, total, done, every, last=not _bars), worth) as bar:
+            yield bar
     else:
         with _display() as display:
             identity = display.add_task(
                 description, total=total, completed=done, done=done, before=done, postfix=""
             )
             try:
-                yield _Rich(display, identity, done)
+                with _kept(_Rich(display, identity, done), worth) as bar:
+                    yield bar
             finally:
                 display.remove_task(identity)
+
+
+def inside() -> float:
+    """How much of an outer task's step is done by the steps under way of the tasks in it."""
+    return sum(worth * bar.shares for bar, worth in _bars)
+
+
+@contextmanager
+def _kept(bar: "_Shown", worth: float) -> Iterator["_Shown"]:
+    _bars.append((bar, worth))
+    try:
+        yield bar
+    finally:
+        _bars.pop()
 
 
 @contextmanager
@@ -96,17 +110,17 @@ class _Lines:
     def __init__(self, description: str, total: int, done: int, every: float, last: bool) -> None:
         self._description, self._total, self._every, self._last = description, total, every, last
         self._done = self._before = done
-        self._shares = 0.0
+        self.shares = 0.0
         self._begun = time.monotonic()
         self._told = self._begun
 
     def advance(self, postfix: str = "", steps: int = 1, shares: float = 0.0) -> None:
-        self._done, self._shares = self._done + steps, shares
+        self._done, self.shares = self._done + steps, shares
         if self._due(self._every) or (self._last and self._done == self._total):
             self._tell(postfix)
 
     def begin(self, shares: float, postfix: str = "") -> None:
-        self._shares = shares
+        self.shares = shares
         # A search of a day is no reason for a line every ten seconds.
         if self._due(max(QUIET_SECONDS, (self._told - self._begun) / SELDOM)):
             self._tell(postfix)
@@ -118,7 +132,7 @@ class _Lines:
         self._told = time.monotonic()
         count = f"[{self._done:{len(str(self._total))}d}/{self._total}]"
         spent = self._told - self._begun
-        rest = left(spent, self._done + self._shares - self._before, self._total - self._before)
+        rest = left(spent, self._done + self.shares - self._before, self._total - self._before)
         words = clock(spent) + (f", about {clock(rest)} left" if rest else "")
         parts = [count, self._description, postfix, words]
         print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
@@ -127,23 +141,25 @@ class _Lines:
 class _Rich:
     def __init__(self, display: "Progress", identity: "TaskID", done: int) -> None:
         self._display, self._identity, self._done = display, identity, done
-        self._shares = 0.0
+        self.shares = 0.0
 
     def advance(self, postfix: str = "", steps: int = 1, shares: float = 0.0) -> None:
-        self._done, self._shares = self._done + steps, shares
+        self._done, self.shares = self._done + steps, shares
         self._update(postfix)
 
     def begin(self, shares: float, postfix: str = "") -> None:
-        self._shares = shares
+        self.shares = shares
         self._update(postfix)
 
     def _update(self, postfix: str) -> None:
-        reached = self._done + self._shares
+        reached = self._done + self.shares
         self._display.update(self._identity, completed=reached, done=self._done, postfix=postfix)
 
 
-_lines: list[str] = []
-"""The tasks that are told as lines, outermost first."""
+_Shown = _Lines | _Rich
+
+_bars: list[tuple[_Shown, float]] = []
+"""The tasks of this process, outermost first, and what a step of each is worth."""
 
 _open: list["Progress"] = []
 """The display on the screen, if there is one: rich allows only one at a time."""

@@ -1,11 +1,11 @@
 """Watch the store while a launcher works: a cell counts as done when its result, or its failure, is there, and until
-then by its images."""
+then by its images; where this process is at it, by how far their searches have come, too."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from harness.base.progress import Bar, meanwhile, task
+from harness.base.progress import Bar, inside, meanwhile, task
 from harness.cells.task import failure
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
@@ -54,7 +54,7 @@ def _count(
         max(0.0, _share(store, experiment) - before[identity])
         for identity, (_, experiment) in waiting.items()
     )
-    bar.begin(sum(shares))
+    bar.begin(sum(shares) + inside())
 
 
 def _share(store: Store, experiment: Experiment) -> float:

@@ -23,7 +23,7 @@ from harness.machine.device import device
 from harness.machine.ranks import Group, Share, started_elsewhere
 from harness.plots.pictures import draw_run
 from harness.runs.active import ActiveRun, invert
-from harness.runs.answers import answer, bring_up_to_date, config_of
+from harness.runs.answers import answer, bring_up_to_date, config_of, wanted
 from harness.runs.clients import open_targets
 from harness.runs.logged import log, log_again, shown_rows
 from harness.runs.memory import check_memory
@@ -97,7 +97,7 @@ def _alone(store: Store, experiments: Sequence[Experiment]) -> Iterator[Record]:
     with ExitStack() as stack:
         runs = _open(store, experiments, stack)
         first, finished = runs[0], runs[0].stored.finished
-        with task(_title(experiments), _left(runs)) as bar:
+        with task(_title(experiments), _left(runs), worth=1 / wanted(experiments[0])) as bar:
             work = _Work(experiments[0].attack, runs, bar)
             first.clients.serve(work.attack, finished, store.root / experiments[0].id)
         yield from work.records

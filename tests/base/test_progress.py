@@ -38,6 +38,16 @@ def test_a_nested_task_that_is_fast_says_nothing(capsys: pytest.CaptureFixture[s
     assert [line.split()[1:3] for line in capsys.readouterr().err.splitlines()] == [["table3", "DLG"]]
 
 
+def test_what_is_under_way_inside_counts_for_the_task_around_it() -> None:
+    with task("multirun", 2, worth=1.0), task("cell", 4, worth=0.25) as inner:
+        assert progress.inside() == 0
+        inner.begin(2.0)
+        assert progress.inside() == 0.5, "two of four images"
+        inner.advance(shares=1.0)
+        assert progress.inside() == 0.25, "what is finished the store says"
+    assert progress.inside() == 0
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
