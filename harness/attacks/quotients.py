@@ -26,8 +26,11 @@ class Quotients(Attack):
     """Mean squared error, on the images' scale, below which two readings agree."""
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
-        """Raises Unreadable for an update that is not finite, UserError where the layer sees no images."""
+        """Raises Unreadable for an update that is not finite or of which no unit tells anything, UserError where
+        the layer sees no images."""
         readings = self.readings(observation)
+        if not len(readings):
+            raise Unreadable("no unit of the first linear layer was switched on")
         chosen = self._repeated(readings)[: observation.n]
         return read_off(readings[chosen], len(readings), observation)
 

@@ -50,8 +50,13 @@ class Clients(Targets):
 
     def client(self, position: int, start: Tensor | None = None) -> Client:
         experiment, rows = self.experiment, self._rows(position)
-        model = self.network(position)
-        sent = self.sent(model, rows, generator("client", experiment.seed, position))
+
+        def ask(model: Classifier) -> Sent:
+            return self.sent(model, rows, generator("client", experiment.seed, position))
+
+        network = self.network(position)
+        model = experiment.server.approach(network, lambda each: ask(each).defended, self.public)
+        sent = ask(model)
         problem = self.observed(
             position, model, experiment.fl, self._controlled(sent, model, position), start
         )

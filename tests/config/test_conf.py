@@ -43,6 +43,7 @@ NEEDS = {
     "quotients": ["model=mlp"],
     "server=trap_weights": ["model.normalize=none"],
     "server=class_fishing": ["fl.dummies=1"],
+    "server=feature_fishing": ["fl.dummies=1"],
     "cpa": ["model=mlp"],
     "cpa_small": ["model=mlp"],
     "cpa_fi": ["model=strided_cnn"],

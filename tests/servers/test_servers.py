@@ -70,10 +70,31 @@ def test_a_fished_image_is_read_off_an_mlp(composed: Compose) -> None:
     assert row["psnr_unit"] > 60
 
 
+ONE_CLASS = ("server=feature_fishing", "fl.dummies=1", "fl.batch_size=6", "model=mlp", "attack=quotients")
+ALIVE = ("model.nonlinearity=sigmoid", "attack.repeats=1")
+"""No feature is ever zero; and the one that is left is read by a single unit."""
+
+
+def test_the_image_with_the_smallest_feature_of_one_class_is_read(composed: Compose) -> None:
+    rows = run(composed(*ONE_CLASS, *ALIVE, "order=same_class")).rows
+    (row,) = [row for row in rows if row["psnr_unit"] is not None]
+    assert row["psnr_unit"] > 60
+
+
+def test_of_a_mixed_batch_feature_fishing_isolates_nothing(composed: Compose) -> None:
+    rows = run(composed(*ONE_CLASS, *ALIVE, "order=distinct")).rows
+    assert all(row["psnr_unit"] is None or row["psnr_unit"] < 30 for row in rows)
+
+
+def test_an_honest_server_asks_nobody(composed: Compose) -> None:
+    targets = open_targets(composed("model=mlp", "attack=quotients"))
+    assert targets.client(0).problem.observation.model is targets.fixed_model
+
+
 def test_what_can_not_be_is_said_in_a_line(composed: Compose) -> None:
     for changes, told in (
         (("server=imprint", "model=imprint_mlp"), "has an imprint block of its own"),
-        (("server=class_fishing", "fl.batch_size=8"), "isolates one image: say fl.dummies=1"),
+        (("server=class_fishing", "fl.batch_size=8"), "fishing isolates one image: say fl.dummies=1"),
         ((*FISHING, "fl=fedavg", "fl.local_epochs=2"), "gradient of one step: say fl=fedsgd"),
     ):
         with pytest.raises(UserError, match=told):

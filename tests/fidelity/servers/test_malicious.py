@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from harness.core import Batch, Classifier, Normalize, Observation, Params
+from harness.core import Batch, Classifier, Images, Normalize, Observation, Params
 from harness.core.gradient import gradient
 from harness.federated.fedsgd import FedSGD
 from harness.servers.class_fishing import ClassFishing
+from harness.servers.feature_fishing import FeatureFishing
 from harness.servers.trap_weights import TrapWeights
 from tests.fidelity.attacks.statements import configured
 from tests.fidelity.conftest import Fidelity
@@ -26,6 +27,19 @@ def observed(model: Classifier, x: Tensor, y: Tensor) -> Observation:
         model=model, params=params, update=update, protocol=FedSGD(batch_size=len(x)), n=len(x), shape=SHAPE,
         classes=CLASSES,
     )  # fmt: skip
+
+
+class Shown(Images):
+    """Public images, all of one class."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x, self.indices, self.labels = x, list(range(len(x))), torch.zeros(len(x), dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+        return self.x[position], 0
 
 
 def images(n: int) -> Tensor:
@@ -52,6 +66,36 @@ def test_class_fishing_isolates_the_image_of_its_class(fidelity: Fidelity) -> No
     fidelity("server", "class_fishing", what, *fished(1000.0))
     errors = [largest_difference(*fished(bias)) for bias in (100.0, 10.0)]
     assert errors[0] < 1e-5 < errors[1], "biases of 10 are not enough"
+
+
+def test_feature_fishing_isolates_the_smallest_feature_of_one_class(fidelity: Fidelity) -> None:
+    """The update of a client with one class, and that of the one image alone; of a mixed batch it is not."""
+    torch.manual_seed(0)
+    honest = victim(nn.Flatten(), nn.Linear(192, 32), nn.Sigmoid(), nn.Linear(32, CLASSES))
+    server, asked = FeatureFishing(), 0
+    apart = []
+    for y in (torch.full((N,), 3), torch.tensor([3, 1, 2, 0, 4])):
+        x = images(N)
+
+        def ask(model: Classifier, x: Tensor = x, y: Tensor = y) -> Params:
+            nonlocal asked
+            asked += 1
+            return observed(model, x, y).update
+
+        model = server.approach(honest, ask, lambda: Shown(images(20)))
+        head = model.get_submodule("network.3")
+        assert isinstance(head, nn.Linear)
+        column = int(head.weight[3].abs().argmax())
+        seen = model.network[:3](x)[:, column]  # type: ignore[index]
+        one = int(seen.argmin())
+        isolated = server.received(observed(model, x, y))
+        alone = observed(model, x[one : one + 1], y[one : one + 1]).update
+        apart.append((isolated.update, {name: alone[name] for name in isolated.update}))
+        assert isolated.knowledge.labels is not None
+    what = "n times the update behind the head, that of the image with the least feature (Wen et al. 2022, section 3.3)"
+    fidelity("server", "feature_fishing", what, *apart[0])
+    assert largest_difference(*apart[1]) > 0.1, "a mixed batch is not isolated"
+    assert asked <= 2 * (server.queries + 1)
 
 
 def test_a_unit_that_one_image_switched_on_is_that_image(fidelity: Fidelity) -> None:

@@ -1,0 +1,55 @@
+"""What fishing servers have in common: behind the head, the update is one image's."""
+
+import copy
+from abc import ABC
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from harness.base.threat import Need
+from harness.core import Classifier, Observation, Protocol, UserError, component
+from harness.federated.scaling import mean_gradient
+from harness.models.adapter import freeze
+from harness.models.head import head_parameters
+from harness.servers.server import ServerPolicy
+
+
+@component
+class Fishing(ServerPolicy, ABC):
+    """Wen et al. 2022: a head behind which no image has a slope but the one that is wanted."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.PARAMETERS})
+
+    def check(self, protocol: Protocol) -> None:
+        if protocol.in_rounds or protocol.local_steps(protocol.examples) > 1:
+            raise UserError("server: fishing isolates the gradient of one step: say fl=fedsgd")
+        if (protocol.dummies or protocol.examples) > 1:
+            raise UserError("server: fishing isolates one image: say fl.dummies=1")
+
+    def head(self, model: Classifier) -> tuple[nn.Module, Tensor, Tensor]:
+        """The head with its weight and its bias. Raises UserError where it has no bias."""
+        head = model.get_submodule(model.head)
+        weight, bias = head.weight, head.bias
+        if not isinstance(bias, torch.Tensor) or not isinstance(weight, torch.Tensor):
+            raise UserError(f"server: the head, {model.head}, has no bias to fish with")
+        return head, weight, bias
+
+    def received(self, observation: Observation) -> Observation:
+        """The wanted image alone: its label, and n times the update behind the head, whose own part mixes all."""
+        _, weight, _ = self.head(observation.model)
+        wanted = weight.abs().sum(1).argmax().view(1)  # the one row that has a weight
+        head = {name for name in head_parameters(observation.model) if name}
+        model = copy.deepcopy(observation.model)
+        freeze(model.get_submodule(model.head))
+        mean = mean_gradient(observation)
+        return replace(
+            observation,
+            model=model,
+            params={name: value for name, value in observation.params.items() if name not in head},
+            update={name: observation.examples * mean[name] for name in mean if name not in head},
+            n=1,
+            trained_on=1,
+            knowledge=replace(observation.knowledge, labels=wanted),
+        )
