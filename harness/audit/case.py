@@ -66,7 +66,24 @@ class Case:
             return None
         weight, bias = (self.update.before[name].double() for name in names)
         slope, slope_bias = (self.update.change[name] for name in names)
-        return Dense(layer.name, weight, bias, slope, slope_bias, self.rounding_of(names[0]))
+        return Dense(layer.name, weight, bias, slope, slope_bias, self._roundings(names))
+
+    def _roundings(self, names: list[str]) -> Tensor | None:
+        """[units, inputs + 1]: of a layer's weight and bias, side by side; None of a gradient.
+
+        A step has been rounded itself, to the digits of what its unit's inputs add up to, before it moves a weight.
+        """
+        if self.update.is_gradient:
+            return None
+        after = [self.update.before[name].double() - self.update.change[name] for name in names]
+        sent, moved = (
+            torch.cat([weight, bias[:, None]], 1)
+            for weight, bias in (after, [self.update.change[name] for name in names])
+        )
+        step = moved.square().mean(1, keepdim=True).sqrt() * 2.0**-SINGLE
+        return (roundings(sent, self.update.half).square() + step.square()).sqrt() * math.sqrt(
+            self.steps or 1
+        )
 
     def rounding_of(self, name: str) -> float:
         """The deviation that rounding leaves in a tensor of the update; 0 of a gradient."""
@@ -76,11 +93,19 @@ class Case:
         return rounding(self.update.before[name].double(), self.update.half) * math.sqrt(steps)
 
 
+SINGLE, HALF = 23, 10
+"""Binary digits behind the first, of single and of half precision."""
+
+
+def roundings(weight: Tensor, half: bool) -> Tensor:
+    """The deviation of each weight by its rounding: ulp(W) / sqrt(12)."""
+    exponent = torch.frexp(weight.abs().clamp_min(1e-30))[1].double() - 1
+    return torch.exp2(exponent - (HALF if half else SINGLE)) / math.sqrt(12)
+
+
 def rounding(weight: Tensor, half: bool) -> float:
     """The deviation of a difference of weights by their rounding: rms(ulp(W)) / sqrt(12)."""
-    digits = 10 if half else 23
-    exponent = torch.frexp(weight.abs().clamp_min(1e-30))[1].double() - 1
-    return float(torch.exp2(exponent - digits).square().mean().sqrt()) / math.sqrt(12)
+    return float(roundings(weight, half).square().mean().sqrt())
 
 
 def open_case(files: Files, recipe: Recipe) -> Case:

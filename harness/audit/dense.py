@@ -17,8 +17,8 @@ FALL = 3.0
 class Dense:
     """A dense layer z = W x + b as the server knows it, and the gradient that it received of it, all in float64.
 
-    `slope` [units, inputs] and `slope_bias` [units]; `noise` is the deviation of each entry by rounding, where that
-    is known (of a difference of weights), else 0.
+    `slope` [units, inputs] and `slope_bias` [units]; `roundings` [units, inputs + 1] are the deviations of the
+    entries by rounding, where they are known (of a difference of weights).
     """
 
     name: str
@@ -26,7 +26,12 @@ class Dense:
     bias: Tensor
     slope: Tensor
     slope_bias: Tensor
-    noise: float = 0.0
+    roundings: Tensor | None = None
+
+    @property
+    def noise(self) -> float:
+        """The deviation of an entry of the weight's slope by rounding; 0 where it is not known."""
+        return 0.0 if self.roundings is None else float(self.roundings[:, :-1].square().mean().sqrt())
 
     @property
     def together(self) -> Tensor:

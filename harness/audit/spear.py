@@ -1,6 +1,5 @@
 """SPEAR: the inputs of a ReLU layer from the gradient of a small batch, exactly, as far as its units tell."""
 
-import itertools
 import time
 from dataclasses import dataclass
 
@@ -8,15 +7,15 @@ import torch
 from torch import Tensor
 
 from harness.audit.dense import Dense
+from harness.audit.sharpening import sharpened
 
-DRAWS = 16384
-"""Subsets of rows that are tried at once."""
-FAVOURS = (0.0, 1.0, 2.0)
-"""Powers of a unit's gradient by which small ones are favoured, in turn."""
+TRIALS = 32
+"""Descents that are tried at once."""
+POWER, STEPS, SHRINK, KEPT = 0.2, 80, 0.9, 0.8
+"""Of the values whose sum a descent lowers; its steps; how fast it takes small values for zeros; and of how many units,
+drawn anew for each."""
 FEWEST = 0.04
 """Of the units, beyond the inputs' number, the least that an input leaves off."""
-ROUNDS = 1
-"""How often mixtures are taken apart, whenever another direction is chosen."""
 TRIED = 256
 """Quotients of two directions that are looked at."""
 LOOSE, STRICT = 40.0, 6.0
@@ -30,11 +29,13 @@ ROUNDING = 1e-7
 @dataclass(frozen=True, eq=False)
 class Found:
     """Inputs [k, inputs], the gradient [k, units] of their units, and which of them [k] agree with it: they switch on
-    the units that have one. Where all agree they are right; a few alone may still hold a little of another."""
+    the units that have one. Where all agree they are right; a few alone may still hold a little of another. `doubt`
+    [k] is the deviation of an input's entries."""
 
     inputs: Tensor
     slopes: Tensor
     agree: Tensor
+    doubt: Tensor
 
 
 class _Search:
@@ -54,28 +55,42 @@ class _Search:
         self.chosen = self.left.new_zeros(0, n)
         """Directions [k, n], those with the most zeros first, none in the span of those before."""
 
-    def draw(self, favour: float) -> bool:
-        """Try one lot of subsets: n - 1 units that one input leaves off have its direction as their null vector.
-
-        `favour`: how much more often units with a small gradient are drawn, which more inputs leave off. Returns
-        whether other directions are chosen now.
-        """
-        size = self.left[self.alive].norm(dim=1)
-        drawn = torch.rand(DRAWS, len(self.alive), generator=self.rng, dtype=size.dtype).log()
-        system = self.white[self.alive[(drawn * size**favour).topk(self.n - 1, dim=1).indices]]
-        solution, _ = torch.linalg.solve_ex(system[:, :, :-1], -system[:, :, -1:])
-        white = torch.cat([solution.squeeze(2), torch.ones_like(solution[:, 0])], 1)
-        white = white[torch.isfinite(white).all(1)]
-        candidates = white / white.norm(dim=1, keepdim=True) / self.scale
-        candidates = candidates[self._zero(candidates, LOOSE).sum(1) >= self.enough]
+    def advance(self) -> bool:
+        """Look for further directions once. Returns whether others are chosen now."""
         before = self.chosen
+        candidates = self._sparse()
+        candidates = candidates[self._zero(candidates, LOOSE).sum(1) >= self.enough]
         self._choose(self._apart(torch.cat([before, candidates]), LOOSE))
         if changed := self.chosen.shape != before.shape or not torch.equal(self.chosen, before):
-            for _ in range(ROUNDS):
-                places = range(len(self.chosen))
-                taken_apart = [*map(self._unmixed, places), *map(self._within, self.chosen)]
-                self._choose(torch.cat([self.chosen, *taken_apart]))
+            places = range(len(self.chosen))
+            taken_apart = [*map(self._unmixed, places), *map(self._within, self.chosen)]
+            self._choose(torch.cat([self.chosen, *taken_apart]))
         return changed
+
+    def _sparse(self) -> Tensor:
+        """[TRIALS, n]: directions outside the span of those chosen, but for the last where all places are taken,
+        with as few values that are not zero as descent finds from random starts.
+
+        Minimises the sum over units of |value|^POWER by reweighted least squares (Daubechies et al. 2010), the
+        value being that of the unit's row at length 1, along r q = 1 for a random r outside that span.
+        """
+        known = self.chosen[: self.n - 1] * self.scale
+        outside = torch.linalg.qr(known.T, mode="complete").Q[:, len(known) :]
+        r = torch.randn(TRIALS, outside.shape[1], generator=self.rng, dtype=outside.dtype) @ outside.T
+        rows = self.white[self.alive]
+        rows = rows / rows.norm(dim=1, keepdim=True)
+        kept = torch.rand(TRIALS, len(rows), generator=self.rng) < KEPT
+        q = r / r.square().sum(1, keepdim=True)
+        for step in range(STEPS):
+            values = q @ rows.T
+            least = (values.abs().mean(1, keepdim=True) * SHRINK**step).clamp_min(1e-10)
+            weights = kept * (values.square() + least.square()) ** (POWER / 2 - 1)
+            system = torch.einsum("un,tu,um->tnm", rows, weights, rows)
+            q = torch.linalg.solve_ex(system, r[:, :, None]).result.squeeze(2)
+            q = q / (q * r).sum(1, keepdim=True)
+        q = q[torch.isfinite(q).all(1)]
+        found: Tensor = q / q.norm(dim=1, keepdim=True) / self.scale
+        return found
 
     def _choose(self, candidates: Tensor) -> None:
         refined = [found for each in candidates if (found := self._refined(each)) is not None]
@@ -86,13 +101,13 @@ class _Search:
         """[k, n]: the chosen direction at a place less as much of each other one as gives it the most zeros.
 
         A mixture of two inputs has the zeros that both have; at the other zeros of the one, the quotient of the two
-        directions is the same.
+        directions is the same. Where either is silent the quotient is nothing but noise.
         """
         own, found = self.chosen[place], []
-        values = self.chosen @ self.left[self.alive].T
+        values, told = self.chosen @ self.left[self.alive].T, ~self._zero(self.chosen, STRICT)
         for other in (k for k in range(len(self.chosen)) if k != place):
             shares = -values[place] / values[other]
-            some = torch.isfinite(shares).nonzero().flatten()
+            some = (told[place] & told[other]).nonzero().flatten()
             some = some[torch.randperm(len(some), generator=self.rng)[:TRIED]]
             trials = own + shares[some, None] * self.chosen[other]
             if len(trials):
@@ -143,36 +158,56 @@ class _Search:
         return torch.stack(found) if found else directions[:0]
 
     def found(self, dense: Dense) -> Found:
-        """The inputs of n chosen directions, each held to the units that it would switch on.
-
-        An error within the noise is none; nor is a unit too near to zero to tell.
-        """
+        """The inputs of n chosen directions, sharpened, each held to the units that it would switch on."""
         solved = torch.linalg.inv(self.chosen.T)
         size = solved @ self.right[:, -1]
         inputs = solved @ self.right[:, :-1] / size[:, None]
         slopes = (self.left @ self.chosen.T).T * size[:, None]
-        quiet = slopes.abs() <= STRICT * self.noise * (self.chosen.norm(dim=1) * size.abs())[:, None]
-        values = inputs @ dense.weight.T + dense.bias
         doubt = self.noise * (solved / self.scale).norm(dim=1) / size.abs()
-        margin = STRICT * doubt[:, None] * dense.weight.norm(dim=1) + ROUNDING * values.norm(
-            dim=1, keepdim=True
-        )
-        off, on = values < -margin, values > margin
-        typical = slopes.abs().sum(1) / (~quiet).sum(1).clamp_min(1)
         threshold = STRICT * self.noise * self.chosen.norm(dim=1) * size.abs()
-        expected = 1 + 4 * on.sum(1) * threshold / typical
-        agree = ((off & ~quiet).sum(1) == 0) & ((on & quiet).sum(1) <= expected)
-        told = (off.sum(1) >= self.n) & ((on & ~quiet).sum(1) >= self.n)
-        return Found(inputs, slopes, agree & told & torch.isfinite(inputs).all(1))
+        first = _held(dense, self.n, inputs, slopes, doubt, threshold)
+        if dense.roundings is None:
+            return first
+        free = torch.where(first.agree[:, None], _on(dense, inputs, -_margin(dense, inputs, doubt)), True)
+        return _held(dense, self.n, *sharpened(dense, inputs, free), doubt, threshold)
+
+
+def _margin(dense: Dense, inputs: Tensor, doubt: Tensor) -> Tensor:
+    """[k, units]: how far from zero a unit is not told to be on or off, where inputs are doubtful by so much [k]."""
+    values = inputs @ dense.weight.T + dense.bias
+    noise = STRICT * doubt[:, None] * dense.weight.norm(dim=1)
+    margin: Tensor = noise + ROUNDING * values.norm(dim=1, keepdim=True)
+    return margin
+
+
+def _on(dense: Dense, inputs: Tensor, margin: Tensor) -> Tensor:
+    on: Tensor = inputs @ dense.weight.T + dense.bias > margin
+    return on
+
+
+def _held(dense: Dense, n: int, inputs: Tensor, slopes: Tensor, doubt: Tensor, threshold: Tensor) -> Found:
+    """Inputs held to the units that they would switch on, whose slopes are beyond a threshold [k] of noise.
+
+    An error within the noise is none; nor is a unit too near to zero to tell.
+    """
+    quiet, margin = slopes.abs() <= threshold[:, None], _margin(dense, inputs, doubt)
+    on, off = _on(dense, inputs, margin), ~_on(dense, inputs, -margin)
+    typical = slopes.abs().sum(1) / (~quiet).sum(1).clamp_min(1)
+    expected = 1 + 4 * on.sum(1) * threshold / typical
+    agree = ((off & ~quiet).sum(1) == 0) & ((on & quiet).sum(1) <= expected)
+    enough = (off.sum(1) >= n) & ((on & ~quiet).sum(1) >= n)
+    return Found(inputs, slopes, agree & enough & torch.isfinite(inputs).all(1), doubt)
 
 
 def _nothing(dense: Dense) -> Found:
-    return Found(dense.slope[:0], dense.slope.T[:0], torch.zeros(0, dtype=torch.bool))
+    nothing = dense.bias[:0]
+    return Found(dense.slope[:0], dense.slope.T[:0], nothing.bool(), nothing)
 
 
 def spear(dense: Dense, n: int, seconds: float, rng: torch.Generator) -> Found:
-    """Dimitrov et al. 2024 (SPEAR), algorithm 1, for n distinct inputs, with the bias's gradient as a column of ones,
-    thresholds from the known noise, and mixtures taken apart.
+    """Dimitrov et al. 2024 (SPEAR), for n distinct inputs, with the bias's gradient as a column of ones, thresholds
+    from the known noise, and mixtures taken apart. Sparse directions are found by descent from random starts, where the
+    paper's algorithm 1 draws subsets of units, whose number doubles with each input.
 
     The layer's units must be followed by ReLU. Searches until all agree or the seconds are over.
     """
@@ -181,11 +216,9 @@ def spear(dense: Dense, n: int, seconds: float, rng: torch.Generator) -> Found:
         search.chosen = torch.ones(1, 1, dtype=dense.slope.dtype)
         return search.found(dense)
     until, best = time.process_time() + seconds, _nothing(dense)
-    for favour in itertools.cycle(FAVOURS):
-        if time.process_time() > until or (len(best.agree) == n and bool(best.agree.all())):
-            return best
-        if search.draw(favour) and len(search.chosen) == n:
+    while time.process_time() < until and not (len(best.agree) == n and bool(best.agree.all())):
+        if search.advance() and len(search.chosen) == n:
             found = search.found(dense)
             if int(found.agree.sum()) >= int(best.agree.sum()):
                 best = found
-    raise AssertionError("the cycle has no end")
+    return best
