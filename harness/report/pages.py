@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.base.files import to_json
 from harness.base.templates import environment
@@ -138,8 +138,14 @@ def _render(template: str, root: str, **values: object) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     pages = environment(TEMPLATES)
-    pages.filters |= {"data": _data, "link": quote, "query": urlencode, "number": number, "count": _count}
+    pages.filters |= {"data": _data, "link": quote, "query": urlencode}
+    pages.filters |= {"number": number, "count": _count, "parts": _parts}
     return pages
+
+
+def _parts(name: str) -> Markup:
+    """A name that a narrow column may break where its parts meet, and nowhere else."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _count(number: int, noun: str) -> str:

@@ -74,6 +74,11 @@ def test_smoke_is_marked_and_nothing_else_is(pages: dict[str, Page], tmp_path: P
     assert not any("smoke" in page.text for page in pages.values())
 
 
+def test_names_in_narrow_columns_break_between_their_parts_alone() -> None:
+    record = Listed("run", configuration("ig", "clipping_noise", 1, 0), {}, 1)
+    assert '<td class="word">clipping_<wbr>noise</td>' in pages_of.runs("", [record], {})
+
+
 def test_settings_in_which_runs_differ_are_folded() -> None:
     records = [Listed(f"run{k}", configuration("ig", "none", k, 0), {}, 1) for k in (1, 2)]
     text = pages_of.runs("", records, {})
