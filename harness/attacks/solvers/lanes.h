@@ -12,15 +12,18 @@
 #define LANES 16
 #if defined(__AVX512F__)
 #define WIDTH 16
-#define PLACES 8  /* of a row, held in registers at once */
-#define COLUMNS 12 /* of a weight's gradient, held in registers at once */
+#define PLACES 8    /* of a row, held in registers at once */
+#define SCATTERED 5 /* the same, where they are added to cells that they share: as many as with AVX2, for the same sums */
+#define COLUMNS 12  /* of a weight's gradient, held in registers at once */
 #elif defined(__AVX__)
 #define WIDTH 8
 #define PLACES 5
+#define SCATTERED 5
 #define COLUMNS 6
 #else
 #define WIDTH 4
 #define PLACES 2
+#define SCATTERED 2
 #define COLUMNS 2
 #endif
 #define REGISTERS (LANES / WIDTH)
@@ -32,18 +35,22 @@ typedef float vector __attribute__((vector_size(WIDTH * 4), aligned(WIDTH * 4), 
 typedef int32_t whole __attribute__((vector_size(WIDTH * 4), aligned(WIDTH * 4), may_alias));
 typedef float loose __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
 
-INLINE float total(vector v) {
+/* Sums are made in the same order with AVX-512 as with AVX2: what is found there is the same to the last bit. */
+#define SUMMED (WIDTH < 8 ? WIDTH : 8)
+typedef float summand __attribute__((vector_size(SUMMED * 4), aligned(SUMMED * 4), may_alias));
+
+INLINE float total(summand v) {
     float sum = 0;
-    for (int i = 0; i < WIDTH; i++) sum += v[i];
+    for (int i = 0; i < SUMMED; i++) sum += v[i];
     return sum;
 }
 
 static float dot(const float *a, const float *b, size_t n) { /* n: a multiple of LANES */
-    vector sums[4] = {{0}};
+    summand sums[4] = {{0}};
     size_t i = 0;
-    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
-        UNROLLED for (int j = 0; j < 4; j++) sums[j] += *(vector *)(a + i + j * WIDTH) * *(vector *)(b + i + j * WIDTH);
-    for (; i < n; i += WIDTH) sums[0] += *(vector *)(a + i) * *(vector *)(b + i);
+    for (; i + 4 * SUMMED <= n; i += 4 * SUMMED)
+        UNROLLED for (int j = 0; j < 4; j++) sums[j] += *(summand *)(a + i + j * SUMMED) * *(summand *)(b + i + j * SUMMED);
+    for (; i < n; i += SUMMED) sums[0] += *(summand *)(a + i) * *(summand *)(b + i);
     return total((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 

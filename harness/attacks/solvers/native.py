@@ -22,6 +22,12 @@ VERSION = 3
 """Of what the native code and this package say to each other: a library of another one is not used."""
 LANES = 16
 """Channels of a map, those that there are none of included."""
+LEVELS = {
+    "AVX512": {"x86-64-v4": "_search_v4", "x86-64-v3": "_search_v3"},
+    "AVX2": {"x86-64-v3": "_search_v3"},
+}
+"""The libraries, by what torch says of the processor. These two find the same to the last bit (lanes.h); one without
+fused products does not."""
 MOST_LAYERS, MOST_KERNEL = 8, 8
 ALIGNED = 64
 EVALUATIONS = 200
@@ -83,30 +89,38 @@ class NativeResult:
 
 
 def level() -> str:
-    """The instructions of the library that fits this processor."""
-    return "x86-64-v3" if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") else "plain"
+    """The instructions of the library that fits this processor; plain: those of any."""
+    return next(iter(libraries()), "plain")
 
 
 def built() -> Path | None:
     """The library that was built for such a processor when the harness was installed."""
-    name = "_search_v3" if level() == "x86-64-v3" else "_search"
-    spec = importlib.util.find_spec(f"{__package__}.{name}")
-    return None if spec is None or spec.origin is None else Path(spec.origin)
+    return next(iter(libraries().values()), None)
+
+
+def libraries() -> dict[str, Path]:
+    """All that were, by their instructions, the best first."""
+    names = LEVELS.get(torch.backends.cpu.get_cpu_capability(), {"plain": "_search"})
+    specs = {each: importlib.util.find_spec(f"{__package__}.{name}") for each, name in names.items()}
+    return {each: Path(spec.origin) for each, spec in specs.items() if spec is not None and spec.origin}
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The native code; None, with one warning, where it was not built or can't be used."""
     path = built()
+    if path is None or not path.exists():
+        return _unusable("the native search was not built, for want of a C compiler")
     try:
-        found = ctypes.CDLL(str(path)) if path is not None and path.exists() else None
-        version = found and found.search_version()
+        version = ctypes.CDLL(str(path)).search_version()
     except (OSError, AttributeError):
         return _unusable(f"{path} is damaged")
-    if found is None:
-        return _unusable("the native search was not built, for want of a C compiler")
-    if version != VERSION:
-        return _unusable(f"{path} is of version {version}, not {VERSION}")
+    return opened(path) if version == VERSION else _unusable(f"{path} is of version {version}, not {VERSION}")
+
+
+def opened(path: Path) -> ctypes.CDLL:
+    """A library of this version, told what it takes and returns."""
+    found = ctypes.CDLL(str(path))
     found.search_new.restype = ctypes.c_void_p
     found.search_new.argtypes = [ctypes.POINTER(NativeProblem)]
     found.search_run.argtypes = [ctypes.c_void_p, ctypes.c_int]

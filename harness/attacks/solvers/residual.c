@@ -88,7 +88,7 @@ INLINE void row_back(int n, const Unit *u, const Map *from, const Map *map, int 
     const int step = u->stride * LANES, first = BORDER - u->kernel / 2, square = u->kernel * u->kernel;
     const size_t at = ((size_t)y * map->wide + x) * LANES;
     for (int k = 0; k < square; k++) {
-        vector sums[PLACES][REGISTERS];
+        vector sums[SCATTERED][REGISTERS];
         UNROLLED for (int i = 0; i < n; i++) UNROLLED for (int p = 0; p < REGISTERS; p++) sums[i][p] = (vector){0};
         for (int set = 0; set < sets; set++)
             for (int out = 0; out < map->groups; out++) {
@@ -148,10 +148,10 @@ static void back(const Unit *u, const Map *from, const Map *map, int sets, const
     for (int group = 0; group < from->groups; group++)
         for (int y = 0; y < map->high; y++)
             for (int x = 0, n; x < map->wide; x += n) {
-                n = part(PLACES, map->wide - x);
+                n = part(SCATTERED, map->wide - x);
                 float *to = slope + group * from->cells;
 #define CALL(k) row_back(k, u, from, map, sets, weights, slopes, to, group, y, x)
-                CONSTANT(n, PLACES, CALL)
+                CONSTANT(n, SCATTERED, CALL)
 #undef CALL
             }
 }

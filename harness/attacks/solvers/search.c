@@ -108,7 +108,7 @@ INLINE void row_back(int n, const Layer *l, const Work *w, const float *transpos
     const int step = l->stride_across * LANES;
     for (int ky = 0; ky < l->kernel_high; ky++)
         for (int kx = 0; kx < l->kernel_wide; kx++) {
-            vector sums[PLACES][REGISTERS];
+            vector sums[SCATTERED][REGISTERS];
             UNROLLED for (int i = 0; i < n; i++) UNROLLED for (int p = 0; p < REGISTERS; p++) sums[i][p] = (vector){0};
             for (int set = 0; set < (further ? 2 : 1); set++) {
                 const float *weight = (set ? further : transposed) + (size_t)(ky * l->kernel_wide + kx) * l->out * LANES;
@@ -163,9 +163,9 @@ static void back(const Layer *l, const Work *w, const float *transposed, const f
     memset(input, 0, w->cells * sizeof(float));
     for (int y = 0; y < w->high; y++)
         for (int x = 0, n; x < w->wide; x += n) {
-            n = part(PLACES, w->wide - x);
+            n = part(SCATTERED, w->wide - x);
 #define CALL(k) row_back(k, l, w, transposed, slope, further, further_slope, input, y, x)
-            CONSTANT(n, PLACES, CALL)
+            CONSTANT(n, SCATTERED, CALL)
 #undef CALL
         }
 }

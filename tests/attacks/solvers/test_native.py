@@ -271,3 +271,19 @@ def test_a_spent_budget_ends_with_a_move() -> None:
     assert short.status == "budget"
     assert longer.newest_loss == pytest.approx(longer.best_loss)
     assert torch.equal(short.newest, longer.best)
+
+
+@pytest.mark.skipif(len(native.libraries()) < 2, reason="one library alone fits this processor, or was built")
+@pytest.mark.parametrize("name", ["dlg", "idlg"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 17, 32)])
+def test_levels_with_fused_products_find_the_same_bits(name: str, shape: Shape) -> None:
+    setting, x, known = problem(name, seen(network(shape, 10, 0), shape, 10, 1))
+    found = []
+    for path in native.libraries().values():
+        search = Native(setting)
+        search.library = native.opened(path)
+        rules = replace(ENDLESS, budget=60)
+        found.append(search.search(x, setting.observation, known, rules, lambda _: None))
+    for other in found[1:]:
+        assert other.trace == found[0].trace
+        assert torch.equal(other.newest, found[0].newest)

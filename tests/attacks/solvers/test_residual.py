@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import native, selection
+from harness.attacks.solvers import native, residual, selection
 from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop
 from harness.attacks.solvers.jobs import Job
@@ -202,3 +202,17 @@ def test_every_level_is_tried(capability: str) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.strip() == {"avx2": "x86-64-v3", "default": "plain"}[capability]
+
+
+@pytest.mark.skipif(len(native.libraries()) < 2, reason="one library alone fits this processor, or was built")
+def test_levels_with_fused_products_find_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = (3, 16, 19)
+    problem, x = setting(ATTACKS["ig"], seen(classifier(resnet(20, shape=shape)), shape=shape))
+    found = []
+    for path in native.libraries().values():
+        library = native.opened(path)
+        monkeypatch.setattr(residual, "library", lambda library=library: library)
+        found.append(evaluated(Residual(problem), problem, x))
+    for loss, gradient in found[1:]:
+        assert loss == found[0][0]
+        assert torch.equal(gradient, found[0][1])
