@@ -57,6 +57,9 @@ FIGURES = {
     "overhead_run_wandb": Figure(
         "Harness around an attack, W&B log, for each run", 0.2, None, "s", less=True
     ),
+    "live_cost": Figure("An IG image of 300 steps, followed by W&B offline", 1, None, "%", less=True),
+    "live_points": Figure("An IG image of 300 steps, points of its loss in W&B's log", 30, None, "points"),
+    "live_pictures": Figure("An IG image of 300 steps, its pictures in W&B's log", 3, None, "pictures"),
     "startup_help": Figure("The help, a whole process", 0.7, None, "s", less=True),
     "startup_setting": Figure("A setting that is misspelt, a whole process", 0.9, None, "s", less=True),
     "startup_value": Figure("A value that is wrong, a whole process", 0.9, None, "s", less=True),

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,9 +50,15 @@ class News:
     evaluation: int
     share: float
     """Of the budget that is spent, in [0, 1]."""
-    values: dict[str, float]
+    measure: Callable[[], dict[str, float]]
+    """Works out the values where the search is now; who does not log them saves it the time."""
     picture: Image | None = None
     """Truth above reconstruction."""
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """The loss, what it is made of, and with a picture how right its labels are. To be asked at once, or never."""
+        return self.measure()
 
     @property
     def series(self) -> str:

@@ -42,8 +42,8 @@ class Wandb(LiveLogger):
     curves: Natural = 16
     """Searches for the first so many problems are followed, with their curves and pictures; the run's traces.jsonl has
     all curves."""
-    points: Count = Field(default=100, ge=2)
-    """At most so many points per curve."""
+    points: Count = Field(default=32, ge=2)
+    """At most so many points per curve: each costs a millisecond, all of them 1 % of an image that takes some seconds."""
     patience: Count = 5
     """Seconds to wait for the server before the run is logged offline."""
     artifacts: bool = False

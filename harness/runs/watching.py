@@ -58,13 +58,15 @@ class Watching(Watch):
         self.shares.take((self.run, self.problem), restart, share / self.attack.restarts, loss)
 
     def hear(self, moment: Moment) -> None:
-        values, picture = {"loss": moment.loss, **moment.terms()}, None
-        if moment.batch is not None and self._due(moment):
-            found = moment.batch()
-            values["label_accuracy"] = self._label_accuracy(found)
-            picture = self._picture(found)
+        found = moment.batch() if moment.batch is not None and self._due(moment) else None
+
+        def measure() -> dict[str, float]:
+            accuracy = {} if found is None else {"label_accuracy": self._label_accuracy(found)}
+            return {"loss": moment.loss, **moment.terms(), **accuracy}
+
+        picture = None if found is None else self._picture(found)
         attempt = moment.restart if self.attack.restarts > 1 else None
-        news = News(self.problem, attempt, moment.evaluation, moment.share, values, picture)
+        news = News(self.problem, attempt, moment.evaluation, moment.share, measure, picture)
         self.session.follow(news)
 
     def _due(self, moment: Moment) -> bool:

@@ -33,6 +33,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[News]:
 
     class Listener(LiveSession):
         def follow(self, told: News) -> None:
+            assert told.values
             news.append(told)
 
     def opened(self: NoLogger, info: RunInfo) -> Session:

@@ -51,7 +51,7 @@ def test_each_session_is_told_what_it_follows() -> None:
     sessions = [Recorder(every=50), Recorder(every=0, first=1)]
     both = SeveralSessions(sessions)
     assert (both.every, both.follows(0), both.follows(1)) == (50, True, True)
-    both.follow(News(0, None, 0, 0.0, {}))
+    both.follow(News(0, None, 0, 0.0, dict))
     both.image(0, [], [])
     both.picture(0, 1, lambda: Image.new("RGB", (3, 3)))
     both.finish(Record("x", {}, [], {}, {}), None)
