@@ -34,7 +34,7 @@ def inverting(name: str, model: Model, repeats: int) -> list[BenchResult]:
     reuse_freed_memory()
     seen = [problems.observe(model, SHAPE, CLASSES, 0)]
     setting, x = problems.setting(_attack(autocast=False), seen)
-    calls: dict[str, Callable[[], object]] = {"authors": _authors_inverting(seen[0], x)}
+    calls: dict[str, Callable[[], object]] = {"authors": authors_inverting(seen[0], x)}
     for side, autocast in (("ours", False), ("bf16", True)):
         own = replace(setting, attack=_attack(autocast))
         loop = problems.loaded(Loop(own), own.attack, seen)
@@ -77,7 +77,8 @@ def labels(observation: Observation) -> Tensor:
     return observation.knowledge.labels
 
 
-def _authors_inverting(observation: Observation, x: Tensor) -> Callable[[], object]:
+def authors_inverting(observation: Observation, x: Tensor) -> Callable[[], object]:
+    """IG's closure as the authors have it, at x [size]."""
     network = serial.trainable(observation)
     images = x.clone().view(1, *SHAPE).requires_grad_()
     label = labels(observation)

@@ -1,6 +1,7 @@
 """Problems whose content is of no consequence: only the sizes count where a closure is timed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -42,6 +43,23 @@ def observe(
     update = {name: value.detach() for name, value in protocol.update(classifier, params, truth).items()}
     knowledge = Knowledge(labels=truth.y, prior=prior)
     return Observation(classifier, params, update, protocol, batch_size, shape, classes, knowledge)
+
+
+def share(
+    model: Model, shape: Shape, classes: int, count: int, prior: Generator | None = None
+) -> list[Observation]:
+    """What so many clients with one network and one image each send."""
+    first = observe(model, shape, classes, 0, prior=prior)
+    return [first, *(_sent(first, k) for k in range(1, count))]
+
+
+def _sent(first: Observation, k: int) -> Observation:
+    truth = Batch(
+        torch.rand(1, *first.shape, generator=generator("truth", k)), torch.tensor([k % first.classes])
+    )
+    sent = first.protocol.update(first.model, first.params, truth)
+    update = {name: value.detach() for name, value in sent.items()}
+    return replace(first, update=update, knowledge=replace(first.knowledge, labels=truth.y))
 
 
 def setting(attack: Objective, observations: Sequence[Observation]) -> tuple[Setting, Tensor]:

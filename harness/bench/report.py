@@ -45,6 +45,17 @@ FIGURES = {
     "ig_convnet_bf16": Figure("IG with bf16 autocast, ConvNet64", 1.6),
     "ig_resnet_bf16": Figure("IG with bf16 autocast, ResNet-18", 1.4),
     "ig_bf16_quality": Figure("IG with bf16 autocast, loss of PSNR", 0.3, None, "dB", less=True),
+    "ig_resnet10_native": Figure("IG closure, ResNet-10, one image, native, over the authors'", 4),
+    "ig_resnet10_together": Figure(
+        "IG closure, ResNet-10, 16 images by hand (lowrank), over the authors'", 3.5
+    ),
+    "ig_resnet18_together": Figure(
+        "IG closure, ResNet-18, 4 images by hand (lowrank), over the authors'", 1.8
+    ),
+    "gi_resnet10_together": Figure("GI closure, ResNet-10, 16 images by hand (lowrank), over the loop", None),
+    "ggl_resnet10_together": Figure(
+        "GGL, ResNet-10, 16 candidates with the update by hand (lowrank), over the loop", None
+    ),
     "ggl": Figure("GGL per candidate, ResNet-18, over the authors'", 0.95),
     "ggl_optimizer": Figure("GGL, CMA-ES in torch, its own cost per candidate", 0.2, None, "ms", less=True),
     "overhead_image_csv": Figure(

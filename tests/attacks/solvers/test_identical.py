@@ -24,7 +24,7 @@ from harness.attacks.solvers.residual import Residual
 from harness.attacks.solvers.swept import Swept
 from harness.attacks.solvers.variables import Layout
 from harness.bench import problems
-from harness.core import Batch, Model, Observation, Problem, Reconstruction, Shape, generator
+from harness.core import Model, Observation, Problem, Reconstruction, Shape, generator
 from harness.labels.analytic import Analytic
 from harness.models.cnn import CNN
 from harness.models.lenet import LeNet
@@ -58,16 +58,9 @@ if native.library() is not None:
 @functools.cache
 def observations(model: Model, shape: Shape, fresh: bool) -> list[Observation]:
     """COUNT clients, with one network or one for each."""
-    own = [problems.observe(model, shape, CLASSES, k) for k in range(COUNT)]
-    return own if fresh else [own[0], *(_sent(own[0], k) for k in range(1, COUNT))]
-
-
-def _sent(first: Observation, k: int) -> Observation:
-    """What another client with the first one's network sends."""
-    truth = Batch(torch.rand(1, *first.shape, generator=generator("truth", k)), torch.tensor([k % CLASSES]))
-    sent = first.protocol.update(first.model, first.params, truth)
-    update = {name: value.detach() for name, value in sent.items()}
-    return replace(first, update=update, knowledge=replace(first.knowledge, labels=truth.y))
+    if not fresh:
+        return problems.share(model, shape, CLASSES, COUNT)
+    return [problems.observe(model, shape, CLASSES, k) for k in range(COUNT)]
 
 
 def evaluate(case: Case, seen: list[Observation], chosen: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
