@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CLOSE = 1e-6
 """Numbers whose difference, relative to the larger one or to 1, is less agree: another machine's rounding does that."""
-TIMES = frozenset({"seconds"})
+TIMES = frozenset({"seconds", "gate_seconds"})
 VERDICTS = ("bit-identical", f"agrees within {CLOSE:g}", "DIFFERS")
 
 

@@ -51,6 +51,8 @@ LISTED = (
     Column("test_loss", Role.CIRCUMSTANCE, "test loss", higher_is_better=False),
     Column("detected", Role.CIRCUMSTANCE, "detected by the client", "rate"),
     Column("detected_by", Role.CIRCUMSTANCE, "detected by"),
+    Column("gate_leakage", Role.CIRCUMSTANCE, "data leakage that the gate has found", higher_is_better=False),
+    Column("gate_seconds", Role.CIRCUMSTANCE, "time of the gate", "s", False),
     Column("update_norm", Role.CIRCUMSTANCE, "norm of the update"),
     Column("loss", Role.COURSE, "matching loss", higher_is_better=False),
     Column("iterations", Role.COURSE, "iterations", higher_is_better=False),

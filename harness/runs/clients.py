@@ -61,7 +61,13 @@ class Clients(Targets):
             position, model, experiment.fl, self._controlled(sent, model, position), start
         )
         indices = [self.images.indices[row] for row in rows]
-        return Client(indices, sent.truth, problem, length(sent.undefended), self.seen(model, sent))
+        return Client(
+            indices,
+            sent.truth,
+            problem,
+            length(sent.undefended),
+            self.seen(position, model, experiment.fl, sent),
+        )
 
     def _rows(self, position: int) -> list[int]:
         return self.order[position * self.size : (position + 1) * self.size]

@@ -103,7 +103,7 @@ class Rounds(Targets):
             "client": client,
             "examples": len(report.truth),
             "test_accuracy": self.tested and self.tested[0],
-        } | self.seen(model, report)
+        } | self.seen(position, model, report.protocol, report)
         return Client(
             self.population.indices(client), report.truth, problem, length(report.undefended), circumstances
         )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.checks.client import Outgoing
 from harness.config.experiment import Experiment
 from harness.core import (
     Batch,
@@ -142,10 +143,23 @@ class Targets(ABC):
         seed = derive_seed("attack", experiment.seed, position)
         return Problem(position, self._taught(experiment.server.received(observation)), seed)
 
-    def seen(self, model: Classifier, sent: Sent) -> dict[str, Any]:
+    def seen(self, position: int, model: Classifier, protocol: Protocol, sent: Sent) -> dict[str, Any]:
         """The columns of what the client's checks have found; none where it makes none."""
-        alarms = self.experiment.checks.alarms(model, sent.batch)
-        return {} if alarms is None else {"detected": bool(alarms), "detected_by": ", ".join(alarms)}
+        experiment = self.experiment
+        params = {name: value.detach() for name, value in model.named_parameters()}
+        observation = Observation(
+            model=model,
+            params=params,
+            update={name: value.detach() for name, value in sent.defended.items()},
+            protocol=protocol,
+            n=len(sent.truth),
+            statistics=protocol.statistics(model, params, sent.batch, sent.order),
+            shape=experiment.dataset.shape,
+            classes=len(experiment.dataset.classes),
+            knowledge=Knowledge(labels=sent.truth.y),
+        )
+        seed = derive_seed("gate", experiment.seed, position)
+        return experiment.checks.columns(Outgoing(model, sent.batch, observation, seed))
 
     def _taught(self, observation: Observation) -> Observation:
         """With what the attack has learnt from public images, should it learn."""

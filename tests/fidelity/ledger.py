@@ -30,6 +30,7 @@ KINDS = (
     "model",
     "adapter",
     "server",
+    "checks",
     "metric",
 )
 """The groups of conf/ that hold methods."""
