@@ -80,12 +80,15 @@ class GGL(OptimizationAttack):
 
     def compare(self, trial: Params, variables: Variables, observation: Observation, known: Params) -> Tensor:
         """The loss, of a trial update."""
-        if self.distance == "l2":
-            mismatch = squared_distance(trial, observation.update) / (len(trial) if self.per_tensor else 1)
-        else:
-            mismatch = cosine_distance(trial, observation.update)
+        mismatch = self.mismatch(trial, observation)
         terms = self.regularizers(variables, observation, known)
         return mismatch + (terms["kl"] + terms["norm"])
+
+    def mismatch(self, trial: Params, observation: Observation) -> Tensor:
+        """Distance between a trial update and the one received."""
+        if self.distance == "l2":
+            return squared_distance(trial, observation.update) / (len(trial) if self.per_tensor else 1)
+        return cosine_distance(trial, observation.update)
 
     def regularizers(
         self, variables: Variables, observation: Observation, known: Params

@@ -5,27 +5,32 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from harness.attacks.dlf import DLF
+from harness.attacks.ggl import GGL
 from harness.attacks.images import ImageSearch
 from harness.attacks.inverting import InvertingGradients
+from harness.attacks.matching import trial_update
 from harness.attacks.sme import SurrogateModelExtension
 from harness.attacks.solvers.adam import Adam
 from harness.audit.case import Case
+from harness.audit.prior import learnt
 from harness.base.numbers import Natural
 from harness.core import Batch, LabelInference, Observation, Problem, Unreadable, UserError, component
-from harness.datasets.photos import Photos32
 from harness.labels.automatic import Automatic
 
 MOST_IMAGES, MOST_STEPS = 64, 64
 """Of a client whose training is unrolled: beyond, a search takes hours and finds nothing that is known of."""
-ITERATIONS = 4000
+ITERATIONS, SURROGATE_STEPS, LATENT_STEPS = 4000, 1000, 2500
+"""Of IG, of SME and of GGL, at most."""
 LEAST = 50
 """Iterations below which a search is not worth its report."""
 TRIAL = 5
+PRIOR = 0.6
+"""Of the time of GGL, the share in which its prior is learnt."""
 ROUNDING = 1e-6
 """A loss that is none, in single precision."""
+Search = ImageSearch | GGL
 
 
 @component
@@ -55,18 +60,32 @@ class AuditedAttack:
 
 def attempts(case: Case, counts: Tensor | None, seconds: float) -> list[AuditedAttack]:
     """Every attack that applies, the cheapest first, in equal shares of the seconds that are left."""
-    searches: dict[str, ImageSearch] = {}
-    if case.observation is not None:
-        if (case.steps or 1) > 1 and not case.update.is_gradient:
-            searches["SME"] = _surrogate(counts)
-        searches["IG on updates" if not case.update.is_gradient else "IG"] = _inverting(case, counts)
-        if case.recipe.epochs > 1 and not case.update.is_gradient:
-            searches["DLF"] = _federated(counts)
-    found: list[AuditedAttack] = []
+    observation, found = case.observation, list[AuditedAttack]()
+    if observation is None:
+        names = ["IG"] if case.public is None else ["IG", "GGL"]
+        return [AuditedAttack(name, "not applicable", case.lacking) for name in names]
+    searches = _searches(case, counts)
     for place, (name, search) in enumerate(searches.items()):
-        share = (seconds - sum(each.seconds for each in found)) / (len(searches) - place)
-        found.append(_searched(case, name, search, share))
-    return found or [AuditedAttack("IG", "not applicable", case.lacking)]
+        waiting = len(searches) - place + (case.public is not None)
+        share = (seconds - sum(each.seconds for each in found)) / waiting
+        found.append(_searched(case, observation, name, search, share))
+    if case.public is not None:
+        left = seconds - sum(each.seconds for each in found)
+        found.append(_generative(case, observation, case.public, counts, left))
+    return found
+
+
+def _searches(case: Case, counts: Tensor | None) -> dict[str, Search]:
+    """By name, the cheapest first; what needs public images is not among them."""
+    if case.update.is_gradient:
+        return {"IG": _inverting(case, counts)}
+    found: dict[str, Search] = {}
+    if (case.steps or 1) > 1:
+        found["SME"] = _surrogate(counts)
+    found["IG on updates"] = _inverting(case, counts)
+    if case.recipe.epochs > 1:
+        found["DLF"] = _federated(counts)
+    return found
 
 
 def _rule(counts: Tensor | None) -> LabelInference:
@@ -83,7 +102,9 @@ def _inverting(case: Case, counts: Tensor | None) -> InvertingGradients:
 
 def _surrogate(counts: Tensor | None) -> SurrogateModelExtension:
     optimizer = Adam(lr=1.0, schedule="step")
-    return SurrogateModelExtension(labels=_rule(counts), optimizer=optimizer, steps=1000, engine="loop")
+    return SurrogateModelExtension(
+        labels=_rule(counts), optimizer=optimizer, steps=SURROGATE_STEPS, engine="loop"
+    )
 
 
 def _federated(counts: Tensor | None) -> DLF:
@@ -91,12 +112,45 @@ def _federated(counts: Tensor | None) -> DLF:
     return DLF(labels=_rule(counts), optimizer=optimizer, steps=400, engine="loop")
 
 
-def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> AuditedAttack:
-    observation = case.observation
-    assert observation is not None
+def _generative(
+    case: Case, observation: Observation, public: Tensor, counts: Tensor | None, seconds: float
+) -> AuditedAttack:
+    """GGL by its authors' settings for Adam, but for the distance: D2 does not see the learning rate."""
+    optimizer = Adam(lr=0.1, signed=True, schedule="step")
+    search = GGL(
+        labels=_rule(counts),
+        optimizer=optimizer,
+        steps=LATENT_STEPS,
+        distance="cosine",
+        per_tensor=False,
+        start="normal",
+        engine="loop",
+    )
+    if reason := _beyond(case, search):
+        return AuditedAttack("GGL", "not applicable", reason)
+    began = time.perf_counter()
+    try:
+        prior = learnt(public, PRIOR * seconds)
+    except UserError as error:
+        return AuditedAttack("GGL", "not applicable", str(error), time.perf_counter() - began)
+    knowledge = replace(observation.knowledge, prior=prior.generator)
+    left = seconds - (time.perf_counter() - began)
+    found = _searched(case, replace(observation, knowledge=knowledge), "GGL", search, left)
+    return replace(found, reason=f"{prior.origin}; {found.reason}", seconds=time.perf_counter() - began)
+
+
+def _beyond(case: Case, search: Search) -> str:
+    """Why a client is beyond a search that unrolls its steps; empty where it is not."""
     unrolled = 1 if isinstance(search, SurrogateModelExtension) else case.steps or 1
-    if observation.n > MOST_IMAGES or unrolled > MOST_STEPS:
-        reason = f"{observation.n} images in {case.steps} local steps are beyond any search that is known of"
+    if (case.recipe.examples or 0) <= MOST_IMAGES and unrolled <= MOST_STEPS:
+        return ""
+    return f"{case.recipe.examples} images in {case.steps} local steps are beyond any search that is known of"
+
+
+def _searched(
+    case: Case, observation: Observation, name: str, search: Search, seconds: float
+) -> AuditedAttack:
+    if reason := _beyond(case, search):
         return AuditedAttack(name, "not applicable", reason)
     began = time.perf_counter()
     try:
@@ -112,23 +166,26 @@ def _searched(case: Case, name: str, search: ImageSearch, seconds: float) -> Aud
     spent = time.perf_counter() - began
     if found.status in ("failed", "diverged"):
         return AuditedAttack(name, "failed", f"the search {found.status}", spent)
-    losses = _losses(search, observation, found.x)
+    losses = _losses(case, search, observation, found.x)
     return AuditedAttack(name, "done", _told(losses, steps), spent, found.x, losses)
 
 
-def _losses(search: ImageSearch, observation: Observation, found: Tensor) -> dict[str, float]:
+def _losses(case: Case, search: Search, observation: Observation, found: Tensor) -> dict[str, float]:
     """The attacker's own loss at what it found, at other photographs, at flat grey and at noise."""
     known = search.prepare(observation)
     images = {
         "found": found,
-        "other images": other_images(observation.shape, observation.n),
+        "other images": case.others(observation.n),
         "grey": torch.full_like(found, 0.5),
         "noise": torch.rand(found.shape, generator=torch.Generator().manual_seed(1)),
     }
     return {name: _mismatch(search, observation, known, x) for name, x in images.items()}
 
 
-def _mismatch(search: ImageSearch, observation: Observation, known: dict[str, Tensor], x: Tensor) -> float:
+def _mismatch(search: Search, observation: Observation, known: dict[str, Tensor], x: Tensor) -> float:
+    if isinstance(search, GGL):
+        trial = trial_update(Batch(x, known["labels"]), observation, known)
+        return float(search.mismatch(trial, observation).detach())
     units = observation.model.normalize(x)
     sets = len(observation.protocol.epochs(observation.n)) if isinstance(search, DLF) else 1
     # What is searched for beside images stays where it begins: it is no part of a picture.
@@ -148,16 +205,7 @@ def _told(losses: dict[str, float], steps: int) -> str:
     return f"{steps} iterations; what was found {words} than other images ({quotient:.2g} of their loss)"
 
 
-def other_images(shape: tuple[int, int, int], count: int, skip: int = 0) -> Tensor:
-    """Photographs [count, c, h, w] that come with the harness, which no client has."""
-    public = Photos32().load("public", None)
-    x = torch.stack([public[(17 * (skip + k)) % len(public)][0] for k in range(count)])
-    if shape[0] != 3:
-        x = x.mean(1, keepdim=True).expand(-1, shape[0], -1, -1)
-    return F.interpolate(x, shape[1:], mode="bilinear", align_corners=False).clamp(0, 1)
-
-
 def batch_of_others(case: Case, count: int, client: int = 0) -> Batch:
-    """Labelled photographs of nobody's, others for each client."""
+    """Images that the client has not, under labels drawn evenly, others for each client."""
     y = torch.randint(case.classes, (count,), generator=torch.Generator().manual_seed(2 + client))
-    return Batch(other_images(case.recipe.input, count, skip=client * count), y)
+    return Batch(case.others(count, skip=client * count), y)

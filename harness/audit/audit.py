@@ -1,7 +1,7 @@
 """The whole way from an update to what it gives away."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from harness.audit.inputs import Files
 from harness.audit.labels import Labels, infer
 from harness.audit.own import own_data
 from harness.audit.recipe import read_recipe
-from harness.audit.truth import read_truth
+from harness.audit.truth import read_public, read_truth
 from harness.base.threat import Need, letter
 from harness.core import Batch
 
@@ -42,7 +42,8 @@ class Audit:
     def threat(self) -> str:
         """The letter of the attacker that was played."""
         training = set() if self.case.update.is_gradient else {Need.TRAINING}
-        return letter({Need.BASICS, *training})
+        public = set() if self.case.public is None else {Need.GENERATOR}
+        return letter({Need.BASICS, *training, *public})
 
     @property
     def verdict(self) -> str:
@@ -61,15 +62,23 @@ def _recovered(found: Exact) -> str:
 
 @sdpa_kernel(SDPBackend.MATH)  # fused attention has no second derivative
 def audit(
-    files: Files, recipe: Path | None, budget: float, truth: Path | None, own: Path | None = None
+    files: Files,
+    recipe: Path | None,
+    budget: float,
+    truth: Path | None,
+    own: Path | None = None,
+    public: Path | None = None,
 ) -> Audit:
     """Check, count, solve and search, the cheapest first, within a budget of seconds.
 
-    `truth` is for scoring alone, and `own` for the check of the recipe: no attack sees either. Raises UserError.
+    `truth` is for scoring alone, and `own` for the check of the recipe: no attack sees either. `public` are images that
+    the attacker has. Raises UserError.
     """
     began = time.perf_counter()
     case = open_case(files, read_recipe(recipe, files.facts))
     known = None if truth is None else read_truth(truth, case.recipe.input)
+    if public is not None:
+        case = replace(case, public=read_public(public, case.recipe.input))
     checks = check(case)
     solved = exact(case, SHARE * budget)
     case = estimated(case, solved)
@@ -83,11 +92,9 @@ def audit(
         for each in solved
     )
     if whole:
-        tried = [
-            AuditedAttack(
-                "IG", "not run", "every image is recovered exactly: there is nothing left to search for"
-            )
-        ]
+        reason = "every image is recovered exactly: there is nothing left to search for"
+        names = ["IG"] if public is None else ["IG", "GGL"]
+        tried = [AuditedAttack(name, "not run", reason) for name in names]
     else:
         with torch.random.fork_rng(devices=[]):
             tried = attempts(case, counts, left)

@@ -10,6 +10,7 @@ from harness.audit.dense import Dense
 from harness.audit.inputs import Files, Update, open_update, said
 from harness.audit.layers import DenseLayer, dense_layers
 from harness.audit.network import classes_of, open_network
+from harness.audit.others import drawn, photographs
 from harness.audit.recipe import Recipe
 from harness.base.components import build
 from harness.base.errors import UserError, nearest
@@ -44,6 +45,13 @@ class Case:
     layers: list[DenseLayer]
     observation: Observation | None = None
     lacking: str = ""
+    public: Tensor | None = None
+    """Images [n, c, h, w] in bytes that the attacker has, where the user gives some."""
+
+    def others(self, count: int, skip: int = 0) -> Tensor:
+        """Images [count, c, h, w] in [0, 1] that the client has not, others for each `skip`."""
+        shape = self.recipe.input
+        return photographs(shape, count, skip) if self.public is None else drawn(self.public, count, skip)
 
     @property
     def steps(self) -> int | None:

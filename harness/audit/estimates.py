@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from harness.audit.attempts import other_images
 from harness.audit.case import PREFIX, Case, observed
 from harness.audit.checks import furthest
 from harness.audit.dense import single_input
@@ -126,7 +125,7 @@ def _with_absent_classes(case: Case) -> Case:
 @torch.no_grad()
 def _likelihoods(case: Case) -> Tensor:
     """The mean probability of each class for photographs [2, classes], before and after training."""
-    x = other_images(case.recipe.input, PHOTOGRAPHS)
+    x = case.others(PHOTOGRAPHS)
     before = {f"{PREFIX}{name}": case.update.before[name].float() for name in case.update.change}
     after = {
         name: value - case.update.change[name.removeprefix(PREFIX)].float() for name, value in before.items()

@@ -66,6 +66,7 @@ def told(audit: Audit) -> dict[str, Any]:
         "threat": audit.threat,
         "recipe": {name: value for name, value in recipe.items() if value is not None},
         "notes": case.notes,
+        "public": 0 if case.public is None else len(case.public),
         "checks": [asdict(each) for each in audit.checks],
         "labels": [_rule(each, audit.truth, case.classes) for each in audit.labels.found],
         "label_verdict": audit.labels.verdict,

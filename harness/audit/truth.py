@@ -22,14 +22,30 @@ def read_truth(folder: Path, shape: Shape, option: str = "--truth", numbered: bo
     `numbered`: sorted by file name, shorter ones first, whatever their class, as a client numbers its examples. Raises
     UserError where there is none.
     """
-    vision.declare_operators()
-    from torchvision.transforms import functional
+    paths = _paths(folder, option)
+    if numbered:
+        paths.sort(key=lambda path: (len(path.stem), path.stem))
+    labels = [int(path.parent.name) if path.parent.name.isdigit() else -1 for path in paths]
+    return Batch(_pixels(paths, shape).double() / 255, torch.tensor(labels))
 
+
+def read_public(folder: Path, shape: Shape) -> Tensor:
+    """Every image below a folder, as bytes [n, c, h, w]. Raises UserError where there is none."""
+    return _pixels(_paths(folder, "--public"), shape)
+
+
+def _paths(folder: Path, option: str) -> list[Path]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
     if not paths:
         raise UserError(f"{option} {folder}: no images there ({', '.join(IMAGES[:3])} ...)")
-    if numbered:
-        paths.sort(key=lambda path: (len(path.stem), path.stem))
+    return paths
+
+
+def _pixels(paths: list[Path], shape: Shape) -> Tensor:
+    """Bytes [n, c, h, w], each image resized to its shorter side and cut from the centre where it is larger."""
+    vision.declare_operators()
+    from torchvision.transforms import functional
+
     channels, height, width = shape
     found = []
     for path in paths:
@@ -37,8 +53,7 @@ def read_truth(folder: Path, shape: Shape, option: str = "--truth", numbered: bo
         if image.size != (width, height):
             image = functional.center_crop(functional.resize(image, min(height, width)), [height, width])
         found.append(functional.pil_to_tensor(image))
-    labels = [int(path.parent.name) if path.parent.name.isdigit() else -1 for path in paths]
-    return Batch(torch.stack(found).double() / 255, torch.tensor(labels))
+    return torch.stack(found)
 
 
 def scored(images: Tensor, truth: Batch) -> tuple[list[float | None], Tensor]:

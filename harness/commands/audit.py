@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         gradient=options.gradient,
         difference=options.difference,
     )
-    found = audit(files, options.recipe, budget, options.truth, options.own_data)
+    found = audit(files, options.recipe, budget, options.truth, options.own_data, options.public)
     page = write(found, options.out, not options.no_images)
     alarms = [each.name for each in found.checks if each.verdict == "alarm"]
     if alarms:
@@ -62,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--own-data", type=expanded, metavar="FOLDER", help="the client's images, to check the recipe by"
+    )
+    parser.add_argument(
+        "--public",
+        type=expanded,
+        metavar="FOLDER",
+        help="images that the attacker has: a prior for GGL is learnt",
     )
     parser.add_argument("--budget", default="10m", help="how long to search: 90s, 10m, 1h (default 10m)")
     parser.add_argument(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.audit.attempts import other_images
+from harness.audit.others import photographs
 
 SHAPE = (3, 8, 8)
 RECIPE: dict[str, Any] = {
@@ -39,7 +39,7 @@ class Dense(nn.Module):
 
 def images(count: int) -> tuple[Tensor, Tensor]:
     """Photographs [count, 3, 8, 8] of eight bits in [0, 1], and their classes."""
-    x = (other_images(SHAPE, count, skip=5) * 255).round() / 255
+    x = (photographs(SHAPE, count, skip=5) * 255).round() / 255
     return x, torch.randint(10, (count,), generator=torch.Generator().manual_seed(count))
 
 

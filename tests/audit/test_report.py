@@ -57,10 +57,13 @@ def test_a_report_says_what_was_recovered(tmp_path: Path, capsys: pytest.Capture
     assert "What would change it" in page
 
 
-def test_a_search_says_how_its_loss_compares(tmp_path: Path) -> None:
+def test_a_search_says_how_its_loss_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two local steps, which no closed form inverts."""
+    monkeypatch.setattr("harness.audit.attempts.ITERATIONS", 50)
+    monkeypatch.setattr("harness.audit.attempts.SURROGATE_STEPS", 50)
+    monkeypatch.setattr("harness.audit.audit.conditions", lambda case, seconds: [])
     path = client(tmp_path / "update.npz", 10)
-    report = audited(tmp_path, str(path), "--budget", "10s", "--no-images")
+    report = audited(tmp_path, str(path), "--budget", "10m", "--no-images")
     found = attack(report, "IG on updates")
     assert found["status"] == "done"
     assert set(found["losses"]) == {"found", "other images", "grey", "noise"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from harness.audit.attempts import other_images
+from harness.audit.others import photographs
 from harness.base.errors import UserError
 from tests.audit.clients import written
 from tests.audit.test_exact import opened
@@ -24,7 +24,7 @@ def update(path: Path, name: str, arguments: dict[str, Any], **facts: Any) -> Pa
     model = timm.create_model(name, num_classes=10, **arguments).eval()
     before = {f"before/{key}": value.clone().numpy() for key, value in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    F.cross_entropy(model(other_images((3, SIDE, SIDE), 1)), torch.tensor([3])).backward()
+    F.cross_entropy(model(photographs((3, SIDE, SIDE), 1)), torch.tensor([3])).backward()
     optimizer.step()
     after = {f"after/{key}": value.numpy() for key, value in model.state_dict().items()}
     recipe = {"model": name, "arguments": arguments, "classes": 10, "input": [3, SIDE, SIDE], "mode": "eval"}
