@@ -33,7 +33,7 @@ def answered(command: Callable[[], object], explain: Explain = lambda _: None) -
     except UserError as error:
         return complain(str(error), USER_ERROR)
     except Completed:
-        return complain("interrupted, when all was done: nothing is left of this", INTERRUPTED)
+        return complain("interrupted, when all was done: it is complete", INTERRUPTED)
     except (KeyboardInterrupt, Interrupted):
         return complain("interrupted: the same command goes on where this one stopped", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last boundary

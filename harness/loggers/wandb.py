@@ -43,7 +43,7 @@ class Wandb(LiveLogger):
     """Searches for the first so many problems are followed, with their curves and pictures; the run's traces.jsonl has
     all curves."""
     points: Count = Field(default=32, ge=2)
-    """At most so many points per curve: each costs a millisecond, all of them 1 % of an image that takes some seconds."""
+    """At most so many points per curve: each costs a millisecond, all of them 1 % of an image of some seconds."""
     patience: Count = 5
     """Seconds to wait for the server before the run is logged offline."""
     artifacts: bool = False

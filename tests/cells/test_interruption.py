@@ -61,7 +61,7 @@ def test_a_run_that_is_interrupted_at_its_last_image_is_said_to_be_complete(
     interrupt(monkeypatch, 1)
     assert main(*ONE, "trials=1") == 130
     out, err = capfd.readouterr()
-    assert err.splitlines()[-1] == "harness: interrupted, when all was done: nothing is left of this"
+    assert err.splitlines()[-1] == "harness: interrupted, when all was done: it is complete"
     assert (tmp_path / out.strip() / "result.json").exists()
 
 
