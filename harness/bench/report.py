@@ -71,6 +71,11 @@ FIGURES = {
     "live_cost": Figure("An IG image of 300 steps, followed by W&B offline", 1, None, "%", less=True),
     "live_points": Figure("An IG image of 300 steps, points of its loss in W&B's log", 30, None, "points"),
     "live_pictures": Figure("An IG image of 300 steps, its pictures in W&B's log", 3, None, "pictures"),
+    "progress_left": Figure(
+        "Time left as promised after a quarter, over what it takes, or the reverse", 2, None, "x", less=True
+    ),
+    "newcomer_setup": Figure("make setup in a fresh clone, by the clock", 170, None, "s", less=True),
+    "newcomer_run": Figure("A first run of four images, by the clock", 10, None, "s", less=True),
     "startup_help": Figure("The help, a whole process", 0.7, None, "s", less=True),
     "startup_setting": Figure("A setting that is misspelt, a whole process", 0.9, None, "s", less=True),
     "startup_value": Figure("A value that is wrong, a whole process", 0.9, None, "s", less=True),

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="harness plot", description=__doc__)
     chosen = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, cls in kinds().items():
-        summary = (cls.__doc__ or "").splitlines()[0].replace("%", "%%")
+        summary = " ".join((cls.__doc__ or "").partition("\n\n")[0].split()).replace("%", "%%")
         one = chosen.add_parser(kind, help=summary, description=summary)
         hints = get_type_hints(cls)
         for field in dataclasses.fields(cls):
