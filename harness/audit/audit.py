@@ -60,6 +60,11 @@ def _recovered(found: Exact) -> str:
     return f"{len(found.inputs)} {what} recovered exactly ({found.name})"
 
 
+def _is_whole(found: Exact, case: Case) -> bool:
+    """Whether every image is recovered."""
+    return found.images and found.inputs is not None and len(found.inputs) == case.recipe.examples
+
+
 @sdpa_kernel(SDPBackend.MATH)  # fused attention has no second derivative
 def audit(
     files: Files,
@@ -84,14 +89,11 @@ def audit(
     case = estimated(case, solved)
     if own is not None:
         checks.append(own_data(case, read_truth(own, case.recipe.input, "--own-data", numbered=True)))
-    labels = infer(case)
+    whole = next((each for each in solved if _is_whole(each, case)), None)
+    labels = infer(case, None if whole is None else whole.labels)
     left = (1 - SHARE) * budget - (time.perf_counter() - began)
     counts = None if labels.best is None else labels.best.counts
-    whole = any(
-        each.images and each.inputs is not None and len(each.inputs) == case.recipe.examples
-        for each in solved
-    )
-    if whole:
+    if whole is not None:
         reason = "every image is recovered exactly: there is nothing left to search for"
         names = ["IG"] if public is None else ["IG", "GGL"]
         tried = [AuditedAttack(name, "not run", reason) for name in names]

@@ -91,6 +91,26 @@ def furthest(steps: int, momentum: float) -> float:
     return (steps - momentum * (1 - momentum**steps) / (1 - momentum)) / (1 - momentum)
 
 
+def risen(case: Case) -> float | None:
+    """How many classes' biases rose, for each example: one that no image has falls at every step.
+
+    None where all classes may be there, and where weight decay moves biases too.
+    """
+    _, bias = _head(case)
+    examples = case.recipe.examples
+    if bias is None or examples is None or examples >= case.classes or case.recipe.weight_decay:
+        return None
+    return int((bias < -1e-3 * bias.abs().max()).sum()) / examples
+
+
+def distinct_inputs(case: Case) -> float | None:
+    """Distinct inputs of a first layer that sees the images, for each example."""
+    examples = case.recipe.examples
+    first = case.layers[0] if case.layers and case.layers[0].images else None
+    dense = None if first is None or case.coupled else case.dense(first)
+    return None if dense is None or dense.rank is None or examples is None else dense.rank / examples
+
+
 def zeros(case: Case) -> float | None:
     """The lesser share of exact zeros in the first layer and in the head, but for silent units and features.
 
@@ -166,6 +186,18 @@ RULES = (
     ),
     _Rule("sum of the head's bias", _Range(high=4.0), "noise, half precision, Adam, weight decay", bias_sum),
     _Rule(REACH, _Range(high=1.0), "lr or the steps are too small (too large is not seen)", reach),
+    _Rule(
+        "classes that rose, for each example",
+        _Range(high=1.0),
+        "before and after are swapped, or a gradient has the other sign; examples is too small; smoothed labels",
+        risen,
+    ),
+    _Rule(
+        "distinct inputs, for each example",
+        _Range(high=1.0),
+        "examples is too small, or images were augmented anew (fewer are no alarm: images may be equal, or known)",
+        distinct_inputs,
+    ),
     _Rule("exact zeros", _Range(high=0.2), "sparsification", zeros),
     _Rule("distinct values", _Range(low=0.055), "quantisation, or signs", distinct),
     _Rule("half-precision values", _Range(high=0.05), "half precision", halves),

@@ -1,7 +1,7 @@
 """How many images of each class: every rule that applies, beside the balanced guess."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
@@ -42,17 +42,28 @@ class Labels:
     agreement: float | None
     guess: float | None
     verdict: str
+    certified: Tensor | None = None
+    """Counts [classes] that are known exactly, because every image is."""
 
     @property
     def best(self) -> Counted | None:
-        """The rule that agrees most with the others."""
+        """What is known exactly, else the rule that agrees most with the others."""
+        if self.certified is not None:
+            return Counted("SPEAR", self.certified)
         rules = _rules(self.found)
         return max(rules, key=lambda each: _agreed(each, rules), default=None)
 
 
-def infer(case: Case) -> Labels:
+def infer(case: Case, certified: Tensor | None = None) -> Labels:
     """Counts by every rule, and a verdict that needs no truth: rules that differ from each other as much as from the
-    balanced guess say nothing beyond it."""
+    balanced guess say nothing beyond it. `certified` [n] are the labels of images that are all recovered exactly."""
+    if certified is not None:
+        counts = torch.bincount(certified, minlength=case.classes)
+        return replace(
+            infer(case),
+            certified=counts,
+            verdict="the label of every image is read off exactly, with the image",
+        )
     if case.observation is None:
         return Labels(
             [Counted("every rule", None, case.lacking)], None, None, f"not inferred: {case.lacking}"

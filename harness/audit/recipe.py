@@ -107,3 +107,20 @@ def _check(recipe: Recipe) -> None:
         numbers = {number for step in recipe.order for number in step}
         if not numbers <= set(range(recipe.examples)):
             raise UserError(f"order: the examples are numbered from 0 to {recipe.examples - 1}")
+    if recipe.order is not None and recipe.batch_size is not None:
+        _check_order(recipe.order, recipe.batch_size, recipe.examples, recipe.epochs)
+
+
+def _check_order(order: list[list[int]], batch_size: int, examples: int | None, epochs: int) -> None:
+    if (largest := max(map(len, order))) > batch_size:
+        raise UserError(f"order: a step has {largest} examples, and batch_size is {batch_size}")
+    if examples is None:
+        return
+    whole, every = (
+        epochs * (examples // batch_size),
+        epochs * -(-examples // batch_size),
+    )  # what is left over is dropped
+    if len(order) not in (whole, every):
+        raise UserError(
+            f"order: {len(order)} local steps are listed, and examples, batch_size and epochs make {every}"
+        )

@@ -25,6 +25,12 @@ def run(options: argparse.Namespace) -> None:
     budget = seconds(options.budget)
     if options.update is None and options.before is None:
         raise UserError("name an update: harness audit update.npz, or --before FILE --after FILE")
+    if options.threads < 1:
+        raise UserError(f"--threads {options.threads}: at least 1 is wanted")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {options.out}: no folder can be there ({error.strerror})") from error
 
     import torch
 

@@ -32,9 +32,13 @@ def outputs(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor
 
 
 def head(observation: Observation, params: Params, seen: Tensor) -> Tensor:
-    """The logits [n, classes] of representations [n, features]."""
-    weight, bias = head_parameters(observation.model)
-    return F.linear(seen, params[weight].flatten(1), None if bias is None else params[bias])
+    """The logits [n, classes] of representations [n, features]; what was not sent is as the model has it."""
+    weight, bias = (
+        None if name is None else params.get(name, observation.model.get_parameter(name))
+        for name in head_parameters(observation.model)
+    )
+    assert weight is not None
+    return F.linear(seen, weight.flatten(1), bias)
 
 
 def statistics(observation: Observation, params: Params, x: Tensor) -> tuple[Tensor, Tensor]:

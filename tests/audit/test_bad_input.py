@@ -49,6 +49,8 @@ CASES: dict[str, tuple[Callable[[Arrays], Arrays], dict[str, Any], str]] = {
     "input": (unchanged, {"input": [3, 9, 9]}, "can't be run on images"),
     "channels": (unchanged, {"normalization": {"mean": [0], "std": [1]}}, "3 channels, but 1 means"),
     "small lr": (unchanged, {"lr": 1e-4}, "lr: the head's bias moved"),
+    "large step": (unchanged, {"order": [[0, 1, 2, 3]], "batch_size": 2}, "order: a step has 4 examples"),
+    "steps": (unchanged, {"order": [[0, 1], [2, 3]]}, "order: 2 local steps are listed, and .* make 1"),
     "defense": (unchanged, {"defense": "nois"}, "did you mean 'noise'"),
     "zeros": (
         lambda a: a | {n.replace("before", "after"): a[n] for n in a if "before" in n},
@@ -125,6 +127,8 @@ def test_arrays_without_names_and_pickles_are_named(
         ([], "name an update"),
         (["none.npz"], "none.npz: there is no such file"),
         (["none.npz", "--budget", "ten"], "--budget ten"),
+        (["none.npz", "--threads", "0"], "--threads 0: at least 1"),
+        (["none.npz", "--out", __file__], "no folder can be there"),
     ],
 )
 def test_a_command_that_says_too_little(

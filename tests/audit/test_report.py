@@ -141,6 +141,37 @@ def test_noise_quantisation_signs_and_sparsification_are_seen(tmp_path: Path) ->
     assert {each.verdict for each in healthy} <= {"ok", "not applicable"}
 
 
+def test_swapped_files_and_too_few_examples_are_seen(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    arrays = trained(Dense(), 4)
+    swapped = {
+        name.replace("before", "x").replace("after", "before").replace("x", "after"): value
+        for name, value in arrays.items()
+    }
+    for files, examples, name in ((swapped, 4, "classes that rose"), (arrays, 3, "distinct inputs")):
+        found = check(opened(written(tmp_path / f"{examples}.npz", files, examples=examples)))
+        assert any(each.name.startswith(name) and each.verdict == "alarm" for each in found), name
+
+
+def test_a_tensor_that_was_not_sent_stays_as_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    arrays = trained(Dense(), 4)
+    del arrays["after/head.bias"]
+    case = opened(written(tmp_path / "u.npz", arrays, examples=4))
+    assert case.update.missing == ("head.bias",)
+    rules = {each.rule: each for each in infer(case).found}
+    assert "holds no network.head.bias" in rules["LLG*"].reason
+    assert rules["Geng"].counts is not None
+
+
+def test_labels_of_recovered_images_are_known_exactly(tmp_path: Path) -> None:
+    labels = infer(opened(client(tmp_path / "u.npz", 4)), torch.tensor([1, 3, 3, 9]))
+    assert labels.verdict == "the label of every image is read off exactly, with the image"
+    assert labels.best is not None
+    assert labels.best.counts is not None
+    assert labels.best.counts.tolist() == [0, 1, 0, 2, 0, 0, 0, 0, 0, 1]
+
+
 def test_the_page_of_the_manual_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own file, their update, and the recipe, as docs/audit.md has them, from an empty folder."""
     text = (ROOT / "docs" / "audit.md").read_text()
