@@ -36,6 +36,6 @@ class Boxes(Bars):
             patch_artist=True,
             boxprops={"facecolor": look.colour, "alpha": 0.55, "edgecolor": look.colour},
             medianprops={"color": INK},
+            label=name,
         )
-        axes.bar(at, 0, 0, bottom=values[0], color=look.colour, alpha=0.55, label=name)  # for the legend
         scatter(axes, at, width, line, INK)
