@@ -91,8 +91,11 @@ noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as ab
 dlf: $(READY)  ## DLF in its own setting, by two weightings, beside IG: as above (SCALE=paper: half an hour a client)
 	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-survey: $(READY)  ## what the survey says, checked: RTF's counts beside their expectation, its theory; as above
-	@$(RUN) table=survey_rtf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+SURVEY := rtf fedavg batch resolution architecture training labels peft ggl checks gate
+
+survey: $(READY)  ## what the survey says, checked: every table and figure beside its numbers, its theory; as above
+	@$(foreach part,$(SURVEY),$(RUN) table=survey_$(part) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
+	@$(RUN) sweep=survey_stages scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
 labels: $(READY)  ## label inference: every rule by model state, batch size and epochs, and beside breaching; as above
 	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)

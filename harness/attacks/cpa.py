@@ -26,6 +26,14 @@ def first_linear(model: Classifier) -> str:
     return names[0]
 
 
+def mixing(model: Classifier) -> str:
+    """The name of the parameter in whose gradient the inputs of the first linear layer are mixed: its weight, or where
+    an adapter has frozen that, the adapter's A, whose gradient is B^T dW."""
+    name = first_linear(model)
+    adapted = name.removesuffix(".frozen")
+    return f"{name}.weight" if adapted == name else f"{adapted}.down"
+
+
 def features(model: Classifier, params: Params, x: Tensor) -> Tensor:
     """What the first linear layer sees of images [n, c, h, w] in [0, 1]: [n, d]."""
     seen: list[Tensor] = []
@@ -93,9 +101,9 @@ class Unmixing(OptimizationAttack):
 
     def prepare(self, observation: Observation) -> Params:
         known = super().prepare(observation)
-        name = first_linear(observation.model)
-        gradient = observation.update.get(f"{name}.weight")
+        gradient = observation.update.get(mixing(observation.model))
         if gradient is None:
+            name = first_linear(observation.model)
             raise UserError(
                 f"clients send no gradient of {name}, the first linear layer: there is nothing to unmix"
             )
