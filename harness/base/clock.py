@@ -1,9 +1,12 @@
 """How long work takes, in words, and how long the rest of it will."""
 
+LEAST = 0.01
+"""Of the work: before so much is done, most of the time went into beginning, and says nothing of the rest."""
+
 
 def left(spent: float, gone: float, total: float) -> float | None:
-    """Seconds until all of `total` is done, of which `gone` took `spent`; None before anything is."""
-    return spent * (total - gone) / gone if gone > 0 else None
+    """Seconds until all of `total` is done, of which `gone` took `spent`; None before one can say."""
+    return spent * (total - gone) / gone if gone > 0 and gone >= LEAST * total else None
 
 
 def clock(seconds: float) -> str:

@@ -132,7 +132,13 @@ def test_lines_on_a_long_search_become_rare(
             bar.begin(second / day, "loss 0.1")
     lines = capsys.readouterr().err.splitlines()
     assert 20 < len(lines) < 200
-    assert lines[0] == "[0/1]  cell  loss 0.1  10 s, about 23:59 h left"
+    assert lines[0] == "[0/1]  cell  loss 0.1  10 s"
+    assert re.search(r"\d:\d\d h, about \d+:\d\d h left$", lines[len(lines) // 2])
+
+
+def test_nothing_is_promised_while_the_work_begins() -> None:
+    assert left(20.0, 0.005, 9) is None
+    assert left(20.0, 0.09, 9) == pytest.approx(20 * 99)
 
 
 @given(spent=st.floats(1e-3, 1e6), share=st.floats(0.25, 1), noise=st.floats(0.67, 1.5))
