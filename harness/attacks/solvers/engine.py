@@ -88,7 +88,15 @@ class Engine:
 
     def _search(self, native: Native, job: Job, x: Tensor, known: Params) -> Reconstruction:
         per_step = self.attack.evaluations_per_step
-        rules = Rules(self.budget, self._every, self.attack.tolerance, EXPLODED, EXPLODED_STEPS * per_step)
+        rules = Rules(
+            self.budget,
+            self._every,
+            self.attack.tolerance,
+            exploded=EXPLODED,
+            exploded_steps=EXPLODED_STEPS * per_step,
+            patience=per_step * (self.attack.patience or 0),
+            improvement=self.attack.improvement,
+        )
         attended = self._attended(job, known)
         found = native.search(x, job.observation, known, rules, Chapters(attended, self._every, self.pulse))
         assert found.status is not None

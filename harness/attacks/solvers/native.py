@@ -71,6 +71,9 @@ class Rules:
     tolerance: float | None
     exploded: float
     exploded_steps: int
+    patience: int = 0
+    """Evaluations over which the loss must fall by the share `improvement`; 0: without end."""
+    improvement: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +130,9 @@ def opened(path: Path) -> ctypes.CDLL:
     found.search_closure.restype = ctypes.c_float
     found.search_closure.argtypes = [ctypes.c_void_p] * 3
     found.search_read.argtypes = [ctypes.c_void_p] * 6
+    if _patient(found):
+        found.search_patience.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_double]
+        found.search_patience.restype = None
     found.search_free.argtypes = [ctypes.c_void_p]
     found.search_free.restype = found.search_read.restype = None
     found.residual_new.restype = ctypes.c_void_p
@@ -135,6 +141,11 @@ def opened(path: Path) -> ctypes.CDLL:
     found.residual_free.argtypes = [ctypes.c_void_p]
     found.residual_free.restype = found.residual_update.restype = found.residual_slopes.restype = None
     return found
+
+
+def _patient(found: ctypes.CDLL) -> bool:
+    """Whether it has what came last, without which it is as good for all else."""
+    return hasattr(found, "search_patience")
 
 
 def _unusable(reason: str) -> ctypes.CDLL | None:
@@ -151,8 +162,8 @@ def refusal(setting: Setting) -> str | None:
         return "needs L-BFGS"
     if attack.projects:
         return "knows no box around the images"
-    if attack.patience is not None:
-        return "spends its budget: it knows no patience"
+    if attack.patience is not None and (found := library()) is not None and not _patient(found):
+        return "was built before it knew attack.patience: install the harness anew"
     first = next(iter(observation.params.values()))
     if first.device.type != "cpu" or first.dtype != torch.float32:
         return "runs on a CPU, in float32"
@@ -194,6 +205,8 @@ class Native:
         handle = self.library.search_new(ctypes.byref(problem))
         if not handle:
             raise MemoryError("no memory for a search")
+        if rules.patience:
+            self.library.search_patience(handle, rules.patience, rules.improvement)
         try:
             while True:
                 status = self.library.search_run(handle, EVALUATIONS)

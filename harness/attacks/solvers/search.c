@@ -45,6 +45,8 @@ typedef struct {
     size_t padded; /* length of a vector of the search, a multiple of LANES */
     float loss, best_loss, first_loss, last_loss, scale;
     int32_t evaluations, explosions, spent, kept, status, traced;
+    int32_t patience, marked;  /* evaluations; 0: without end */
+    double improvement, mark; /* the last loss that was lower than the mark before it by this share */
 } Search;
 
 /* ---- vectors ---- */
@@ -471,10 +473,15 @@ static int judged(Search *s) {
     if (s->evaluations == 0) s->first_loss = s->loss;
     if (s->evaluations % problem->every == 0) s->trace[s->traced++] = s->loss;
     s->evaluations++;
+    if (s->mark == INFINITY || s->loss < s->mark - s->improvement * fabs(s->mark)) {
+        s->mark = s->loss;
+        s->marked = s->evaluations;
+    }
     s->explosions = s->loss > problem->exploded * s->first_loss ? s->explosions + 1 : 0;
     if (!isfinite(s->loss) || s->explosions >= problem->exploded_steps) return DIVERGED;
     if (s->loss < problem->tolerance) return CONVERGED;
-    return s->evaluations >= problem->budget ? BUDGET : RUNNING;
+    if (s->evaluations >= problem->budget) return BUDGET;
+    return s->patience && s->evaluations - s->marked >= s->patience ? STALLED : RUNNING;
 }
 
 int search_version(void) { return VERSION; }
@@ -532,8 +539,14 @@ Search *search_new(const Problem *problem) {
     }
     memcpy(s->x, problem->start, (size_t)problem->size * sizeof(float));
     memcpy(s->best, s->x, n * sizeof(float));
-    s->best_loss = INFINITY, s->scale = 1;
+    s->best_loss = INFINITY, s->scale = 1, s->mark = INFINITY;
     return s;
+}
+
+/* Has a search end when its loss has not fallen by a share over so many evaluations. */
+void search_patience(Search *s, int evaluations, double improvement) {
+    s->patience = evaluations;
+    s->improvement = improvement;
 }
 
 /* Goes on for so many evaluations, or to the end. Returns the status. */

@@ -287,3 +287,32 @@ def test_levels_with_fused_products_find_the_same_bits(name: str, shape: Shape) 
     for other in found[1:]:
         assert other.trace == found[0].trace
         assert torch.equal(other.newest, found[0].newest)
+
+
+@needs_library
+@pytest.mark.parametrize("improvement", [0.9, 0.999])
+def test_patience_ends_a_search_whose_loss_falls_no_more(improvement: float) -> None:
+    every = replace(ENDLESS, every=1)
+    losses = search("dlg", 2, every).trace
+    mark = end = 0
+    while end - mark <= 9:  # nine evaluations after the last one that was lower by the share
+        mark = end if losses[end] < (1 - improvement) * losses[mark] else mark
+        end += 1
+    found = search("dlg", 2, replace(every, patience=9, improvement=improvement))
+    assert (found.status, found.evaluations) == ("stalled", end)
+    assert found.trace == losses[:end]
+    assert found.newest_loss == losses[end - 1]
+
+
+@needs_library
+def test_an_impatient_attack_is_searched_natively_as_side_by_side() -> None:
+    observation = seen(network(SMALL, 4, 1), SMALL, 4, 1)
+    ends = []
+    for engine in ("native", "lowrank"):
+        impatient = attack("idlg", engine=engine, patience=1, improvement=0.999)
+        ((_, found),) = Engine(impatient).run(
+            iter([Job(None, observation, torch.Generator().manual_seed(2))])
+        )
+        ends.append((found.status, found.evaluations))
+    assert ends[0] == ends[1]
+    assert ends[0][0] == "stalled"
