@@ -163,8 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             images = range(first, min(first + BLOCK, chosen.images))
             missing = [k for k in images if Key(cell.row, cell.column, steps, k, engine) not in found]
             if missing:
-                found |= dict(measure(cell, steps, engine, missing))
-                save(found)
+                for key, psnr in measure(cell, steps, engine, missing):
+                    found[key] = psnr
+                    save(found)
                 print(
                     f"{cell.name}, {steps} steps, {engine}, images {missing[0]} to {missing[-1]}", flush=True
                 )
