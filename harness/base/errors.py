@@ -122,7 +122,7 @@ def _problem(detail: dict[str, object], location: list[str], cls: type) -> str:
     if _unknown(detail["type"]):
         fields = [f.name for f in dataclasses.fields(cls)]
         return f"there is no such setting{nearest(location[-1], fields)}"
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = str(detail["msg"]).removeprefix("Value error, ").partition(", unable to ")[0]
     if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
         message = "a text is wanted: write it in quotes, for YAML takes it for a number or for true or false"
     first = message[0] if message[:2].isupper() else message[0].lower()
