@@ -91,7 +91,9 @@ def _several(case: Case, layer: DenseLayer, dense: Dense, rank: int | None, seco
     certified, labels = _certified(case, layer, found)
     count, spent = int(certified.sum()), time.process_time() - began
     if not count:
-        return Exact("SPEAR", "failed", f"none of {rank} inputs is certified", spent)
+        agree = f"; {int(found.agree.sum())} agree with their units, but may hold a little of the others"
+        reason = f"none of {rank} inputs is certified{agree if bool(found.agree.any()) else ''}"
+        return Exact("SPEAR", "failed", reason, spent)
     reason = f"{count} of {rank} certified"
     inputs, known = found.inputs[certified], labels[certified]
     return Exact("SPEAR", "done", reason, spent, inputs, known, layer.images, layer.name)
@@ -110,12 +112,14 @@ def _unfit(case: Case, layer: DenseLayer, rank: int | None) -> str:
 def _certified(case: Case, layer: DenseLayer, found: Found) -> tuple[Tensor, Tensor]:
     """Which inputs have the very gradient [k, units] that the network gives them under one label, and that label.
 
+    None where only some agree with their units: what is not known of the others may be mixed into any, which its own
+    gradient hardly shows.
     Within its doubt an input may switch a unit of a later layer that is almost at zero: so it is tried with a little
     noise of that size too.
     """
     labels = torch.zeros(len(found.inputs), dtype=torch.int64)
     certified, rng = torch.zeros_like(found.agree), generator("audit", "certificate")
-    for trial in range(TRIALS):
+    for trial in range(TRIALS if bool(found.agree.all()) else 0):
         left = (found.agree & ~certified).nonzero().flatten()
         if not len(left):
             break

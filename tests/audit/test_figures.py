@@ -26,7 +26,7 @@ from harness.core import Batch
 from tests.audit.clients import written
 from tests.audit.test_exact import opened
 
-pytestmark = [pytest.mark.slow, pytest.mark.data]
+pytestmark = [pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(3600)]
 
 MEAN = STD = [0.5, 0.5, 0.5]
 
