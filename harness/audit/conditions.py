@@ -29,6 +29,8 @@ MOST = 2000
 """Images that a simulated client may train on, over all epochs."""
 CLIENTS = 5
 """That are simulated under each condition, where there is time: from so many on there is an interval."""
+SHORTEST, LONGEST = 0.5, 3.0
+"""Seconds for the closed forms on one client."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ def _tried(name: str, case: Case, defense: Defense | None, seconds: float) -> Co
     began, leaks = time.process_time(), list[_Leak]()
     try:
         while not leaks or (len(leaks) < CLIENTS and time.process_time() - began < seconds):
-            leaks.append(_leak(*_simulated(case, defense, len(leaks)), min(seconds / CLIENTS, 3.0)))
+            leaks.append(
+                _leak(*_simulated(case, defense, len(leaks)), min(max(seconds / CLIENTS, SHORTEST), LONGEST))
+            )
     except (UserError, Unreadable) as error:
         return Condition(name, reason=str(error))
     except RuntimeError as error:  # a network of the user's that torch can't differentiate image by image

@@ -18,8 +18,9 @@ RESIDUAL = 1e-3
 """Of a single input's fit: more says that there were several."""
 TRIALS = 16
 """Draws of noise within which an input's gradient is held to that of its label."""
-LIKENESS = 1e-6
-"""How far (1 - cosine) the gradient of a certified input may be from that of its best label."""
+LIKENESS, ALONE = 1e-6, 1e-12
+"""How far (1 - cosine) the gradient of a certified input may be from that of its best label, where all of a batch agree
+with their units, and where only some do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +113,15 @@ def _unfit(case: Case, layer: DenseLayer, rank: int | None) -> str:
 def _certified(case: Case, layer: DenseLayer, found: Found) -> tuple[Tensor, Tensor]:
     """Which inputs have the very gradient [k, units] that the network gives them under one label, and that label.
 
-    None where only some agree with their units: what is not known of the others may be mixed into any, which its own
-    gradient hardly shows.
+    Where only some agree with their units, what is not known of the others may be mixed into any, which its own
+    gradient hardly shows: it is to be the same up to rounding.
     Within its doubt an input may switch a unit of a later layer that is almost at zero: so it is tried with a little
     noise of that size too.
     """
     labels = torch.zeros(len(found.inputs), dtype=torch.int64)
     certified, rng = torch.zeros_like(found.agree), generator("audit", "certificate")
-    for trial in range(TRIALS if bool(found.agree.all()) else 0):
+    trials, most = (TRIALS, LIKENESS) if bool(found.agree.all()) else (1, ALONE)
+    for trial in range(trials):
         left = (found.agree & ~certified).nonzero().flatten()
         if not len(left):
             break
@@ -127,5 +129,5 @@ def _certified(case: Case, layer: DenseLayer, found: Found) -> tuple[Tensor, Ten
         inputs = found.inputs[left] + (trial > 0) * found.doubt[left, None] * noise
         expected = slopes_by_label(case.model, layer.name, inputs, case.recipe.input, case.classes).double()
         best = torch.cosine_similarity(expected, found.slopes[left], dim=2).max(0)
-        certified[left], labels[left] = 1 - best.values < LIKENESS, best.indices
+        certified[left], labels[left] = 1 - best.values < most, best.indices
     return certified, labels

@@ -18,7 +18,7 @@ SETTINGS = "wgan_gp_small"
 """Of conf/prior: what a processor can train."""
 FEWEST, LEAST, MOST = 100, 100, 1300
 """Public images, and steps of training, below which there is no prior worth the name; and the steps of the settings."""
-TRIAL = 5
+TRIAL = 10
 """Steps by which the cost of one is told."""
 
 
@@ -39,12 +39,11 @@ def learnt(public: Tensor, seconds: float) -> LearntPrior:
         raise UserError(f"a prior wants {FEWEST} public images at least, and {len(public)} are there")
     began = time.perf_counter()
     settings: WGANGP = build("prior", part("prior", SETTINGS))
-    _trained(replace(settings, steps=1), public)
-    warm = time.perf_counter()
-    _trained(replace(settings, steps=TRIAL), public)
-    now = time.perf_counter()
-    cost = (now - warm) / TRIAL
-    steps = min(MOST, int((seconds - (now - began)) / cost))
+    _seconds(settings, 1, public)  # the first imports what trains
+    begin = _seconds(settings, 1, public)
+    cost = max(_seconds(settings, 1 + TRIAL, public) - begin, 1e-6) / TRIAL
+    left = seconds - (time.perf_counter() - began) - begin
+    steps = min(MOST, int(left / cost))
     if steps < LEAST:
         raise UserError(
             f"{LEAST} steps of a prior would take {LEAST * cost:.0f} s, more than its share of the budget"
@@ -54,6 +53,12 @@ def learnt(public: Tensor, seconds: float) -> LearntPrior:
     spent = time.perf_counter() - began
     origin = f"a prior learnt from {len(public)} public images in {steps} steps ({spent:.0f} s)"
     return LearntPrior(network.eval().requires_grad_(False), origin)
+
+
+def _seconds(settings: WGANGP, steps: int, public: Tensor) -> float:
+    began = time.perf_counter()
+    _trained(replace(settings, steps=steps), public)
+    return time.perf_counter() - began
 
 
 def _trained(settings: WGANGP, public: Tensor) -> ConvolutionalGenerator:

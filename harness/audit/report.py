@@ -29,6 +29,7 @@ FEWEST = 5
 """Images of which an interval is given."""
 LIMITS = (
     "What is not found here may be found by another attack: the verdict is about the attacks that were run.",
+    "A picture that explains the update better than others need not be like the client's: a search lowers just that.",
     "The recipe is believed where the checks do not refute it.",
     "One update was looked at; several of one client together may give away more.",
 )
