@@ -4,7 +4,6 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import hydra
@@ -21,20 +20,17 @@ from harness.base.complaints import explain_composition
 from harness.base.early import check_early
 from harness.base.errors import CellsFailed, UserError, nearest, shortened
 from harness.base.files import shown
-from harness.base.growth import check_growth
 from harness.base.internals import command_line
-from harness.base.packages import configurations
-from harness.base.schema import CONF, EXPERIMENTS, PLANS, prepare_hydra
+from harness.base.schema import CONF, PLANS, prepare_hydra
 from harness.base.sealing import check_searchpath
 from harness.base.several import spelt_out
+from harness.commands.axes import choices, spread_axes
 
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
 
 MODES = ("run", "multirun", "cfg", "info", "shell_completion")
 """Options of Hydra's of which it takes one."""
-SINGLE = re.compile(r"[\w.+-]+|\[[^\[\]()]*\]")
-"""A value that is none of several: a word, a number or a list."""
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 """What Hydra's completion is asked for."""
 
@@ -124,30 +120,6 @@ def _refuse(message: str) -> NoReturn:
     raise UserError(f"{message}; --help tells more")
 
 
-def spread_axes() -> None:
-    """Hand a single value of a sweep's axis to the sweep alone: `fl.local_epochs=2` as `fl.local_epochs=choice(2)`.
-
-    Hydra would set it before the sweep's cells have chosen the files that have such a setting. So it would a setting of
-    what differs from cell to cell: `attack.weight=2` beside `attack=mine,ig`.
-    """
-    given, _ = command_line()[0].parse_known_args()
-    named = [each.partition("=")[2] for each in given.overrides if each.startswith("sweep=")]
-    axes = {axis for name in named for axis in _axes(name, given.config_dir)}
-    groups = {axis for axis in axes if "." not in axis} | set(filter(None, map(_swept, given.overrides)))
-    for place, argument in enumerate(sys.argv):
-        key, _, value = argument.partition("=")
-        chosen = any(key.startswith(f"{group}.") for group in groups)
-        if ((key in axes and "." in key) or chosen) and SINGLE.fullmatch(value):
-            sys.argv[place] = f"{key}=choice({value})"
-
-
-def _swept(override: str) -> str:
-    """Where in the configuration the files are that an override names several of; empty where it names none."""
-    key, _, value = override.partition("=")
-    several = "," in value or value.startswith(("choice(", "glob("))
-    return (key.partition("@")[2] or key) if several and choices(key) else ""
-
-
 def add_rows() -> None:
     """Hand rows and columns that the command line adds to a table to its sweeper: `rows.Mine=[attack=mine]`, in which
     Hydra would ask for quotes. Raises UserError where no table is made, and for what is no list of settings."""
@@ -173,33 +145,6 @@ def _split(text: str) -> list[str]:
         else:
             parts[-1] += letter
     return [part.strip().strip("'\"") for part in parts]
-
-
-def _axes(name: str, own: str | None) -> set[str]:
-    """The axes of a sweep, at every scale; none where there is no such file, which Hydra says better."""
-    folders = [*([Path(own)] if own else []), EXPERIMENTS, *configurations()]
-    files = [path for folder in folders if (path := folder / "sweep" / f"{name}.yaml").is_file()]
-    if not files:
-        return set()
-    check_growth(files[0])
-    content = OmegaConf.to_container(OmegaConf.load(files[0]), resolve=False)
-    sweep = _inside(_inside(content, "hydra"), "sweeper")
-    nodes = [sweep, *_inside(sweep, "scales").values()]
-    variants = sweep.get("variants")
-    grids = [*(_inside(node, "grid") for node in nodes), *(variants if isinstance(variants, list) else [])]
-    return {str(axis) for grid in grids if isinstance(grid, dict) for axis in grid}
-
-
-def _inside(node: object, key: str) -> dict[str, Any]:
-    """What a mapping holds under a key, if that is a mapping too; what else it is, the sweep's own check says."""
-    found = node.get(key) if isinstance(node, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def choices(group: str) -> list[str]:
-    """The names of a group's files; of a setting there are none."""
-    folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS, *configurations()))
-    return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
 
 
 def guarded(

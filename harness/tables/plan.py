@@ -34,20 +34,28 @@ def user(context: HydraContext, table: Table, arguments: Sequence[str]) -> Asked
     taken = _set_by_all(table.rows) | _set_by_all(table.columns)
     parser = OverridesParser.create(config_loader=context.config_loader)
     for override in parser.parse_overrides(list(arguments)):
-        name, line = override.key_or_group, str(override.input_line)
+        name, line = override.key_or_group, _single(override)
         if name in ("table", "dataset", "scale"):
             continue
         if name == "seed" and not override.is_delete():
             seeds = _seeds(override)
         elif name == "budget" and not override.is_sweep_override():
             budget = str(override.value())
-        elif override.is_sweep_override():
-            raise UserError(f"{line}: a table takes one value; only seed may be a list")
+        elif line is None:
+            raise UserError(f"{override.input_line}: a table takes one value; only seed may be a list")
         elif name in taken:
             raise UserError(f"{line}: the rows and columns of {table.name} choose the {name}")
         else:
             kept.append(line)
     return Asked(kept, seeds, budget)
+
+
+def _single(override: Override) -> str | None:
+    """The override as it was given, that of a list of one value as its value; None: there are several."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    values = spread(override)
+    return f"{override.get_key_element()}={values[0]}" if len(values) == 1 else None
 
 
 def _seeds(override: Override) -> list[int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.main import spread_axes
+from harness.commands.axes import spread_axes
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,10 @@ from harness.commands.main import spread_axes
             ["labels@attack.labels=rlu,llg", "attack.labels.x=[1,2]"],
             ["labels@attack.labels=rlu,llg", "attack.labels.x=choice([1,2])"],
         ),
+        (["sweep=accuracy", "fl.attack_every=3"], ["sweep=accuracy", "fl.attack_every=choice(3)"]),
+        (["table=table3", "model.width=8"], ["table=table3", "model.width=choice(8)"]),
+        (["table=table3", "model.width=8", "--cfg", "job"],) * 2,
+        (["table=table3", "dataset.public_fraction=0.5", "trials=2"],) * 2,
         (["sweep=no_such", "fl.local_epochs=1"],) * 2,
     ],
 )
