@@ -48,8 +48,10 @@ class Experiment(Setup, Execution):
 
     @property
     def group_key(self) -> str:
-        """What runs have in common that one call of an attack can carry out: all but the seed and the start."""
-        same = {name: value for name, value in self.identity.items() if name not in ("seed", "start")}
+        """What runs have in common that one call of an attack can carry out: all but the start, and all but the seed
+        where no network is trained, whose statistics would differ."""
+        apart = ("start",) if self.training.steps else ("seed", "start")
+        same = {name: value for name, value in self.identity.items() if name not in apart}
         same |= {name: plain(getattr(self, name)) for name in SHARED}
         return json.dumps(same, sort_keys=True)
 

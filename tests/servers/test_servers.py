@@ -86,6 +86,21 @@ def test_of_a_mixed_batch_feature_fishing_isolates_nothing(composed: Compose) ->
     assert all(row["psnr_unit"] is None or row["psnr_unit"] < 30 for row in rows)
 
 
+def test_networks_with_frozen_heads_of_their_own_are_searched_one_after_the_other(
+    composed: Compose, tmp_path: Path
+) -> None:
+    given = (*FISHING, "model=lenet", "attack=ig", "attack.steps=3", "trials=3", "attack.slots=2")
+    together, alone = (
+        [
+            row["psnr_unit"]
+            for row in run(composed(*given, f"attack.engine={engine}", f"paths.runs={folder}")).rows
+        ]
+        for engine, folder in (("vmap", tmp_path / "vmap"), ("loop", tmp_path / "loop"))
+    )
+    assert len(set(alone)) > 1
+    assert together == pytest.approx(alone, abs=1e-3)
+
+
 def test_an_honest_server_asks_nobody(composed: Compose) -> None:
     targets = open_targets(composed("model=mlp", "attack=quotients"))
     assert targets.client(0).problem.observation.model is targets.fixed_model

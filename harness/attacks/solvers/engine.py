@@ -36,6 +36,8 @@ class Engine:
         self.searches: list[Search | None] = []
         self.slots = 1
         self.native: Native | None = None
+        self.waiting: tuple[Job, Params] | None = None
+        """A job of another kind than those under way, with whose end its own slots are made."""
         self.pulse = Pulse()
 
     def run(self, jobs: Iterator[Job | None]) -> Iterator[tuple[Any, Reconstruction]]:
@@ -59,21 +61,35 @@ class Engine:
     def _refill(self, queue: Queue) -> Iterator[tuple[Any, Reconstruction]]:
         """Load jobs, as far as the queue has some ready and there are slots."""
         while len(self.searches) - len(self._empty()) < self.slots:
-            job = queue.next()
-            if job is None:
+            if self.waiting is None:
+                job = queue.next()
+                if job is None:
+                    break
+                try:
+                    known = self.attack.prepare(job.observation)
+                except Unreadable as error:
+                    warn(str(error))
+                    yield job.key, Reconstruction.of_nothing(job.observation)
+                    continue
+            else:
+                (job, known), self.waiting = self.waiting, None
+            if not self._takes(job):
+                self.waiting = job, known
                 break
-            try:
-                known = self.attack.prepare(job.observation)
-            except Unreadable as error:
-                warn(str(error))
-                yield job.key, Reconstruction.of_nothing(job.observation)
-                continue
             found = self._admit(job, known)
             if found is not None:
                 yield job.key, found
         if not any(self.searches):
             queue.check()
         self._narrow()
+
+    def _takes(self, job: Job) -> bool:
+        """Whether a job can be searched beside those under way; where there are none, slots are made for it."""
+        if not self.searches or self.native is not None or self.evaluator.takes(job.observation):
+            return True
+        if not any(self.searches):
+            self.searches = []
+        return not self.searches
 
     def _admit(self, job: Job, known: Params) -> Reconstruction | None:
         """Load a job into a slot; the first one makes the slots, to measure. Native code answers at once."""

@@ -70,8 +70,12 @@ class Evaluator(ABC):
     """The problems that are in the slots."""
 
     @abstractmethod
+    def takes(self, observation: Observation) -> bool:
+        """Whether a problem can be evaluated beside those that it was made for."""
+
+    @abstractmethod
     def load(self, slot: int, observation: Observation, known: Params) -> None:
-        """Put a problem into an empty slot."""
+        """Put a problem that it takes into an empty slot."""
 
     @abstractmethod
     def release(self, slot: int) -> None:
@@ -92,6 +96,9 @@ class Loop(Evaluator):
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.problems: dict[int, tuple[Observation, Params]] = {}
+
+    def takes(self, observation: Observation) -> bool:
+        return True
 
     def load(self, slot: int, observation: Observation, known: Params) -> None:
         self.problems[slot] = observation, known
@@ -163,8 +170,11 @@ class Stacked(Evaluator, ABC):
         self.slots: list[int] = []
         """The slot of each row in use."""
 
+    def takes(self, observation: Observation) -> bool:
+        first = self.setting.observation
+        return alike(first, observation) and first.knowledge.adaptations == observation.knowledge.adaptations
+
     def load(self, slot: int, observation: Observation, known: Params) -> None:
-        check_alike(self.setting.observation, observation)
         self.stack[len(self.slots)] = self.pack(observation, known)
         self.slots.append(slot)
 
@@ -192,17 +202,16 @@ class Stacked(Evaluator, ABC):
         """Losses [k] and gradients [k, size] of the first k rows at x [k, size]."""
 
 
-def check_alike(first: Observation, other: Observation) -> None:
-    """Problems share one call only where they differ in nothing but tensors. Raises RuntimeError."""
-    same = (
+def alike(first: Observation, other: Observation) -> bool:
+    """Whether problems may share one call: they differ in tensors alone, and in what defences are estimated to be."""
+    kinds = [[type(each) for each in one.knowledge.adaptations] for one in (first, other)]
+    return (
         first.protocol == other.protocol
         and (first.n, first.shape, first.classes) == (other.n, other.shape, other.classes)
-        and first.knowledge.adaptations == other.knowledge.adaptations
+        and kinds[0] == kinds[1]
         and first.knowledge.prior is other.knowledge.prior
         and _same_network(first, other)
     )
-    if not same:
-        raise RuntimeError("problems of different kinds in one queue can only be searched with engine=loop")
 
 
 def _same_network(first: Observation, other: Observation) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.attacks.solvers import byhand
-from harness.attacks.solvers.evaluator import Evaluator, Found, Setting, check_alike
+from harness.attacks.solvers.evaluator import Evaluator, Found, Setting, alike
 from harness.attacks.solvers.matched import Matched, matched, mismatch, targets
 from harness.attacks.solvers.native import LANES, Numbers, library
 from harness.attacks.solvers.units import Unit, units
@@ -245,8 +245,10 @@ class Residual(Evaluator):
         self.setting = setting
         self.problems: dict[int, Loaded] = {}
 
+    def takes(self, observation: Observation) -> bool:
+        return alike(self.setting.observation, observation)
+
     def load(self, slot: int, observation: Observation, known: Params) -> None:
-        check_alike(self.setting.observation, observation)
         network = self._network(observation)
         received = network.packing.pack(observation.update)
         parts = matched(self.setting.attack, observation, known)

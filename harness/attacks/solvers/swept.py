@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from harness.attacks.matching import through_defenses
 from harness.attacks.solvers import byhand
-from harness.attacks.solvers.evaluator import LEAST, LEAST_CHANNELS, Evaluator, Found, Setting, check_alike
+from harness.attacks.solvers.evaluator import LEAST, LEAST_CHANNELS, Evaluator, Found, Setting, alike
 from harness.attacks.solvers.matched import matched, targets
 from harness.attacks.solvers.sweeps.convolutions import inner, summed
 from harness.attacks.solvers.sweeps.network import SharedNetwork
@@ -147,8 +147,10 @@ class Swept(Evaluator):
         self.setting, self.exact = setting, exact
         self.groups: list[Together] = []
 
+    def takes(self, observation: Observation) -> bool:
+        return alike(self.setting.observation, observation)
+
     def load(self, slot: int, observation: Observation, known: Params) -> None:
-        check_alike(self.setting.observation, observation)
         group = self._group(observation, known)
         group.hold(group.problems | {slot: SharedProblem(observation, known)})
 
