@@ -231,7 +231,7 @@ def test_no_module_reads_a_split_that_is_not_counted() -> None:
         ("rounds.py", "train"),
         ("model.py", "public"),  # networks that need public images
         ("wgan_gp.py", "public"),
-        ("attempts.py", "public"),  # other images beside those of an audit, which is no run
+        ("others.py", "public"),  # other images beside those of an audit, which is no run
     }
 
 
