@@ -270,12 +270,12 @@ def test_an_overridden_loss_is_not_taken_for_its_parent() -> None:
     assert automatic(setting, x[0]) == "loop"
 
 
-def test_problems_of_another_kind_are_refused() -> None:
-    attack, seen = ATTACKS[0], observations(True)
-    setting, _ = prepare(attack, seen)
-    other = replace(seen[1], protocol=FedSGD(batch_size=2))
-    with pytest.raises(RuntimeError, match="engine=loop"):
-        Vectorized(setting, SLOTS).load(0, other, attack.prepare(other))
+def test_problems_of_another_kind_are_not_taken() -> None:
+    setting, _ = prepare(ATTACKS[0], observations(True))
+    evaluator, (_, like, *_) = Vectorized(setting, SLOTS), observations(True)
+    assert evaluator.takes(like)
+    assert not evaluator.takes(replace(like, protocol=FedSGD(batch_size=2)))
+    assert Loop(setting).takes(replace(like, protocol=FedSGD(batch_size=2)))
 
 
 def test_ggl_takes_vmap_for_its_latent_vectors() -> None:

@@ -100,8 +100,9 @@ def test_loss_and_gradient_are_those_of_autograd(
     loop.load(0, exact, known)
     _, (expected,), slopes = loop.evaluate(x.double()[None])
     assert slopes is not None
-    assert loss == pytest.approx(float(expected), rel=1e-4)
-    assert float((gradient - slopes[0]).norm() / slopes[0].norm()) < 3e-4
+    # Where the updates nearly agree, torch's own float32 is as far off: by so much at most, whatever they are.
+    assert loss == pytest.approx(float(expected), rel=1e-4, abs=1e-8)
+    assert float((gradient - slopes[0]).norm()) < max(3e-4 * float(slopes[0].norm()), 4e-6)
 
 
 @needs_library
