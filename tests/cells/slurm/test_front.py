@@ -27,10 +27,10 @@ def test_workers_make_the_table_of_one_process(cluster: Cluster, main: Main, tmp
 def test_ctrl_c_reaches_workers_elsewhere_and_cancels_what_waits(cluster: Cluster) -> None:
     """Workers see neither the command's /tmp nor its terminal."""
     front = cluster.start("hydra.launcher.cpus_per_task=2", "trials=14", workers=3)
-    wait(lambda: cluster.at_work() and cluster.jobs("PENDING"))
+    wait(lambda: cluster.at_work() and cluster.jobs("PENDING"), 180)
     begun = time.monotonic()
     front.send_signal(signal.SIGINT)
-    said = cluster.end(front, 130)
+    said = cluster.end(front, 130, 180)
     assert time.monotonic() - begun < 30
     assert "stopping after the current image" in said
     assert "goes on where this one stopped" in said
@@ -53,7 +53,7 @@ def test_ctrl_c_reaches_workers_elsewhere_and_cancels_what_waits(cluster: Cluste
 def test_a_job_that_can_never_start_is_answered_by_the_queue(
     setting: str, reason: str, cluster: Cluster
 ) -> None:
-    said = cluster.end(cluster.start(setting), 1 if "time" in setting else 2, 60)
+    said = cluster.end(cluster.start(setting), 1 if "time" in setting else 2, 180)
     assert reason in said
     assert len([line for line in said.splitlines() if reason in line]) <= 2, said
     assert not cluster.jobs()
