@@ -1,6 +1,7 @@
 """SPEAR: the inputs of a ReLU layer from the gradient of a small batch, exactly, as far as its units tell."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,9 @@ FEWEST = 0.04
 """Of the units, beyond the inputs' number, the least that an input leaves off."""
 TRIED = 256
 """Quotients of two directions that are looked at."""
+DRAWN, FEW = 1024, 6
+"""Subsets of units that are drawn at once as the paper does, where there are no more than so many inputs: that all of a
+subset are off for one input is half as likely or less with each further input."""
 LOOSE, STRICT = 40.0, 6.0
 """Deviations of noise up to which a value may be zero: at first sight, and when it is known well."""
 APART = 0.005
@@ -30,12 +34,13 @@ ROUNDING = 1e-7
 class Found:
     """Inputs [k, inputs], the gradient [k, units] of their units, and which of them [k] agree with it: they switch on
     the units that have one. Where all agree they are right; a few alone may still hold a little of another. `doubt`
-    [k] is the deviation of an input's entries."""
+    [k] is the deviation of an input's entries, and a gradient up to the `threshold` [k] is none."""
 
     inputs: Tensor
     slopes: Tensor
     agree: Tensor
     doubt: Tensor
+    threshold: Tensor
 
 
 class _Search:
@@ -58,7 +63,7 @@ class _Search:
     def advance(self) -> bool:
         """Look for further directions once. Returns whether others are chosen now."""
         before = self.chosen
-        candidates = self._sparse()
+        candidates = torch.cat([self._sparse(), self._drawn()])
         candidates = candidates[self._zero(candidates, LOOSE).sum(1) >= self.enough]
         self._choose(self._apart(torch.cat([before, candidates]), LOOSE))
         if changed := self.chosen.shape != before.shape or not torch.equal(self.chosen, before):
@@ -90,6 +95,15 @@ class _Search:
             q = q / (q * r).sum(1, keepdim=True)
         q = q[torch.isfinite(q).all(1)]
         found: Tensor = q / q.norm(dim=1, keepdim=True) / self.scale
+        return found
+
+    def _drawn(self) -> Tensor:
+        """[DRAWN, n]: directions that vanish at n - 1 units each, drawn at random (the paper's algorithm 1)."""
+        if self.n > FEW:
+            return self.chosen[:0]
+        order = torch.rand(DRAWN, len(self.alive), generator=self.rng).argsort(1)
+        rows = self.left[self.alive[order[:, : self.n - 1]]]
+        found: Tensor = torch.linalg.svd(rows, full_matrices=True).Vh[:, -1]
         return found
 
     def _choose(self, candidates: Tensor) -> None:
@@ -157,19 +171,48 @@ class _Search:
             left, rest = left[apart], rest[apart]
         return torch.stack(found) if found else directions[:0]
 
-    def found(self, dense: Dense) -> Found:
-        """The inputs of n chosen directions, sharpened, each held to the units that it would switch on."""
-        solved = torch.linalg.inv(self.chosen.T)
+    def completed(self, dense: Dense) -> Iterator[Tensor]:
+        """[n, n], where one direction at most is missing: those chosen, then with one in the place of a wrong one.
+
+        An input follows from the other directions alone. So where one of all is wrong or missing its input is right,
+        and says itself which units it leaves off.
+        """
+        known = len(self.chosen)
+        if known < self.n - 1:
+            return
+        axes = torch.linalg.qr((self.chosen * self.scale).T, mode="complete").Q[:, known:].T
+        whole = torch.cat([self.chosen, axes / self.scale])
+        yield from [whole] * (known == self.n)
+        inputs = self._solved(whole)[1]
+        off = ~_on(dense, inputs, torch.zeros(()))[:, self.alive]
+        for place in range(known if known < self.n else 0, self.n):
+            rows = self.left[self.alive[off[place]]]
+            _, values, axes = torch.linalg.svd(rows, full_matrices=True)
+            limit = STRICT * self.noise * len(rows) ** 0.5
+            if len(rows) >= self.n - 1 and bool((values[self.n - 1 :] <= limit).all()):
+                yield torch.cat([whole[:place], axes[-1:], whole[place + 1 :]])
+
+    def _solved(self, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of directions [n, n]: their inverse, the inputs, and what each input's gradient is multiplied by."""
+        solved = torch.linalg.inv(directions.T)
         size = solved @ self.right[:, -1]
-        inputs = solved @ self.right[:, :-1] / size[:, None]
-        slopes = (self.left @ self.chosen.T).T * size[:, None]
+        return solved, solved @ self.right[:, :-1] / size[:, None], size
+
+    def found(self, dense: Dense, directions: Tensor) -> Found:
+        """The inputs of directions [n, n], each held to the units that it would switch on."""
+        solved, inputs, size = self._solved(directions)
+        slopes = (self.left @ directions.T).T * size[:, None]
         doubt = self.noise * (solved / self.scale).norm(dim=1) / size.abs()
-        threshold = STRICT * self.noise * self.chosen.norm(dim=1) * size.abs()
-        first = _held(dense, self.n, inputs, slopes, doubt, threshold)
-        if dense.roundings is None:
-            return first
-        free = torch.where(first.agree[:, None], _on(dense, inputs, -_margin(dense, inputs, doubt)), True)
-        return _held(dense, self.n, *sharpened(dense, inputs, free), doubt, threshold)
+        threshold = STRICT * self.noise * directions.norm(dim=1) * size.abs()
+        return _held(dense, self.n, inputs, slopes, doubt, threshold)
+
+
+def _sharpened(dense: Dense, found: Found) -> Found:
+    if dense.roundings is None:
+        return found
+    on = _on(dense, found.inputs, -_margin(dense, found.inputs, found.doubt))
+    free = torch.where(found.agree[:, None], on, True)
+    return _held(dense, len(on), *sharpened(dense, found.inputs, free), found.doubt, found.threshold)
 
 
 def _margin(dense: Dense, inputs: Tensor, doubt: Tensor) -> Tensor:
@@ -196,12 +239,12 @@ def _held(dense: Dense, n: int, inputs: Tensor, slopes: Tensor, doubt: Tensor, t
     expected = 1 + 4 * on.sum(1) * threshold / typical
     agree = ((off & ~quiet).sum(1) == 0) & ((on & quiet).sum(1) <= expected)
     enough = (off.sum(1) >= n) & ((on & ~quiet).sum(1) >= n)
-    return Found(inputs, slopes, agree & enough & torch.isfinite(inputs).all(1), doubt)
+    return Found(inputs, slopes, agree & enough & torch.isfinite(inputs).all(1), doubt, threshold)
 
 
 def _nothing(dense: Dense) -> Found:
     nothing = dense.bias[:0]
-    return Found(dense.slope[:0], dense.slope.T[:0], nothing.bool(), nothing)
+    return Found(dense.slope[:0], dense.slope.T[:0], nothing.bool(), nothing, nothing)
 
 
 def spear(dense: Dense, n: int, seconds: float, rng: torch.Generator) -> Found:
@@ -213,12 +256,14 @@ def spear(dense: Dense, n: int, seconds: float, rng: torch.Generator) -> Found:
     """
     search = _Search(dense, n, rng)
     if n == 1:
-        search.chosen = torch.ones(1, 1, dtype=dense.slope.dtype)
-        return search.found(dense)
+        return _sharpened(dense, search.found(dense, torch.ones(1, 1, dtype=dense.slope.dtype)))
     until, best = time.process_time() + seconds, _nothing(dense)
-    while time.process_time() < until and not (len(best.agree) == n and bool(best.agree.all())):
-        if search.advance() and len(search.chosen) == n:
-            found = search.found(dense)
-            if int(found.agree.sum()) >= int(best.agree.sum()):
-                best = found
-    return best
+    while time.process_time() < until and _agreeing(best) < n:
+        if search.advance():
+            tried = (search.found(dense, directions) for directions in search.completed(dense))
+            best = max([*tried, best], key=_agreeing)
+    return max(_sharpened(dense, best), best, key=_agreeing) if len(best.agree) else best
+
+
+def _agreeing(found: Found) -> int:
+    return int(found.agree.sum())

@@ -37,15 +37,24 @@ class Dense(nn.Module):
         return logits
 
 
+class Narrow(nn.Sequential):
+    """The network of the documentation's example: some images leave few of its units off, and share those."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(192, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
 def images(count: int) -> tuple[Tensor, Tensor]:
     """Photographs [count, 3, 8, 8] of eight bits in [0, 1], and their classes."""
     x = (photographs(SHAPE, count, skip=5) * 255).round() / 255
     return x, torch.randint(10, (count,), generator=torch.Generator().manual_seed(count))
 
 
-def trained(model: nn.Module, count: int, batch: int = 8, lr: float = 0.1) -> dict[str, Any]:
+def trained(
+    model: nn.Module, count: int, batch: int = 8, lr: float = 0.1, data: tuple[Tensor, Tensor] | None = None
+) -> dict[str, Any]:
     """Before and after one epoch of SGD, by the names of an npz."""
-    x, y = images(count)
+    x, y = data or images(count)
     before = {f"before/{name}": value.clone().numpy() for name, value in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr)
     for rows in torch.arange(count).split(batch):

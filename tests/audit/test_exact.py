@@ -9,7 +9,7 @@ from harness.audit.case import Case, open_case
 from harness.audit.exact import exact
 from harness.audit.inputs import read_files
 from harness.audit.recipe import read_recipe
-from tests.audit.clients import Dense, client, images, trained, written
+from tests.audit.clients import SHAPE, Dense, Narrow, client, images, trained, written
 
 
 def opened(path: Path) -> Case:
@@ -38,6 +38,20 @@ def test_spear_certifies_a_batch_with_its_labels(count: int, tmp_path: Path) -> 
     assert found.reason == f"{count} of {count} certified"
     assert float(psnr(found.inputs, count).min()) > 80
     assert sorted(found.labels.tolist()) == sorted(images(count)[1].tolist())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 13, 24])
+def test_spear_finds_batches_whose_images_leave_few_units_off(seed: int, tmp_path: Path) -> None:
+    """Of bright noise, four images are off at 3 to 17 of some 40 units each, most of them common to several."""
+    x = 0.5 + torch.randint(256, (4, *SHAPE), generator=torch.Generator().manual_seed(0)) / 510
+    torch.manual_seed(seed)
+    arrays = trained(Narrow(), 4, data=(x, torch.arange(4)))
+    facts = {"model": "tests.audit.clients:Narrow", "examples": 4}
+    *_, found = exact(opened(written(tmp_path / "u.npz", arrays, **facts)), 10)
+    assert found.reason == "4 of 4 certified"
+    error = torch.cdist((found.inputs + 1) / 2, x.flatten(1).double()).square() / x[0].numel()
+    assert sorted(error.argmin(1).tolist()) == [0, 1, 2, 3]
+    assert float(error.min(1).values.max()) < 1e-10
 
 
 def test_several_steps_are_told_from_one(tmp_path: Path) -> None:
