@@ -116,11 +116,9 @@ def _check_order(order: list[list[int]], batch_size: int, examples: int | None, 
         raise UserError(f"order: a step has {largest} examples, and batch_size is {batch_size}")
     if examples is None:
         return
-    whole, every = (
-        epochs * (examples // batch_size),
-        epochs * -(-examples // batch_size),
-    )  # what is left over is dropped
-    if len(order) not in (whole, every):
+    every = epochs * -(-examples // batch_size)
+    without_rest = epochs * (examples // batch_size)
+    if len(order) not in (every, without_rest):
         raise UserError(
             f"order: {len(order)} local steps are listed, and examples, batch_size and epochs make {every}"
         )

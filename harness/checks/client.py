@@ -1,6 +1,7 @@
 """What a client looks at before it trains and sends."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.base.rows import Row
@@ -13,7 +14,7 @@ class Outgoing:
 
     model: Classifier
     batch: Batch
-    observation: Observation
+    observe: Callable[[], Observation]
     """What an honest-but-curious server would have of it."""
     seed: int
 
@@ -25,6 +26,10 @@ class ClientChecks(Component, ABC):
     @abstractmethod
     def alarms(self, model: Classifier, batch: Batch) -> list[str] | None:
         """What is suspicious of a model and of its gradient on the client's images, by name; None: nobody looks."""
+
+    def check(self) -> None:
+        """Refuse what no client can do. Raises UserError."""
+        return
 
     def columns(self, outgoing: Outgoing) -> Row:
         """What the rows of a client say of its checks; nothing where nobody looks."""

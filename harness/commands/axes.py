@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from harness.base.growth import check_growth
 from harness.base.internals import command_line
 from harness.base.packages import configurations
-from harness.base.schema import CONF, EXPERIMENTS
+from harness.base.schema import EXPERIMENTS
+from harness.commands.choices import files
 
 SINGLE = re.compile(r"[\w.+-]+|\[[^\[\]()]*\]")
 """A value that is none of several: a word, a number or a list."""
@@ -42,17 +43,11 @@ def spread_axes() -> None:
             sys.argv[place] = f"{key}=choice({value})"
 
 
-def choices(group: str) -> list[str]:
-    """The names of a group's files; of a setting there are none."""
-    folders = (root / group.split("@")[0] for root in (CONF, EXPERIMENTS, *configurations()))
-    return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))
-
-
 def _swept(override: str) -> str:
     """Where in the configuration the files are that an override names several of; empty where it names none."""
     key, _, value = override.partition("=")
     several = "," in value or value.startswith(("choice(", "glob("))
-    return (key.partition("@")[2] or key) if several and choices(key) else ""
+    return (key.partition("@")[2] or key) if several and files(key.partition("@")[0]) else ""
 
 
 def _plan(override: str, own: str | None) -> dict[str, Any]:
@@ -79,7 +74,8 @@ def _axes(plan: dict[str, Any]) -> set[str]:
 def _chosen(plan: dict[str, Any]) -> set[str]:
     """Where in the configuration the files are that a plan chooses itself; not the data set, nor the scale."""
     found = (CHOICE.fullmatch(text) for key in SETTINGS for text in _texts(plan.get(key)))
-    return {each[2] or each[1] for each in found if each and choices(each[1])} - {"dataset", "scale"}
+    groups = {each.group(1, 2) for each in found if each}
+    return {place or group for group, place in groups if files(group)} - {"dataset", "scale"}
 
 
 def _texts(node: object) -> Iterator[str]:

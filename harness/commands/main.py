@@ -24,7 +24,8 @@ from harness.base.internals import command_line
 from harness.base.schema import CONF, PLANS, prepare_hydra
 from harness.base.sealing import check_searchpath
 from harness.base.several import spelt_out
-from harness.commands.axes import choices, spread_axes
+from harness.commands.axes import spread_axes
+from harness.commands.choices import files
 
 FOREIGN = ("config_path", "config_name", "experimental_rerun")
 """Options of Hydra's that put another configuration, or pickled code, in the place of the harness's own."""
@@ -111,7 +112,7 @@ def check_arguments() -> None:
     check_searchpath(given.overrides)
     for override in given.overrides:
         group, _, value = override.partition("=")
-        if "null" in value.split(",") and (names := choices(group)):
+        if "null" in value.split(",") and (names := files(group.partition("@")[0])):
             raise UserError(f"{override}: there is {', '.join(names)}")
 
 

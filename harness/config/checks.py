@@ -3,8 +3,7 @@
 import dataclasses
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.checks.client import ClientChecks, NoChecks
-from harness.checks.gate import Gate
+from harness.checks.client import NoChecks
 from harness.config.experiment import Experiment
 from harness.core import Attack, LabelInference, UserError, generator
 from harness.core.gradient import gradient
@@ -60,20 +59,7 @@ def check_clients(experiment: Experiment) -> None:
     if experiment.checks != NoChecks() and (attack.insider is not None or not attack.attacks):
         name = experiment.choices["attack"] or type(attack).__name__
         raise UserError(f"checks: attack={name} reads no client's update: say checks=none")
-    check_gate(experiment.checks)
-
-
-def check_gate(checks: ClientChecks) -> None:
-    """Refuse attacks that a client can't make on its own update. Raises UserError."""
-    if not isinstance(checks, Gate):
-        return
-    own = checks.attack
-    if own.requires_prior or own.learns or own.insider is not None or not own.reconstructs_images:
-        raise UserError(
-            f"checks.attack: {type(own).__name__} needs more than an update, or finds no images: say ig"
-        )
-    if not checks.similarity.higher_is_better:
-        raise UserError(f"checks.similarity: {type(checks.similarity).__name__} is less the more alike")
+    experiment.checks.check()
 
 
 def check_gradient(experiment: Experiment) -> None:

@@ -18,8 +18,6 @@ from harness.base.errors import explain_validation, warn
 from harness.base.memory import look_again
 from harness.base.schema import CONF, prepare_hydra
 from harness.base.several import spelt_out
-from harness.checks.client import ClientChecks
-from harness.checks.gate import Gate
 from harness.config.checks import check
 from harness.config.execution import Paths, Scale
 from harness.config.experiment import Experiment
@@ -153,13 +151,13 @@ def apply_scale(experiment: Experiment) -> Experiment:
         trials=min(experiment.trials, scale.trials or experiment.trials),
         attack=_cap(experiment.attack, scale.steps),
         prior=_cap(experiment.prior, scale.prior_steps),
-        checks=_within(experiment.checks, scale.steps),
+        checks=_cap(experiment.checks, scale.steps),
     )
 
 
 def _say_what_is_lowered(experiment: Experiment) -> None:
     scale = experiment.scale
-    limits = {"attack": scale.steps, "prior": scale.prior_steps}
+    limits = {"attack": scale.steps, "prior": scale.prior_steps, "checks": scale.steps}
     asked = [("trials", experiment.trials, scale.trials)]
     asked += [
         (name, steps, limit)
@@ -183,13 +181,6 @@ def _budgets(name: str, part: Component) -> Iterator[tuple[str, int]]:
         yield f"{name}.steps", steps
     for inner, value in _parts(part).items():
         yield from _budgets(f"{name}.{inner}", value)
-
-
-def _within(checks: ClientChecks, limit: int | None) -> ClientChecks:
-    """A gate's own attack has no more steps than another."""
-    if not isinstance(checks, Gate):
-        return checks
-    return dataclasses.replace(checks, attack=_cap(checks.attack, limit))
 
 
 Capped = TypeVar("Capped", bound=Component)

@@ -126,40 +126,40 @@ class Targets(ABC):
         start: Tensor | None,
     ) -> Problem:
         """What the attacker is handed: the update, and what else it is granted."""
-        experiment = self.experiment
-        params = {name: value.detach() for name, value in model.named_parameters()}
-        observation = Observation(
-            model=model,
-            params=params,
-            update={name: value.detach() for name, value in sent.defended.items()},
-            protocol=experiment.knowledge.protocol or protocol,
+        observation = replace(
+            self._observation(model, protocol, sent, self._knowledge(sent, start)),
+            protocol=self.experiment.knowledge.protocol or protocol,
             n=self.dummies(position),
             trained_on=len(sent.truth),
-            statistics=protocol.statistics(model, params, sent.batch, sent.order),
-            shape=experiment.dataset.shape,
-            classes=len(experiment.dataset.classes),
-            knowledge=self._knowledge(sent, start),
         )
-        seed = derive_seed("attack", experiment.seed, position)
-        return Problem(position, self._taught(experiment.server.received(observation)), seed)
+        seed = derive_seed("attack", self.experiment.seed, position)
+        return Problem(position, self._taught(self.experiment.server.received(observation)), seed)
 
     def seen(self, position: int, model: Classifier, protocol: Protocol, sent: Sent) -> dict[str, Any]:
         """The columns of what the client's checks have found; none where it makes none."""
-        experiment = self.experiment
+
+        def observe() -> Observation:
+            return self._observation(model, protocol, sent, Knowledge(labels=sent.truth.y))
+
+        seed = derive_seed("gate", self.experiment.seed, position)
+        return self.experiment.checks.columns(Outgoing(model, sent.batch, observe, seed))
+
+    def _observation(
+        self, model: Classifier, protocol: Protocol, sent: Sent, knowledge: Knowledge
+    ) -> Observation:
+        """An update as it is sent, beside the model that it belongs to."""
         params = {name: value.detach() for name, value in model.named_parameters()}
-        observation = Observation(
+        return Observation(
             model=model,
             params=params,
             update={name: value.detach() for name, value in sent.defended.items()},
             protocol=protocol,
             n=len(sent.truth),
             statistics=protocol.statistics(model, params, sent.batch, sent.order),
-            shape=experiment.dataset.shape,
-            classes=len(experiment.dataset.classes),
-            knowledge=Knowledge(labels=sent.truth.y),
+            shape=self.experiment.dataset.shape,
+            classes=len(self.experiment.dataset.classes),
+            knowledge=knowledge,
         )
-        seed = derive_seed("gate", experiment.seed, position)
-        return experiment.checks.columns(Outgoing(model, sent.batch, observation, seed))
 
     def _taught(self, observation: Observation) -> Observation:
         """With what the attack has learnt from public images, should it learn."""

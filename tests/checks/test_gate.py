@@ -34,7 +34,7 @@ def outgoing() -> Outgoing:
 
     client = open_targets(compose(*GIVEN, "fl.batch_size=3")).client(0)
     seen = client.problem.observation
-    return Outgoing(seen.model, Batch(client.truth.x, client.truth.y), seen, 0)
+    return Outgoing(seen.model, Batch(client.truth.x, client.truth.y), lambda: seen, 0)
 
 
 def test_the_leakage_is_that_of_the_image_that_leaks_most() -> None:

@@ -22,10 +22,14 @@ LEAST_CHANNELS = 8
 """Without AVX-512 it has a kernel of its own for less than so many channels that the images have in all."""
 
 
+def _marked(loss: Loss, mark: str) -> Loss:
+    setattr(loss, mark, True)
+    return loss
+
+
 def vectorizable(loss: Loss) -> Loss:
     """Mark a `loss` whose course doesn't depend on the values of tensors, so that vmap can run many at once."""
-    loss.vectorizable = True  # type: ignore[attr-defined]
-    return loss
+    return _marked(loss, "vectorizable")
 
 
 def squared_matching(loss: Loss) -> Loss:
@@ -33,22 +37,19 @@ def squared_matching(loss: Loss) -> Loss:
 
     Labels are the softmax of `logits` where those are searched for, else the known `labels`.
     """
-    loss.squared_matching = True  # type: ignore[attr-defined]
-    return loss
+    return _marked(loss, "squared_matching")
 
 
 def matching(loss: Loss) -> Loss:
     """Mark a `loss` that is the distance `self.distance` of updates, at `images` in the network's units, plus the
     sum of `self.regularizers`, with labels as above; and a `mismatch` that is that distance, if the loss calls one.
     """
-    loss.matching = True  # type: ignore[attr-defined]
-    return loss
+    return _marked(loss, "matching")
 
 
 def comparing(loss: Loss) -> Loss:
     """Mark a `loss` that is `self.compare` of the trial update of `self.decode`."""
-    loss.comparing = True  # type: ignore[attr-defined]
-    return loss
+    return _marked(loss, "comparing")
 
 
 @dataclass(frozen=True, eq=False)
