@@ -1,6 +1,7 @@
 """The Hydra command line: one run, a multirun or a table; errors in one line; exit status 0, 1 or 2."""
 
 import contextlib
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -122,26 +123,31 @@ def _refuse(message: str) -> NoReturn:
 
 
 def add_rows() -> None:
-    """Hand rows and columns that the command line adds to a table to its sweeper: `rows.Mine=[attack=mine]`, in which
-    Hydra would ask for quotes. Raises UserError where no table is made, and for what is no list of settings."""
+    """Hand to a table's sweeper, as Hydra would ask for quotes, rows and columns that the command line adds,
+    `rows.Mine=[attack=mine]`, and which alone are to be made, `rows=[IG,GGL]`. Raises UserError where no table is made,
+    and for what is no list."""
     for place, argument in enumerate(sys.argv):
-        if not (added := re.fullmatch(r"(rows|columns)\.([^=]*)=(.*)", argument, re.DOTALL)):
+        if not (given := re.fullmatch(r"(rows|columns)(?:\.([^=]*))?=(.*)", argument, re.DOTALL)):
             continue
-        axis, name, settings = added[1], added[2].strip(), re.fullmatch(r"\[(.*)\]", added[3].strip())
+        axis, name, listed = given[1], given[2], re.fullmatch(r"\[(.*)\]", given[3].strip(), re.DOTALL)
         if not any(each.startswith("table=") for each in sys.argv):
-            raise UserError(f"{shortened(argument)}: {axis} are added to a table: say table=NAME too")
-        if not re.fullmatch(r"[\w-]+", name) or settings is None:
-            raise UserError(f"{shortened(argument)}: say {axis}.Mine=[attack=mine,attack.steps=100]")
-        quoted = ",".join(f'"{each.strip()}"' for each in _split(settings[1]) if each.strip())
-        sys.argv[place] = f"++hydra.sweeper.{axis}.{name}=[{quoted}]"
+            raise UserError(f"{shortened(argument)}: {axis} are those of a table: say table=NAME too")
+        if listed is None or not (name is None or re.fullmatch(r"[\w-]+", name.strip())):
+            example = f"{axis}.Mine=[attack=mine,attack.steps=100], or {axis}=[A,B] for some of them alone"
+            raise UserError(f"{shortened(argument)}: say {example}")
+        quoted = ",".join(json.dumps(each, ensure_ascii=False) for each in _split(listed[1]) if each)
+        key = f"only.{axis}" if name is None else f"{axis}.{name.strip()}"
+        sys.argv[place] = f"++hydra.sweeper.{key}=[{quoted}]"
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that stand in no brackets; quotes around a whole part are left out."""
-    depth, parts = 0, [""]
+    """The parts between commas that stand in no brackets and no quotes; quotes around a whole part are left out."""
+    depth, parts, quote = 0, [""], ""
     for letter in text:
-        depth += (letter in "[{(") - (letter in ")}]")
-        if letter == "," and not depth:
+        depth += 0 if quote else (letter in "[{(") - (letter in ")}]")
+        if letter in "'\"" and quote in ("", letter):
+            quote = "" if quote else letter
+        if letter == "," and not depth and not quote:
             parts.append("")
         else:
             parts[-1] += letter

@@ -45,6 +45,11 @@ class ActiveRun:
         self.pending: set[int] = set()
 
     @property
+    def pictured(self) -> bool:
+        """Whether what is found are images."""
+        return self.experiment.attack.reconstructs_images
+
+    @property
     def left(self) -> set[int]:
         """The clients that are not stored yet. There may be more in the store than are asked for."""
         return set(range(self.clients.trials)) - self.stored.finished

@@ -12,18 +12,21 @@ from harness.store.iterates import Report, shown
 from harness.store.recording import Journal, Trace
 
 
-def log(session: Session, stored: Journal, problem: int, rows: list[Row], trace: Trace) -> None:
-    """Tell of one that is stored: its rows, as they are shown, the course of its loss, and the picture of it."""
+def log(
+    session: Session, stored: Journal, pictured: bool, problem: int, rows: list[Row], trace: Trace
+) -> None:
+    """Tell of one that is stored: its rows, as they are shown, the course of its loss, and where it is `pictured` the
+    picture of it: of an attack on labels, and of mere training, there is none."""
     session.image(problem, rows, trace)
     last = int(trace[-1].get("evaluation", len(trace) - 1)) if trace else 0
-    if "targets" not in rows[0]:  # of an attack on labels there are no pictures
+    if pictured:
         session.picture(problem, last, lambda: _drawn(stored.images(problem)))
 
 
-def log_again(session: Session, stored: Journal, report: Report) -> None:
+def log_again(session: Session, stored: Journal, pictured: bool, report: Report) -> None:
     """Tell of those that were finished before the run was interrupted."""
     for problem in sorted(stored.finished):
-        log(session, stored, problem, shown_rows(stored, problem, report), stored.trace(problem))
+        log(session, stored, pictured, problem, shown_rows(stored, problem, report), stored.trace(problem))
 
 
 def shown_rows(stored: Journal, problem: int, report: Report) -> list[Row]:

@@ -120,7 +120,7 @@ class _Work:
         """Attack all that can be attacked by now."""
         for one, client, found in invert(self._attack, self.at_work, self._watch):
             rows = _store(one, client, found)
-            log(one.session, one.stored, found.problem, rows, found.trace)
+            log(one.session, one.stored, one.pictured, found.problem, rows, found.trace)
             self._shares.finish((one.number, found.problem), _postfix(rows))
             self._clock.share(self.at_work)
             if one.done:
@@ -180,7 +180,7 @@ def _collect(runs: Sequence[ActiveRun], bar: Bar) -> None:
         assert isinstance(one.stored, Run)
         for problem in one.stored.merge():
             rows = shown_rows(one.stored, problem, one.experiment.report)
-            log(one.session, one.stored, problem, rows, one.stored.trace(problem))
+            log(one.session, one.stored, one.pictured, problem, rows, one.stored.trace(problem))
             bar.advance(_postfix(rows))
 
 
@@ -206,7 +206,7 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
         write_atomically(stored.directory / MARK, (to_json(experiment.identity, indent=1) + "\n").encode())
         runs.append(ActiveRun(experiment, own, stored, session, len(runs)))
         stack.push(runs[-1].closing)
-        log_again(session.forgetful(), stored, experiment.report)
+        log_again(session.forgetful(), stored, runs[-1].pictured, experiment.report)
     return runs
 
 

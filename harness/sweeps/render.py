@@ -20,6 +20,9 @@ from harness.sweeps.spec import SEED, Point, Sweep
 if TYPE_CHECKING:
     import pandas
 
+TRAINING = ("test_accuracy", "test_loss")
+"""What there is to say of clients that nobody attacks."""
+
 
 def render(
     sweep: Sweep,
@@ -56,7 +59,8 @@ def render(
             for point, experiment in plan.items()
         ],
     }  # fmt: skip
-    caption = f"Data set {dataset}, scale {scale}, {len(plan) - len(failures)} of {len(plan)} runs, {_images(cells)}."
+    runs = f"{len(plan) - len(failures)} of {len(plan)} runs"
+    caption = f"Data set {dataset}, scale {scale}, {runs}, {_units(plan, cells)}."
     files = {
         "cells.csv": cells.to_csv(index=False),
         "sweep.md": _markdown(sweep, caption, wide(cells, axes), drawn, notes),
@@ -71,19 +75,21 @@ def render(
 def overview(metrics: Sequence[str], plan: Plan[Point], failures: Mapping[Point, str], store: Store) -> str:
     """What a grid without a name has found: a line for each point, over its seeds; nothing where nothing is finished.
 
-    Of the metrics, those that were measured."""
+    Of the metrics, those that were measured; of mere trainings, how well they did round by round."""
     found = _found(plan, failures, store)
     if not found:
         return ""
     table, axes = _table(plan, failures, store, found)
     axes = [name for name in axes if name != SEED]
+    if not _attacked(plan):
+        metrics, axes = TRAINING, [*axes, "round"]
     measured = [name for name in metrics if name in table and table[name].notna().any()]
     if not measured:
         return ""
     cells = summary(table, axes, measured)
     shown = wide(cells, axes)
     shown.insert(len(axes), "n", [int(group["n"].max()) for _, group in groups(cells, axes)])
-    return f"\n{shown.to_string(index=False)}\n\n{_images(cells)}."
+    return f"\n{shown.to_string(index=False)}\n\n{_units(plan, cells)}."
 
 
 def _found(plan: Plan[Point], failures: Mapping[Point, str], store: Store) -> dict[str, Record]:
@@ -165,12 +171,21 @@ def _number(line: Mapping[Any, Any]) -> str:
     return f"{line['mean']:.3g} ({', '.join(f'{float(value):.3g}' for value in line['values'].split())})"
 
 
-_KINDS = "Wilson's of a rate, else a bootstrap's (BCa); below five images their values"
+_KINDS = "Wilson's of a rate, else a bootstrap's (BCa); below five of them their values"
 
 
-def _images(cells: "pandas.DataFrame") -> str:
+def _units(plan: Plan[Point], cells: "pandas.DataFrame") -> str:
+    """How much is behind a point, and over what its intervals are."""
+    if not any(experiment.attack.attacks for experiment in plan.values()):
+        return (
+            f"{_counted(cells['n'], 'training')} a point; means with 95 % intervals over trainings, {_KINDS}"
+        )
     told = f"{_counted(cells['targets'], 'client')} a point with {_counted(cells['n'], 'image')}"
     return f"{told}; means with 95 % intervals over clients, each with its images and their seeds, {_KINDS}"
+
+
+def _attacked(plan: Plan[Point]) -> bool:
+    return any(experiment.attack.attacks for experiment in plan.values())
 
 
 def _counted(counts: "pandas.Series[Any]", noun: str) -> str:

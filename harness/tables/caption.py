@@ -98,6 +98,8 @@ def notes(
         text for metric in table.metrics if (text := _absent(table, metric, measurements, unit(outcomes)))
     ]
     lines += [text for r in table.rows for c in table.columns if (text := _trouble(outcomes, r, c))]
+    if left := [outcome for outcome in outcomes if outcome.record is None and not outcome.failure]:
+        lines.append(f"{len(left)} of {len(outcomes)} cells are not made yet.")
     failed = [outcome for outcome in outcomes if outcome.failure]
     return lines + [f"{o.cell.name}, seed {o.cell.seed}: no result ({o.failure})." for o in failed]
 

@@ -61,6 +61,14 @@ class ScaleDelta(Delta):
     datasets: dict[str, Delta] = field(default_factory=dict)
 
 
+@component
+class Only:
+    """Rows and columns whose cells are made; none named: all. Others are shown as far as they are stored."""
+
+    rows: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One run of a table: a row under a column with one seed, and the overrides that make it."""
@@ -104,6 +112,7 @@ class TableLayout:
     """Evaluations of a row for an image: as many as it sets, or in all rows as many as in the one with the fewest."""
     picture: str | None = None
     """The metric whose mean stands under the pictures of the gallery."""
+    only: Only = field(default_factory=Only)
 
     def cells(
         self, dataset: str, scale: str, user: Sequence[str] = (), seeds: Sequence[int] | None = None
@@ -121,6 +130,11 @@ class TableLayout:
             for settings in [self.rows[row] + self.columns[column] + _added(deltas, row, column)]
             for seed in (self.seeds if seeds is None else seeds)
         ]
+
+    def makes(self, cell: Cell) -> bool:
+        """Whether a cell is to be made, should it not be stored."""
+        rows, columns = self.only.rows or self.rows, self.only.columns or self.columns
+        return cell.row in rows and cell.column in columns
 
 
 def _added(deltas: Sequence[Delta], row: str, column: str) -> Overrides:

@@ -52,6 +52,8 @@ def _references(table: Table) -> list[tuple[str, str, list[str]]]:
     scales = list(table.scales.values())
     deltas: list[Delta] = [*scales, *(delta for scale in scales for delta in scale.datasets.values())]
     named = [("picture metric", table.picture, metrics)] if table.picture else []
+    named += [("row", row, rows) for row in table.only.rows]
+    named += [("column", column, columns) for column in table.only.columns]
     named += [("row", row, rows) for delta in deltas for row in delta.rows]
     named += [("column", column, columns) for delta in deltas for column in delta.columns]
     for claim in table.claims:

@@ -9,6 +9,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from harness.base.files import check_writable, shown
+from harness.cells.handed import take_published
 from harness.cells.launch import launch
 from harness.cells.plan import Plan, cell_config, check_metrics, compose
 from harness.cells.task import complaints, failure, shortfall
@@ -51,8 +52,11 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     paths = next(iter(plan.values())).paths
     check_writable(paths.results)
     store = Store(paths.runs)
-    broken = launch(context, config, store, plan, table.name, partial(_news, table))
-    outcomes = [_outcome(store, cell, plan, broken) for cell in plan]
+    made = {cell: experiment for cell, experiment in plan.items() if table.makes(cell)}
+    if len(made) < len(plan):
+        take_published(store, plan)
+    broken = launch(context, config, store, made, table.name, partial(_news, table))
+    outcomes = [_outcome(store, cell, plan, broken, cell in made) for cell in plan]
     warn_unlogged((o.record, o.experiment.logger) for o in outcomes if o.record and o.experiment)
     suffix = "" if table.budget == "own" else f"-{table.budget}"
     directory = paths.results / table.name / f"{dataset}-{scale}{suffix}"
@@ -85,14 +89,14 @@ def _news(table: Table, record: Record) -> str:
     return "done"
 
 
-def _outcome(store: Store, cell: Cell, plan: Plan[Cell], broken: str | None) -> Outcome:
+def _outcome(store: Store, cell: Cell, plan: Plan[Cell], broken: str | None, made: bool) -> Outcome:
     experiment = plan[cell]
     record, why = None, None
     try:
         record = answer(store, experiment)
     except UserError as damage:
         why = str(damage)
-    if record is None:
+    if record is None and made:
         why = why or failure(store.root / experiment.id) or broken or "it left no result"
     return Outcome(cell, experiment.id, experiment.config, record, why, experiment)
 

@@ -105,6 +105,8 @@ def test_a_wrong_name_writes_nothing(
         ("rows.Mine=[attack=ig]", "say table=NAME too"),
         ("columns.Mine=defense=none", "say columns.Mine=["),
         ("rows.=[attack=ig]", "say rows.Mine=["),
+        ("rows=IG", "or rows=[A,B] for some of them alone"),
+        ("columns=[Clipping]", "say table=NAME too"),
     ],
 )
 def test_a_row_that_can_not_be_added_is_one_line(

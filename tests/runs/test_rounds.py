@@ -169,6 +169,17 @@ def test_without_an_attack_rows_say_how_well_the_network_learns(tmp_path: Path) 
     assert targets.client(0).circumstances["test_loss"] == pytest.approx(whole.rows[0]["test_loss"])
 
 
+@pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
+def test_every_logger_takes_rounds_without_pictures(
+    logger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = ("model=mlp", "model.hidden=4", "fl=fedavg", "fl.clients=3", "attack=none", "model.fresh=false")
+    record = run(compose(*cell, f"logger={logger}", f"paths.runs={tmp_path}", "trials=2"))
+    assert len(record.rows) == 2
+    assert not [*tmp_path.rglob("gallery.png")]
+
+
 def test_without_an_attack_and_without_rounds_there_is_nothing_to_tell() -> None:
     with pytest.raises(UserError, match=r"say fl=fedavg fl\.clients=10"):
         compose("attack=none")

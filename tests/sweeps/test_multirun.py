@@ -101,6 +101,12 @@ def test_a_multirun_ends_with_a_table(main: Main, capsys: pytest.CaptureFixture[
     assert "2 clients a point with 2 images; means with 95 % intervals" in table[1]
 
 
+def test_trainings_are_no_clients(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    federation = ("fl=fedavg", "fl.clients=3", "fl.examples_per_client=2", "model=mlp", "model.hidden=4")
+    assert main("-m", "attack=none", *federation, "logger=none", "trials=1", "seed=0,1") == 0
+    assert "2 trainings a point; means with 95 % intervals over trainings" in capsys.readouterr().err
+
+
 def test_a_damaged_run_stops_no_other(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("sweep=toy", "scale=smoke", "attack.steps=1", "seed=0")
     assert main(*command) == 0

@@ -79,6 +79,22 @@ def test_a_table_is_made_once_and_then_taken_from_the_store(
     assert stamps(tmp_path) == done
 
 
+def test_some_rows_and_columns_are_made_and_others_shown_as_they_are_stored(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("rows=[IG]") == 0
+    assert len(stamps(tmp_path)) == 2
+    assert "2 of 4 cells are not made yet" in " ".join(capsys.readouterr().out.split())
+    assert main("rows=['DLG']", "columns=[ Noise ]") == 0
+    assert len(stamps(tmp_path)) == 3
+    cells = (tmp_path / "results" / "toy" / "digits32-paper" / "cells.csv").read_text()
+    assert cells.count("IG,") == 2
+    assert "1 of 4 cells are not made yet" in " ".join(capsys.readouterr().out.split())
+    assert main("rows=[IGG]") == 2
+    assert "row 'IGG' is none of DLG, IG" in capsys.readouterr().err
+    assert len(stamps(tmp_path)) == 3
+
+
 def test_the_command_line_wins_and_seeds_may_be_a_list(main: Main, tmp_path: Path) -> None:
     assert main("trials=1", "seed=5,6", "scale=small") == 0
     origin = json.loads((tmp_path / "results/toy/digits32-small/provenance.json").read_text())

@@ -32,6 +32,7 @@ class TableNode:
     budget: Any = None
     block: Any = None
     picture: Any = None
+    only: Any = None
     supplements: Any = None
     plots: Any = None
 
