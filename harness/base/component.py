@@ -55,6 +55,14 @@ class Component:
     needs: ClassVar[frozenset[Need]] = frozenset()
     """What an attacker who has it needs beyond an honest-but-curious server who sees the updates."""
 
+    def __init_subclass__(cls) -> None:
+        """Raises TypeError for an `__init__` of a class's own, past which no setting would be checked."""
+        if "__init__" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} has an __init__: its settings are annotations alone; "
+                "what is made of them belongs in __post_init__"
+            )
+
     @classmethod
     def needed(cls, settings: Mapping[str, Any]) -> frozenset[Need]:
         """As `needs`, with these settings; for components of which some settings need more."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.cells.plan import Plan, latest
+from harness.cells.plan import Plan, key, latest
 from harness.core import Attack
-from harness.tables.layout import Cell
+from harness.tables.layout import Cell, Overrides
 from harness.tables.measurement import Outcome
 from harness.tables.spec import Table
 
@@ -19,11 +19,13 @@ Budgets = Mapping[str, float]
 """The part of the paper's budget that a row had for an image."""
 
 
-def papers(table: Table, dataset: str, scale: str) -> list[Cell]:
-    """Of every row one cell as the paper has it, without the user's own settings; none at the paper's own scale."""
+def papers(table: Table, dataset: str, scale: str, user: Overrides) -> list[Cell]:
+    """Of every row one cell as the paper has it, of the user's settings only with where the data are; none at the
+    paper's own scale."""
     if scale == PAPER:
         return []
-    return list({cell.row: cell for cell in table.cells(dataset, PAPER, seeds=[0])}.values())
+    where = [override for override in user if key(override) == "data.root"]
+    return list({cell.row: cell for cell in table.cells(dataset, PAPER, where, seeds=[0])}.values())
 
 
 def budgets(outcomes: Sequence[Outcome], paper: Mapping[str, Attack]) -> dict[str, float]:

@@ -60,7 +60,7 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     warn_unlogged((o.record, o.experiment.logger) for o in outcomes if o.record and o.experiment)
     suffix = "" if table.budget == "own" else f"-{table.budget}"
     directory = paths.results / table.name / f"{dataset}-{scale}{suffix}"
-    paper = compose(context, config, papers(table, dataset, scale))
+    paper = compose(context, config, papers(table, dataset, scale, asked.overrides))
     budget = budgets(outcomes, {cell.row: experiment.attack for cell, experiment in paper.items()})
     show(render(table, dataset, scale, outcomes, store, directory, budget))
     print(f"{shown(directory)}/", flush=True)

@@ -67,7 +67,9 @@ def test_only_a_table_has_rows_that_share_a_budget() -> None:
 
 
 def test_the_papers_budgets_are_those_of_its_own_scale(table3: Table) -> None:
-    cells = papers(table3, "celeba32", "medium")
+    cells = papers(table3, "celeba32", "medium", ["attack.steps=5", "data.root=faces"])
     assert [cell.row for cell in cells] == list(table3.rows)
     assert "attack.steps=8000" in next(cell for cell in cells if cell.row == "IG").overrides
-    assert papers(table3, "celeba32", "paper") == []
+    assert all("data.root=faces" in cell.overrides for cell in cells)
+    assert not any("attack.steps=5" in cell.overrides for cell in cells)
+    assert papers(table3, "celeba32", "paper", []) == []

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from PIL import Image
 
 from harness.cells.task import CellsTask
 from harness.commands.publish import publish
@@ -93,6 +94,21 @@ def test_some_rows_and_columns_are_made_and_others_shown_as_they_are_stored(
     assert main("rows=[IGG]") == 2
     assert "row 'IGG' is none of DLG, IG" in capsys.readouterr().err
     assert len(stamps(tmp_path)) == 3
+
+
+def test_a_row_may_attack_images_of_a_folder(main: Main, tmp_path: Path) -> None:
+    """At a scale beside which the paper's own settings are composed too."""
+    for number in range(40):
+        folder = tmp_path / "data" / "mine" / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (6 * number, 90 + number, 240 - 5 * number)).save(folder / f"{number}.png")
+    rows = {"IG": ["attack=ig", "attack.steps=1", "dataset=image_folder", "dataset.folder=mine"]}
+    write(
+        tmp_path / "own",
+        rows=rows,
+        base=["model=lenet", "trials=1", "logger=none", "dataset.public_fraction=0.5"],
+    )
+    assert main("scale=smoke", f"data.root={tmp_path / 'data'}") == 0
 
 
 def test_the_command_line_wins_and_seeds_may_be_a_list(main: Main, tmp_path: Path) -> None:
