@@ -39,9 +39,20 @@ def answer(store: Store, experiment: Experiment) -> Record | None:
     """The record of a finished run as far as it is asked for; None where it is not finished, holds fewer targets or
     was scored by other settings. Raises UserError where it is damaged."""
     record = store.load(experiment.id)
+    return None if record is None else _answered(record, experiment, wanted(experiment))
+
+
+def so_far(store: Store, experiment: Experiment) -> Record | None:
+    """As `answer`, of as many of the targets as the finished run holds; None where it holds not even the first."""
+    record = store.load(experiment.id)
     if record is None:
         return None
-    count = wanted(experiment)
+    held = {row["problem"] for row in record.rows}
+    count = next((place for place in range(wanted(experiment)) if place not in held), wanted(experiment))
+    return _answered(record, experiment, count) if count else None
+
+
+def _answered(record: Record, experiment: Experiment, count: int) -> Record | None:
     held = {row["problem"] for row in record.rows}
     if not held >= set(range(count)):
         return None

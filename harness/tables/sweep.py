@@ -17,7 +17,7 @@ from harness.config.execution import Label
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
 from harness.loggers.logger import warn_unlogged
-from harness.runs.answers import answer
+from harness.runs.answers import answer, so_far
 from harness.store.records import Store
 from harness.tables import spec
 from harness.tables.budget import budgets, papers, shared
@@ -93,7 +93,7 @@ def _outcome(store: Store, cell: Cell, plan: Plan[Cell], broken: str | None, mad
     experiment = plan[cell]
     record, why = None, None
     try:
-        record = answer(store, experiment)
+        record = answer(store, experiment) if made else so_far(store, experiment)
     except UserError as damage:
         why = str(damage)
     if record is None and made:

@@ -91,9 +91,14 @@ def test_some_rows_and_columns_are_made_and_others_shown_as_they_are_stored(
     cells = (tmp_path / "results" / "toy" / "digits32-paper" / "cells.csv").read_text()
     assert cells.count("IG,") == 2
     assert "1 of 4 cells are not made yet" in " ".join(capsys.readouterr().out.split())
+    assert main("rows=[DLG]", "columns=[None]", "trials=3") == 0
+    assert len(stamps(tmp_path)) == 4
+    told = " ".join(capsys.readouterr().out.split())
+    assert "not made yet" not in told, "two images of three are shown of the others"
+    assert "2 to 3 images a cell" in told
     assert main("rows=[IGG]") == 2
     assert "row 'IGG' is none of DLG, IG" in capsys.readouterr().err
-    assert len(stamps(tmp_path)) == 3
+    assert len(stamps(tmp_path)) == 4
 
 
 def test_a_row_may_attack_images_of_a_folder(main: Main, tmp_path: Path) -> None:
