@@ -15,10 +15,11 @@ from harness.store.records import Store
 RESULTS = EXPERIMENTS / "results"
 
 
-def take_published(store: Store, plan: Plan[AnyCell]) -> None:
+def take_published(store: Store, plan: Plan[AnyCell], partly: bool = False) -> None:
     """Take the runs of a plan that the store has nothing of from where they were published, and say so.
 
-    Those with fewer targets than are asked for are gone on with. Raises UserError for an archive that can't be read.
+    Those with fewer targets than are asked for are taken where they can be gone on with, or are to be shown `partly`.
+    Raises UserError for an archive that can't be read.
     """
     lacking = {e.id: e for e in plan.values() if not settled(store, e) and vacant(store.root / e.id)}
     root = next(iter(plan.values())).paths.published or RESULTS
@@ -29,7 +30,7 @@ def take_published(store: Store, plan: Plan[AnyCell]) -> None:
     taken = 0
     for archive, identities in sorted(archives.items()):
         for identity, files in unpack(archive, identities).items():
-            if _helps(files, lacking[identity]):
+            if _helps(files, lacking[identity], partly):
                 check_writable(store.root)
                 put(store.root / identity, files)
                 taken += 1
@@ -40,7 +41,9 @@ def take_published(store: Store, plan: Plan[AnyCell]) -> None:
         )
 
 
-def _helps(files: Files, experiment: Experiment) -> bool:
+def _helps(files: Files, experiment: Experiment, partly: bool) -> bool:
     """Whether a run has all that is asked for, or can be gone on with: not where one attack depends on those before."""
     held = {row["problem"] for row in decode(files["rows.jsonl"])[0]}
-    return held >= set(range(wanted(experiment))) or not (experiment.start.learns or experiment.fl.in_rounds)
+    if held >= set(range(wanted(experiment))):
+        return True
+    return not experiment.start.learns and (partly or not experiment.fl.in_rounds)

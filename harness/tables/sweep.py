@@ -53,8 +53,8 @@ def sweep(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -
     check_writable(paths.results)
     store = Store(paths.runs)
     made = {cell: experiment for cell, experiment in plan.items() if table.makes(cell)}
-    if len(made) < len(plan):
-        take_published(store, plan)
+    if rest := {cell: experiment for cell, experiment in plan.items() if cell not in made}:
+        take_published(store, rest, partly=True)
     broken = launch(context, config, store, made, table.name, partial(_news, table))
     outcomes = [_outcome(store, cell, plan, broken, cell in made) for cell in plan]
     warn_unlogged((o.record, o.experiment.logger) for o in outcomes if o.record and o.experiment)
