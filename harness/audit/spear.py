@@ -182,7 +182,8 @@ class _Search:
             return
         axes = torch.linalg.qr((self.chosen * self.scale).T, mode="complete").Q[:, known:].T
         whole = torch.cat([self.chosen, axes / self.scale])
-        yield from [whole] * (known == self.n)
+        if known == self.n:
+            yield whole
         inputs = self._solved(whole)[1]
         off = ~_on(dense, inputs, torch.zeros(()))[:, self.alive]
         for place in range(known if known < self.n else 0, self.n):
@@ -194,7 +195,9 @@ class _Search:
 
     def _solved(self, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of directions [n, n]: their inverse, the inputs, and what each input's gradient is multiplied by."""
-        solved = torch.linalg.inv(directions.T)
+        solved = torch.linalg.inv_ex(
+            directions.T
+        ).inverse  # of a singular one come inputs that agree with nothing
         size = solved @ self.right[:, -1]
         return solved, solved @ self.right[:, :-1] / size[:, None], size
 
@@ -208,6 +211,7 @@ class _Search:
 
 
 def _sharpened(dense: Dense, found: Found) -> Found:
+    """As sharp as the rounding allows, and held to their units again; as found where the rounding is not known."""
     if dense.roundings is None:
         return found
     on = _on(dense, found.inputs, -_margin(dense, found.inputs, found.doubt))

@@ -78,7 +78,7 @@ def main() -> None:
     run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
     sys.argv[1:] = spelt_out(sys.argv[1:])
     sys.exit(
-        guarded(add_rows)
+        guarded(hand_rows)
         or guarded(check_arguments)
         or guarded(spread_axes)
         or guarded(run, interruption.Completed)
@@ -122,7 +122,7 @@ def _refuse(message: str) -> NoReturn:
     raise UserError(f"{message}; --help tells more")
 
 
-def add_rows() -> None:
+def hand_rows() -> None:
     """Hand to a table's sweeper, as Hydra would ask for quotes, rows and columns that the command line adds,
     `rows.Mine=[attack=mine]`, and which alone are to be made, `rows=[IG,GGL]`. Raises UserError where no table is made,
     and for what is no list."""
@@ -145,8 +145,10 @@ def _split(text: str) -> list[str]:
     depth, parts, quote = 0, [""], ""
     for letter in text:
         depth += 0 if quote else (letter in "[{(") - (letter in ")}]")
-        if letter in "'\"" and quote in ("", letter):
-            quote = "" if quote else letter
+        if letter == quote:
+            quote = ""
+        elif letter in "'\"" and not quote and not parts[-1].strip():  # no apostrophe
+            quote = letter
         if letter == "," and not depth and not quote:
             parts.append("")
         else:

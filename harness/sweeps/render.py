@@ -176,7 +176,7 @@ _KINDS = "Wilson's of a rate, else a bootstrap's (BCa); below five of them their
 
 def _units(plan: Plan[Point], cells: "pandas.DataFrame") -> str:
     """How much is behind a point, and over what its intervals are."""
-    if not any(experiment.attack.attacks for experiment in plan.values()):
+    if not _attacked(plan):
         return (
             f"{_counted(cells['n'], 'training')} a point; means with 95 % intervals over trainings, {_KINDS}"
         )

@@ -96,6 +96,8 @@ def test_some_rows_and_columns_are_made_and_others_shown_as_they_are_stored(
     told = " ".join(capsys.readouterr().out.split())
     assert "not made yet" not in told, "two images of three are shown of the others"
     assert "2 to 3 images a cell" in told
+    assert main("rows=[it's,IG]") == 2
+    assert 'row "it\'s" is none of DLG, IG' in capsys.readouterr().err
     assert main("rows=[IGG]") == 2
     assert "row 'IGG' is none of DLG, IG" in capsys.readouterr().err
     assert len(stamps(tmp_path)) == 4

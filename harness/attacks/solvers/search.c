@@ -556,7 +556,7 @@ void search_patience(Search *s, int evaluations, double improvement) {
 #if defined(__SSE__)
 static unsigned without_denormals(void) { /* Returns how it was. */
     const unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040);
+    _mm_setcsr(before | 0x8040); /* results of that size, and operands, are zero */
     return before;
 }
 static void as_before(unsigned before) { _mm_setcsr(before); }
