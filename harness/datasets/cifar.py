@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from harness.base.numbers import Fraction
+from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, component
 from harness.datasets.files import damaged, locate
-from harness.datasets.splits import Part, Pool, cut, part_of
+from harness.datasets.splits import Part, Pool, cut, part_of, resized
 from harness.machine import vision
 
 CIFAR10_FILES = [
@@ -54,12 +54,15 @@ class CIFAR(Dataset, ABC):
     files: ClassVar[tuple[str, ...]]
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
+    size: Side | None = None
+    """Pixels a side, bilinear with antialiasing; null: 32, as they are."""
     public_fraction: Fraction = 0.5
     """Of the official training part; the rest is for trained victims."""
 
     @property
     def shape(self) -> Shape:
-        return (3, 32, 32)
+        side = self.size or 32
+        return (3, side, side)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,7 +75,7 @@ class CIFAR(Dataset, ABC):
 
     def load(self, split: Split, root: str | None) -> Images:
         base = locate(root, self.files, download=self.name.lower())
-        return cut(_pool(self.name, base, part_of(split)), split, self.public_fraction)
+        return cut(_pool(self.name, base, self.size, part_of(split)), split, self.public_fraction)
 
     def download(self, root: str) -> None:
         _torchvision(self.name)(root, download=True)
@@ -108,7 +111,7 @@ def _torchvision(name: str) -> Any:
 
 
 @cache
-def _pool(name: str, base: Path, part: Part) -> Pool:
+def _pool(name: str, base: Path, size: int | None, part: Part) -> Pool:
     kind = _torchvision(name)
     folder = base / kind.base_folder
     try:
@@ -116,4 +119,4 @@ def _pool(name: str, base: Path, part: Part) -> Pool:
     except RuntimeError as error:  # torchvision compares the md5 of every file
         raise damaged(folder, "a checksum differs from the original's") from error
     pixels = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()
-    return Pool(pixels, torch.tensor(source.targets), part)
+    return resized(Pool(pixels, torch.tensor(source.targets), part), size)

@@ -1,10 +1,11 @@
 """The three disjoint splits of a data set: which rows they hold, and the rows as (image, class) pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from harness.core import Images, Split, UserError
 
@@ -14,6 +15,9 @@ Part = Literal["all", "train", "test"]
 
 GOLDEN_RATIO = (1 + 5**0.5) / 2
 """Its multiples modulo 1 fill [0, 1) more evenly than those of any other number."""
+
+AT_ONCE = 4096
+"""Images that are resized together."""
 
 
 class PixelSource(Protocol):
@@ -56,6 +60,21 @@ class Subset(Images):
         pixels = self.pool.pixels[self.indices[position]]
         scale = 255 if pixels.dtype == torch.uint8 else 1
         return pixels.to(torch.float32) / scale, int(self.labels[position])
+
+
+def resized(pool: Pool, size: int | None) -> Pool:
+    """The pool with images of `size` pixels a side, bilinear with antialiasing; null: as it is.
+
+    Its pixels are a tensor of whole grey levels.
+    """
+    if size is None:
+        return pool
+    assert isinstance(pool.pixels, Tensor)
+    shown = [
+        functional.interpolate(each.float(), size=(size, size), mode="bilinear", antialias=True).round()
+        for each in pool.pixels.split(AT_ONCE)
+    ]
+    return replace(pool, pixels=torch.cat([each.to(pool.pixels.dtype) for each in shown]))
 
 
 def part_of(split: Split) -> Part:

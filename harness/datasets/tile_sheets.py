@@ -16,7 +16,7 @@ from harness.base.numbers import Fraction, Side
 from harness.core import Dataset, Images, Shape, Split, UserError, component
 from harness.datasets.files import damaged, image_size, listed, locate, read_image
 from harness.datasets.names import quoted
-from harness.datasets.splits import Part, Pool, cut, part_of
+from harness.datasets.splits import Part, Pool, cut, part_of, resized
 from harness.datasets.statistics import Deviation, Mean
 from harness.identity.digests import combined
 
@@ -44,6 +44,8 @@ class TileSheets(Dataset):
     """Relative to the data folder."""
     tile: Side = 32
     """Pixels a side."""
+    size: Side | None = None
+    """Pixels a side of what is made of a tile, bilinear with antialiasing; null: the tile as it is."""
     label: str | None = None
     """The column of labels.csv that holds the class, as a name or as a number."""
     class_names: Annotated[tuple[str, ...], BeforeValidator(quoted)]
@@ -58,7 +60,8 @@ class TileSheets(Dataset):
 
     @property
     def shape(self) -> Shape:
-        return (3, self.tile, self.tile)
+        side = self.size or self.tile
+        return (3, side, side)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,7 +82,7 @@ class TileSheets(Dataset):
 
     def load(self, split: Split, root: str | None) -> Images:
         part = self._of(split)
-        pool = _pool(self._folder(root), self.tile, self.label, self.class_names, part)
+        pool = _pool(self._folder(root), self.tile, self.label, self.class_names, self.size, part)
         return cut(pool, split, self.public_fraction)
 
     def _folder(self, root: str | None) -> Path:
@@ -90,17 +93,19 @@ class TileSheets(Dataset):
 
 
 @remembered
-def _pool(folder: Path, size: int, label: str | None, names: tuple[str, ...], part: Part) -> Pool:
-    tiles = _tiles(folder, size, label, part)
+def _pool(
+    folder: Path, tile: int, label: str | None, names: tuple[str, ...], size: int | None, part: Part
+) -> Pool:
+    tiles = _tiles(folder, tile, label, part)
     known = {str(number): number for number in range(len(names))}
     known |= {name: number for number, name in enumerate(names)}
-    strange = next((tile for tile in tiles if tile.value not in known), None)
+    strange = next((each for each in tiles if each.value not in known), None)
     if strange:
         raise UserError(
             f"{folder / strange.sheet}: {strange.value!r} is not in dataset.class_names ({', '.join(names)})"
         )
-    labels = torch.tensor([known[tile.value] for tile in tiles], dtype=torch.int64)
-    return Pool(_pixels(folder, size, tiles), labels, part)
+    labels = torch.tensor([known[each.value] for each in tiles], dtype=torch.int64)
+    return resized(Pool(_pixels(folder, tile, tiles), labels, part), size)
 
 
 @remembered
