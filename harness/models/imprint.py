@@ -27,6 +27,7 @@ class ImprintBlock(nn.Module):
     """
 
     functional: Tensor
+    planted: Mapping[str, Tensor]
 
     def __init__(
         self, shape: Shape, functional: Tensor, bins: int, activation: Activation, gain: float
@@ -51,6 +52,11 @@ class ImprintBlock(nn.Module):
             self.measure.bias.copy_(-self.gain * edges / width)
             self.back.weight.fill_(1 / self.gain)
             self.back.bias.sub_(edges.mean())
+        self.planted = {name: value.clone() for name, value in self.state_dict().items()}
+
+    def plant_again(self) -> None:
+        """Undo what a training of the whole network has made of the block, whose rows measure the same no more."""
+        self.load_state_dict(self.planted)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to the same shape."""

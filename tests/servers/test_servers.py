@@ -46,6 +46,12 @@ def test_an_imprint_before_any_model_is_that_of_its_imprint_model(composed: Comp
     }
 
 
+def test_an_imprint_is_planted_in_a_network_that_was_trained(composed: Compose) -> None:
+    rtf = ("model=mlp", "attack=rtf", "server=imprint", "server.bins=50", "fl.batch_size=2")
+    rows = run(composed(*rtf, "training.steps=3", "training.lr=0.1")).rows
+    assert all(row["psnr_unit"] > 60 for row in rows)
+
+
 def test_images_that_are_alone_in_a_unit_are_read_exactly(composed: Compose) -> None:
     rows = run(composed(*TRAPS, "fl.batch_size=8")).rows
     exact = [row["psnr_unit"] > 60 for row in rows]
