@@ -1,9 +1,13 @@
 """Class fishing: a head by which the images of one class alone have a gradient."""
 
+import copy
+from collections.abc import Callable
+
 import torch
 
 from harness.base.numbers import Natural, Positive
-from harness.core import Classifier, UserError, component
+from harness.core import Classifier, Images, Params, UserError, component
+from harness.models.head import head_parameters
 from harness.servers.fishing import Fishing
 
 
@@ -15,8 +19,8 @@ class ClassFishing(Fishing):
     the update behind the head is that of this image over n: `received` isolates it. Of several images it is their sum.
     """
 
-    target: Natural = 0
-    """The class whose image is wanted."""
+    target: Natural | None = 0
+    """The class whose image is wanted; null: one that the client's update of the honest model shows that it has."""
     weight: Positive = 0.5
     """Every entry of the target's row."""
     bias: Positive = 1000.0
@@ -24,11 +28,30 @@ class ClassFishing(Fishing):
 
     def plant(self, model: Classifier, seed: int) -> None:
         """Raises UserError for a head without a bias, or without the target class."""
+        if self.target is not None:
+            self._aim(model, self.target)
+
+    def approach(
+        self, model: Classifier, ask: Callable[[Classifier], Params], public: Callable[[], Images]
+    ) -> Classifier:
+        """Where no target is named, the client is asked once more: its update tells a class that it has."""
+        if self.target is not None:
+            return model
+        self.head(model)
+        _, bias = head_parameters(model)
+        lowest = int(
+            ask(model)[bias or ""].argmin()
+        )  # only a class that is there is pushed up (Zhao et al. 2020)
+        aimed = copy.deepcopy(model)
+        self._aim(aimed, lowest)
+        return aimed
+
+    def _aim(self, model: Classifier, target: int) -> None:
         _, weight, bias = self.head(model)
-        if self.target >= len(bias):
-            raise UserError(f"server.target={self.target}: classes are 0 to {len(bias) - 1}")
-        others = torch.arange(len(bias), device=bias.device) != self.target
+        if target >= len(bias):
+            raise UserError(f"server.target={target}: classes are 0 to {len(bias) - 1}")
+        others = torch.arange(len(bias), device=bias.device) != target
         with torch.no_grad():
             weight[others] = 0.0
-            weight[self.target] = self.weight
+            weight[target] = self.weight
             bias[others] = self.bias

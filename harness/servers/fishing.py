@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from harness.base.threat import Need
 from harness.core import Classifier, Observation, Protocol, UserError, component
-from harness.federated.scaling import mean_gradient
+from harness.federated.fedsgd import FedSGD
+from harness.federated.scaling import local_steps, mean_gradient
 from harness.models.adapter import freeze
 from harness.models.head import head_parameters
 from harness.servers.server import ServerPolicy
@@ -21,10 +22,21 @@ class Fishing(ServerPolicy, ABC):
     """Wen et al. 2022: a head behind which no image has a slope but the one that is wanted."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.BASICS, Need.PARAMETERS})
+    several_steps: bool = False
+    """Whether clients that take several local steps are read as if they took one: from the second step on the head has
+    a weight for other classes, and their images leak in, which nobody tells apart."""
 
     def check(self, protocol: Protocol) -> None:
-        if protocol.in_rounds or protocol.local_steps(protocol.examples) > 1:
-            raise UserError("server: fishing isolates the gradient of one step: say fl=fedsgd")
+        several = protocol.local_steps(protocol.examples) > 1
+        if protocol.in_rounds or (several and not self.several_steps):
+            raise UserError(
+                "server: fishing isolates the gradient of one step: say fl=fedsgd"
+                + (
+                    ""
+                    if protocol.in_rounds
+                    else ", or server.several_steps=true, which takes the rest for noise"
+                )
+            )
         if (protocol.dummies or protocol.examples) > 1:
             raise UserError("server: fishing isolates one image: say fl.dummies=1")
 
@@ -44,8 +56,10 @@ class Fishing(ServerPolicy, ABC):
         model = copy.deepcopy(observation.model)
         freeze(model.get_submodule(model.head))
         mean = mean_gradient(observation)
+        alone = FedSGD(batch_size=1, normalization=observation.protocol.normalization)
         return replace(
             observation,
+            protocol=alone if local_steps(observation) > 1 else observation.protocol,
             model=model,
             params={name: value for name, value in observation.params.items() if name not in head},
             update={name: observation.examples * mean[name] for name in mean if name not in head},

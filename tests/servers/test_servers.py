@@ -76,6 +76,30 @@ def test_a_fished_image_is_read_off_an_mlp(composed: Compose) -> None:
     assert row["psnr_unit"] > 60
 
 
+def test_a_class_that_the_client_has_is_found_by_its_update(composed: Compose) -> None:
+    fished = (*FISHING, "model=mlp", "attack=quotients", "server.target=null", "order=random", "alike=1")
+    for changes in ((), ("training.steps=20",)):
+        (row,) = [row for row in run(composed(*fished, *changes)).rows if row["psnr_unit"] is not None]
+        assert row["psnr_unit"] > 60
+
+
+def test_several_local_steps_leak_other_images_in(composed: Compose) -> None:
+    steps = ("fl=fedavg", "fl.examples_per_client=8", "fl.batch_size=4", "fl.local_epochs=2")
+    given = (
+        *FISHING,
+        *steps,
+        "model=mlp",
+        "attack=quotients",
+        "server.target=null",
+        "server.several_steps=true",
+    )
+    few, many = (
+        max(row["psnr_unit"] or 0.0 for row in run(composed(*given, f"fl.lr={lr}")).rows)
+        for lr in (1e-3, 0.1)
+    )
+    assert few > 60 > 30 > many
+
+
 ONE_CLASS = ("server=feature_fishing", "fl.dummies=1", "fl.batch_size=6", "model=mlp", "attack=quotients")
 ALIVE = ("model.nonlinearity=sigmoid", "attack.repeats=1")
 """No feature is ever zero; and the one that is left is read by a single unit."""
