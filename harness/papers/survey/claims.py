@@ -126,7 +126,17 @@ def page(results: Path) -> str:
         lines = [line for part in parts for line in _lines(part, results)]
         table = pipes([("measured by", "verdict", "figures"), *lines]) if lines else "Not published yet."
         blocks.append(f"## {number}. {claim}\n\n{table}\n")
-    return "\n".join(blocks)
+    return "\n".join([*blocks, *_families(results)])
+
+
+def _families(results: Path) -> Iterator[str]:
+    """Table I as far as it is published, and where the runs of its pairs are named."""
+    for path in sorted((results / "survey_families").glob("*/families.md")):
+        where = f"../survey_families/{path.parent.name}"
+        yield (
+            f"{path.read_text(encoding='utf-8')}\nMeasured by [{path.parent.name}]({where}/table.md); the runs of a "
+            f"pair are named in [families.csv]({where}/families.csv), and packed beside it.\n"
+        )
 
 
 def _lines(part: Evidence, results: Path) -> Iterator[tuple[str, str, str]]:

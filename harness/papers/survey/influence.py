@@ -1,18 +1,22 @@
 """Table I of the survey: which factors change what each family of attacks recovers."""
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from statistics import fmean
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from harness.base.component import Component
 from harness.base.files import write_atomically
 from harness.base.numbers import Positive, Real
-from harness.base.rows import Row, pipes, to_csv
+from harness.base.rows import pipes, to_csv
 from harness.base.schema import EXPERIMENTS
 from harness.base.statistics import FEWEST
 from harness.base.statistics.comparison import MeanDifference, equivalence, paired
-from harness.core import UserError, component
+from harness.core import component
 from harness.store.records import Store
 from harness.tables.measurement import Outcome, finished
 from harness.tables.reference import read
@@ -34,6 +38,15 @@ class Factor(Component):
     under: str
     by: Literal["image", "client"] = "image"
     """What is compared with itself: an image (those of a client are one unit), or a client with other images."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one image: whose it is, which it is, and dB."""
+
+    client: tuple[int, int]
+    image: tuple[int, int]
+    value: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class InfluenceReport(Supplement):
 
     reference: str
     """Of the published letters, 1 or 0; relative to experiments/."""
-    factors: Mapping[str, Factor]
+    factors: Annotated[dict[str, Factor], Field(min_length=1)]
     margin: Positive = 1.0
     """dB that are of no consequence."""
     ceiling: Real = 40.0
@@ -92,19 +105,24 @@ class InfluenceReport(Supplement):
     ) -> Influence:
         pair = self.factors[factor]
         without, under = (finished(outcomes, family, column) for column in (pair.without, pair.under))
-        units = list(_units(_values(without, self.ceiling), _values(under, self.ceiling), pair.by))
+        before, after = (readings(each, self.ceiling) for each in (without, under))
+        pairs = list(units(before, after, pair.by))
         ids, published = (*without, *under), None if letter is None else bool(letter)
-        if not units:
+        if not pairs:
             return Influence(family, factor, published, None, 1.0, ids)
-        names, less, more = zip(*units, strict=True)
+        names, less, more = zip(*pairs, strict=True)
         test = equivalence(more, less, self.margin, names)
         return Influence(family, factor, published, paired(more, less, names), test.above, ids)
 
     def _page(self, families: Sequence[str], found: Sequence[Influence], outcomes: Sequence[Outcome]) -> str:
         by = {(each.family, each.factor): each for each in found}
-        names = [name for name in self.factors if any((family, name) in by for family in families)]
+        names, first = list(self.factors), next(iter(self.factors.values())).without
         lines = [
-            (family, *(_told(by[family, name]) for name in names), _quality(outcomes, family, self.factors))
+            (
+                family,
+                *(_told(by[family, name]) for name in names),
+                _quality(finished(outcomes, family, first)),
+            )
             for family in families
         ]
         judged = [each for each in found if each.here in ("yes", "no", "more") and each.published is not None]
@@ -120,29 +138,29 @@ class InfluenceReport(Supplement):
         )
 
 
-def _values(done: Mapping[str, Outcome], ceiling: float) -> list[tuple[Row, float]]:
-    """The rows of a cell with their dB, but for images that were not looked for."""
-    rows = [row for outcome in done.values() if outcome.record for row in outcome.record.rows]
-    return [(row, min(float(row[METRIC]), ceiling)) for row in rows if row.get(METRIC) is not None]
+def readings(done: Mapping[str, Outcome], ceiling: float = math.inf) -> list[Reading]:
+    """What was read of the images of a cell, but of those that were not looked for."""
+    return [
+        Reading((o.cell.seed, row["problem"]), (o.cell.seed, row["target"]), min(float(row[METRIC]), ceiling))
+        for o in done.values()
+        if o.record
+        for row in o.record.rows
+        if row.get(METRIC) is not None
+    ]
 
 
-def _units(
-    without: Sequence[tuple[Row, float]], under: Sequence[tuple[Row, float]], by: Literal["image", "client"]
+def units(
+    without: Sequence[Reading], under: Sequence[Reading], by: Literal["image", "client"]
 ) -> Iterator[tuple[Hashable, float, float]]:
     """Unit, value without and value under the factor, of all that was attacked both times."""
     if by == "image":
-        before = {row["target"]: value for row, value in without}
-        for row, value in under:
-            if row["target"] in before:
-                yield row["problem"], before[row["target"]], value
+        before = {each.image: each.value for each in without}
+        yield from ((e.client, before[e.image], e.value) for e in under if e.image in before)
         return
-    clients: dict[Hashable, tuple[list[float], list[float]]] = {}
-    for side, rows in enumerate((without, under)):
-        for row, value in rows:
-            clients.setdefault(row["problem"], ([], []))[side].append(value)
-    for client, (less, more) in clients.items():
-        if less and more:
-            yield client, sum(less) / len(less), sum(more) / len(more)
+    clients = {each.client for each in without} & {each.client for each in under}
+    for client in sorted(clients):
+        less, more = (fmean(e.value for e in side if e.client == client) for side in (without, under))
+        yield client, less, more
 
 
 def _told(each: Influence) -> str:
@@ -168,10 +186,6 @@ def _line(each: Influence) -> tuple[object, ...]:
     )
 
 
-def _quality(outcomes: Sequence[Outcome], family: str, factors: Mapping[str, Factor]) -> str:
-    """What is recovered of the clients that the first factor leaves alone."""
-    if not factors:
-        raise UserError("influence: name a factor at least")
-    done = finished(outcomes, family, next(iter(factors.values())).without)
-    values = [float(row[METRIC]) for row, _ in _values(done, 0.0)]
-    return f"{sum(values) / len(values):.1f} dB" if values else ""
+def _quality(done: Mapping[str, Outcome]) -> str:
+    found = readings(done)
+    return f"{fmean(each.value for each in found):.1f} dB" if found else ""

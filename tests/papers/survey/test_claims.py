@@ -30,3 +30,11 @@ def test_the_page_is_what_is_published() -> None:
 def test_what_is_not_published_is_said(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert text.count("Not published yet.") == 10
+
+
+def test_table_one_stands_below_the_claims(tmp_path: Path) -> None:
+    folder = tmp_path / "survey_families" / "digits32-small"
+    folder.mkdir(parents=True)
+    (folder / "families.md").write_text("## Which factors\n\n| IG | yes |\n")
+    text = page(tmp_path)
+    assert text.index("## 10.") < text.index("## Which factors") < text.index("digits32-small/families.csv")
