@@ -13,6 +13,7 @@ from PIL import Image
 from harness.base.command import answered, expanded
 from harness.base.errors import UserError, note
 from harness.base.files import to_json, to_json_lines, write_atomically
+from harness.plots.pictures import saying, says
 from harness.store.integrity import RESULT
 from harness.store.published import ARCHIVE, light, pack, unpack
 
@@ -91,7 +92,7 @@ def compressed(picture: bytes, colours: int = COLOURS[0]) -> bytes:
         return picture
     buffer = io.BytesIO()
     fewer = opened.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-    fewer.save(buffer, format="PNG", optimize=True)
+    fewer.save(buffer, format="PNG", optimize=True, pnginfo=saying(says(opened)))
     return min(picture, buffer.getvalue(), key=len)
 
 

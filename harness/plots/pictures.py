@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from harness.base.files import write_atomically
@@ -78,7 +79,19 @@ def grid(rows: Sequence[Sequence[Image.Image]], across: int, down: int) -> Image
     return above([beside(line, across) for line in lines], down)
 
 
-def framed(picture: Image.Image, margin: int = 10) -> Image.Image:
+def places(rows: Sequence[Sequence[Image.Image]], across: int, down: int) -> list[list[tuple[int, int]]]:
+    """Where in their grid the pictures lie, by their upper left corners."""
+    widths = [max(picture.width for picture in column) for column in zip(*rows, strict=True)]
+    lefts = [sum(widths[:place]) + across * place for place in range(len(widths))]
+    heights = [max(picture.height for picture in row) + 1 for row in rows]
+    tops = [sum(heights[:place]) + down * place for place in range(len(rows))]
+    return [[(left, top) for left in lefts] for top in tops]
+
+
+MARGIN = 10
+
+
+def framed(picture: Image.Image, margin: int = MARGIN) -> Image.Image:
     """The picture with paper all round."""
     return centred(picture, picture.width + 2 * margin, picture.height + 2 * margin)
 
@@ -123,11 +136,28 @@ def draw_run(images: Mapping[str, Tensor], rows: Sequence[Mapping[str, Any]], di
         save(gallery(images["truth"], images["reconstruction"], scores), directory / "gallery.png")
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a PNG atomically."""
+def save(picture: Image.Image, path: Path, said: str = "") -> None:
+    """Write a PNG atomically; `said` is what it says of itself (see `says`)."""
     buffer = BytesIO()
-    picture.save(buffer, format="PNG", compress_level=1)  # the default takes twice as long and saves a tenth
+    # the default level takes twice as long and saves a tenth
+    picture.save(buffer, format="PNG", compress_level=1, pnginfo=saying(said))
     write_atomically(path, buffer.getvalue(), durable=False)
+
+
+SAID = "harness"
+
+
+def saying(said: str) -> PngInfo:
+    """What a PNG is to say of itself."""
+    found = PngInfo()
+    if said:
+        found.add_text(SAID, said, zip=True)
+    return found
+
+
+def says(picture: Image.Image) -> str:
+    """What a PNG says of itself; empty where it says nothing."""
+    return str(picture.info.get(SAID, ""))
 
 
 @cache

@@ -1,70 +1,126 @@
 """The picture of a table: originals on top, then what each attack makes of them under each defence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from harness.plots import pictures
+from harness.store.published import absent
+from harness.tables.cuttings import Box, Cutting
 from harness.tables.measurement import Measurements, Outcome, finished
 from harness.tables.spec import Table
 from harness.tables.view import number
 
 SIDE, PER_LINE, MOST, LETTERS = 64, 4, 8, 15
 """Pixels of a picture, pictures in a line and in a block, size of the names."""
+ACROSS, DOWN = 24, 10
+"""Pixels between blocks."""
 
 Images = Mapping[str, Tensor]
-Found = dict[tuple[str, str], Images]
+Cut = Callable[[Sequence[str]], tuple[Image.Image, Image.Image] | None]
+
+
+@dataclass(frozen=True)
+class CellPictures:
+    """The pictures of a cell, and of which runs they are."""
+
+    runs: tuple[str, ...]
+    originals: Image.Image
+    found: Image.Image
+
+
+Shown = Mapping[tuple[str, str], CellPictures]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The picture, and what lies where in it."""
+
+    picture: Image.Image
+    places: tuple[Cutting, ...]
 
 
 def gallery(
-    table: Table, outcomes: Sequence[Outcome], measurements: Measurements, load: Callable[[Outcome], Images]
-) -> Image.Image | None:
+    table: Table,
+    outcomes: Sequence[Outcome],
+    measurements: Measurements,
+    load: Callable[[Outcome], Images],
+    cut: Cut,
+) -> Gallery | None:
     """One block of pictures per row and column; None when no cell has images yet.
 
     It is of the first seed, or of all seeds one after the other where each attacks the same images.
-    `load` gives the tensors `truth` and `reconstruction` of an outcome. A cell without a result is grey.
+    `load` gives the tensors `truth` and `reconstruction` of an outcome; where they were not handed on, `cut` what was
+    published of some runs. A cell without a result is grey.
     """
-    found = _load(table, outcomes, load)
-    if not found:
+    blocks = _blocks(table, outcomes, load, cut)
+    if not blocks:
         return None
-    size = _block(next(iter(found.values()))["truth"]).size
+    size = next(iter(blocks.values())).originals.size
     names = [pictures.label(name, LETTERS, bold=True) for name in ("", "original", *table.rows)]
     head = [pictures.label(column, LETTERS, bold=True) for column in table.columns]
-    originals = [_cell(_truth(found, column), "", size) for column in table.columns]
+    originals = [_originals(blocks, column) or _missing(size, "") for column in table.columns]
     attacked = [
         [
-            _cell(found[row, column]["reconstruction"], _note(table, measurements, row, column), size)
-            if (row, column) in found
-            else _cell(None, "no result", size)
+            _noted(blocks[row, column].found, _note(table, measurements, row, column))
+            if (row, column) in blocks
+            else _missing(size, "no result")
             for column in table.columns
         ]
         for row in table.rows
     ]
     rows = [[name, *cells] for name, cells in zip(names, [head, originals, *attacked], strict=True)]
-    return pictures.framed(pictures.grid(rows, across=24, down=10))
+    drawn = pictures.framed(pictures.grid(rows, ACROSS, DOWN))
+    return Gallery(drawn, tuple(_places(table, blocks, pictures.places(rows, ACROSS, DOWN))))
 
 
-def _load(table: Table, outcomes: Sequence[Outcome], load: Callable[[Outcome], Images]) -> Found:
+def _places(table: Table, blocks: Shown, corners: Sequence[Sequence[tuple[int, int]]]) -> Iterator[Cutting]:
+    for down, row in enumerate(table.rows, 2):
+        for across, column in enumerate(table.columns, 1):
+            if block := blocks.get((row, column)):
+                originals = _originals(blocks, column)
+                if originals is not None:
+                    theirs, found = (
+                        _box(corners[1][across], originals),
+                        _box(corners[down][across], block.found),
+                    )
+                    yield Cutting(block.runs, theirs, found)
+
+
+def _box(corner: tuple[int, int], picture: Image.Image) -> Box:
+    left, top = (place + pictures.MARGIN for place in corner)
+    return left, top, left + picture.width, top + picture.height
+
+
+def _blocks(table: Table, outcomes: Sequence[Outcome], load: Callable[[Outcome], Images], cut: Cut) -> Shown:
     first = min((outcome.cell.seed for outcome in outcomes if outcome.record), default=None)
-    loaded = {
-        (row, column): [load(outcome) for outcome in found]
-        for row in table.rows
-        for column in table.columns
-        for done in [finished(outcomes, row, column).values()]
-        if (found := [each for each in done if table.independent == "seed" or each.cell.seed == first])
-    }
-    return {
-        key: {name: torch.cat([each[name] for each in images]) for name in images[0]}
-        for key, images in loaded.items()
-        if images[0]["truth"].ndim == 4
-    }
+    found = {}
+    for row in table.rows:
+        for column in table.columns:
+            done = finished(outcomes, row, column).values()
+            shown = [each for each in done if table.independent == "seed" or each.cell.seed == first]
+            if block := _shown(shown, load, cut):
+                found[row, column] = block
+    return found
 
 
-def _truth(found: Found, column: str) -> Tensor | None:
+def _shown(shown: Sequence[Outcome], load: Callable[[Outcome], Images], cut: Cut) -> CellPictures | None:
+    """The pictures of a cell; None where it is of no images."""
+    loaded, runs = [load(outcome) for outcome in shown], tuple(outcome.id for outcome in shown)
+    if not loaded or loaded[0]["truth"].ndim != 4:
+        return None
+    images = {name: torch.cat([each[name] for each in loaded]) for name in loaded[0]}
+    if absent(images["truth"][:MOST]) and (published := cut(runs)):
+        return CellPictures(runs, *published)
+    return CellPictures(runs, _block(images["truth"]), _block(images["reconstruction"]))
+
+
+def _originals(blocks: Shown, column: str) -> Image.Image | None:
     """The originals of a column: its rows all attack the same."""
-    return next((images["truth"] for (_, name), images in found.items() if name == column), None)
+    return next((block.originals for (_, name), block in blocks.items() if name == column), None)
 
 
 def _block(images: Tensor) -> Image.Image:
@@ -72,8 +128,11 @@ def _block(images: Tensor) -> Image.Image:
     return pictures.lines(tiles, PER_LINE, gap=2)
 
 
-def _cell(images: Tensor | None, note: str, size: tuple[int, int]) -> Image.Image:
-    block = pictures.blank(*size, pictures.MISSING) if images is None else _block(images)
+def _missing(size: tuple[int, int], note: str) -> Image.Image:
+    return _noted(pictures.blank(*size, pictures.MISSING), note)
+
+
+def _noted(block: Image.Image, note: str) -> Image.Image:
     return pictures.above([block, pictures.label(note)], gap=1) if note else block
 
 

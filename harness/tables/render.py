@@ -8,12 +8,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.base.files import to_json_lines, write_atomically
+from harness.cells.handed import RESULTS
 from harness.plots import pictures
 from harness.plots.plot import write_all
 from harness.store.frames import named
 from harness.store.provenance import combined
 from harness.store.records import Store
 from harness.tables.budget import Budgets
+from harness.tables.cuttings import Cuttings, told
 from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery
 from harness.tables.html import html
@@ -42,20 +44,16 @@ def render(
     drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
     document = compose(table, dataset, scale, outcomes, measurements, budgets)
     document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
-    picture = (
-        gallery(table, outcomes, measurements, partial(Outcome.images, store=store))
-        if table.comparable
-        else None
-    )
-    if picture is not None:
-        pictures.save(picture, directory / "gallery.png")
-    shown = (directory / "gallery.png").read_bytes() if picture else None
+    load, cut = partial(Outcome.images, store=store), Cuttings(_results(outcomes))
+    shown = gallery(table, outcomes, measurements, load, cut) if table.comparable else None
+    if shown is not None:
+        pictures.save(shown.picture, directory / "gallery.png", told(shown.places))
     texts = {
         "cells.csv": cells_csv(measurements),
         "document.json": dump(document),
         "table.md": markdown(document),
         "table.tex": latex(document),
-        "table.html": html(document, shown),
+        "table.html": html(document, (directory / "gallery.png").read_bytes() if shown else None),
         "provenance.json": to_json_lines(provenance(table, dataset, scale, outcomes, document)),
     }
     for name, text in texts.items():
@@ -63,6 +61,11 @@ def render(
     for supplement in table.supplements:
         supplement.write(dataset, outcomes, store, directory)
     return document
+
+
+def _results(outcomes: Sequence[Outcome]) -> Path:
+    """Where tables are published."""
+    return next((o.experiment.paths.published for o in outcomes if o.experiment), None) or RESULTS
 
 
 def _frame(outcomes: Sequence[Outcome], store: Store) -> "pandas.DataFrame":

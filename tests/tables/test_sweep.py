@@ -22,11 +22,13 @@ from harness.cells.task import CellsTask
 from harness.commands.publish import publish
 from harness.core import UserError
 from harness.models.lenet import LeNet
+from harness.plots.pictures import says
 from harness.store import lease
 from harness.store.records import Store
 from tests.command import Main, command_line, stamps, write_plan
 from tests.commands.test_main import clean_environment
 
+GALLERY = "toy/digits32-paper/gallery.png"
 TOY = {
     "name": "toy",
     "title": "A toy",
@@ -140,6 +142,12 @@ def test_what_was_published_is_not_computed_again(
     assert out == shown
     assert "4 runs are taken from published, without pictures" in err
     assert not list(tmp_path.glob("runs/*/reconstructions.safetensors"))
+    theirs, ours = (Image.open(folder / GALLERY) for folder in (tmp_path / "published", tmp_path / "results"))
+    assert says(theirs) == says(ours) != ""
+    for _, *boxes in json.loads(says(ours)):
+        one, other = ([image.convert("RGB").crop(box) for box in boxes] for image in (theirs, ours))
+        assert [part.tobytes() for part in one] == [part.tobytes() for part in other]
+        assert len(one[1].getcolors(10**4) or []) > 2, "not grey"
     assert main("paths.published=published", "trials=3") == 0
     first, second, third = Store(tmp_path / "runs").images(next(tmp_path.glob("runs/*/")).name)["truth"]
     assert first.isnan().all()
