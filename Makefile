@@ -91,7 +91,7 @@ noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as ab
 dlf: $(READY)  ## DLF in its own setting, by two weightings, beside IG: as above (SCALE=paper: half an hour a client)
 	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-SURVEY := rtf fedavg batch resolution architecture training labels peft ggl families checks gate
+SURVEY := rtf fedavg batch resolution architecture training labels peft ggl ci_net families checks gate
 
 survey: $(READY)  ## what the survey says, checked: every table and figure beside its numbers, its theory; as above
 	@$(foreach part,$(SURVEY),$(RUN) table=survey_$(part) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true

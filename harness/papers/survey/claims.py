@@ -64,6 +64,14 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
                     "with its own budget GGL uses the gradient (ours)",
                 ),
             ),
+            Evidence(
+                "survey_ci_net",
+                (
+                    "CI-Net relies on a victim with sigmoids",
+                    "with a generator that reaches every pixel's value more is recovered (ours)",
+                    "batch statistics in the victim give away more than running ones (ours)",
+                ),
+            ),
             Evidence("survey_rtf", (), "report.md"),
         ),
     ),
