@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -17,8 +18,27 @@ class BatchNorm2d(nn.BatchNorm2d):
         """[n, c, h, w] to the same shape: batch statistics in train mode, running statistics in eval mode."""
         if self.training:
             return super().forward(x)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
+        scale, shift = running(self)
         return x * scale[:, None, None] + shift[:, None, None]
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """The same of torch's BatchNorm1d."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, c] to the same shape."""
+        if self.training:
+            return super().forward(x)
+        scale, shift = running(self)
+        return x * scale + shift
+
+
+def running(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Scale and shift [c] by a layer's running statistics."""
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    scale = layer.weight * torch.rsqrt(layer.running_var + layer.eps)
+    return scale, layer.bias - layer.running_mean * scale

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.core import Generator, Shape, UserError
+from harness.models.normalization import BatchNorm1d, BatchNorm2d
 
 
 def stages(shape: Shape) -> int:
@@ -35,12 +36,12 @@ class ConvolutionalGenerator(Generator):
         widths = [base >> i for i in range(count)]
         layers: list[nn.Module] = [
             nn.Linear(latent, small[0] * small[1] * small[2]),
-            nn.BatchNorm1d(small[0] * small[1] * small[2]),
+            BatchNorm1d(small[0] * small[1] * small[2]),
             nn.ReLU(),
             nn.Unflatten(1, small),
         ]
         for wide, narrow in pairwise(widths):
-            layers += [_double(wide, narrow, kernel), nn.BatchNorm2d(narrow), nn.ReLU()]
+            layers += [_double(wide, narrow, kernel), BatchNorm2d(narrow), nn.ReLU()]
         layers += [_double(widths[-1], channels, kernel), nn.Tanh()]
         self.latent = latent
         self.network = nn.Sequential(*layers)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness.attacks.dlg import DLG
+from harness.attacks.ggl import GGL
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers import native
@@ -21,15 +22,17 @@ from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.lowrank import LowRank
 from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.residual import Residual
+from harness.attacks.solvers.selection import select
 from harness.attacks.solvers.swept import Swept
 from harness.attacks.solvers.variables import Layout
 from harness.bench import problems
-from harness.core import Model, Observation, Problem, Reconstruction, Shape, generator
+from harness.core import Generator, Model, Observation, Problem, Reconstruction, Shape, generator
 from harness.labels.analytic import Analytic
 from harness.models.cnn import CNN
 from harness.models.lenet import LeNet
 from harness.models.mlp import MLP
 from harness.models.resnet import ResNet
+from harness.priors.networks import ConvolutionalGenerator
 
 COUNT, SLOTS, CLASSES = 9, 7, 7
 MATCHING = DLG(steps=1, optimizer=LBFGS())
@@ -121,6 +124,7 @@ ATTACKS: dict[str, tuple[OptimizationAttack, Model, Shape]] = {
         InvertingGradients(optimizer=Adam(noise=0.2), labels=Analytic(), steps=6, boxed=False),
         CNN(), (1, 9, 9),
     ),
+    "ggl": (GGL(optimizer=CMA(population=4), labels=Analytic(), steps=9), LeNet(), (1, 16, 16)),
 }  # fmt: skip
 
 
@@ -139,7 +143,24 @@ def test_whole_attacks(name: str, chosen: list[int], slots: int) -> None:
 
 
 def problem(name: str, k: int) -> Problem:
-    return Problem(k, observations(*ATTACKS[name][1:], True)[k], seed=k)
+    attack, model, shape = ATTACKS[name]
+    seen = observations(model, shape, True)[k]
+    if attack.requires_prior:
+        seen = replace(seen, knowledge=replace(seen.knowledge, prior=prior(shape)))
+    return Problem(k, seen, seed=k)
+
+
+@functools.cache
+def prior(shape: Shape) -> Generator:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return ConvolutionalGenerator(shape, latent=6, base=8, kernel=4).eval().requires_grad_(False)
+
+
+def test_a_generator_keeps_no_search_from_running_side_by_side() -> None:
+    seen = [problem("ggl", k).observation for k in range(3)]
+    setting, x = problems.setting(ATTACKS["ggl"][0], seen)
+    assert isinstance(select(setting, x[0], "auto", None)[0], Vectorized)
 
 
 @functools.cache
