@@ -1,5 +1,6 @@
 """Sparsification: only the largest entries of the update are sent."""
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -11,11 +12,17 @@ def percentile(values: Tensor, percent: Tensor) -> Tensor:
     """The percentile of a flat tensor by linear interpolation, as numpy's; of any size (torch.quantile is not)."""
     position = percent.double() / 100 * (values.numel() - 1)  # float32 ends at 2^24 places
     low = int(position.floor())
-    kept = values.numel() - low
-    largest = torch.topk(values, kept, sorted=False).values  # sorted it takes up to four times as long
+    largest = _largest(values, values.numel() - low)
     ends = torch.topk(largest, min(2, len(largest)), largest=False).values
     below, above = ends[0], ends[-1]
     return below + (above - below) * (position - low).to(values)
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """So many of the largest values, in any order."""
+    if values.device.type == "cpu":  # numpy takes a third to a tenth of torch's time
+        return torch.from_numpy(numpy.partition(values.numpy(), -count)[-count:])
+    return torch.topk(values, count, sorted=False).values  # sorted it takes up to four times as long
 
 
 def prune(update: Params, percent: Tensor) -> Params:
