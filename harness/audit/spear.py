@@ -1,7 +1,7 @@
 """SPEAR: the inputs of a ReLU layer from the gradient of a small batch, exactly, as far as its units tell."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -172,26 +172,30 @@ class _Search:
         return torch.stack(found) if found else directions[:0]
 
     def completed(self, dense: Dense) -> Iterator[Tensor]:
-        """[n, n], where one direction at most is missing: those chosen, then with one in the place of a wrong one.
+        """[n, n], where one direction at most is missing: those chosen and what completes them, then with each in turn
+        replaced.
 
-        An input follows from the other directions alone. So where one of all is wrong or missing its input is right,
-        and says itself which units it leaves off.
+        An input follows from the other directions alone, and from no more than their span. So where one of all is
+        missing, or is a mixture, its input is right, and says itself which units it leaves off.
         """
         known = len(self.chosen)
         if known < self.n - 1:
             return
         axes = torch.linalg.qr((self.chosen * self.scale).T, mode="complete").Q[:, known:].T
         whole = torch.cat([self.chosen, axes / self.scale])
-        if known == self.n:
-            yield whole
-        inputs = self._solved(whole)[1]
-        off = ~_on(dense, inputs, torch.zeros(()))[:, self.alive]
-        for place in range(known if known < self.n else 0, self.n):
+        for complete in [whole] if known == self.n else self._replaced(dense, whole, [known]):
+            yield complete
+            yield from self._replaced(dense, complete, range(self.n))
+
+    def _replaced(self, dense: Dense, directions: Tensor, places: Iterable[int]) -> Iterator[Tensor]:
+        """Directions [n, n] with one in a place's stead that vanishes where the place's input leaves units off."""
+        off = ~_on(dense, self._solved(directions)[1], torch.zeros(()))[:, self.alive]
+        for place in places:
             rows = self.left[self.alive[off[place]]]
             _, values, axes = torch.linalg.svd(rows, full_matrices=True)
             limit = STRICT * self.noise * len(rows) ** 0.5
             if len(rows) >= self.n - 1 and bool((values[self.n - 1 :] <= limit).all()):
-                yield torch.cat([whole[:place], axes[-1:], whole[place + 1 :]])
+                yield torch.cat([directions[:place], axes[-1:], directions[place + 1 :]])
 
     def _solved(self, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of directions [n, n]: their inverse, the inputs, and what each input's gradient is multiplied by."""
