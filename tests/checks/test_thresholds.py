@@ -84,6 +84,19 @@ def test_clients_in_rounds_check_too(tmp_path: Path) -> None:
             compose(*given, *attack)
 
 
+def test_checks_in_rounds_change_nothing_but_their_columns(tmp_path: Path) -> None:
+    """Of a network with batch statistics, too, which a forward pass could move."""
+    block = ("attack=rtf", "model=imprint_resnet18", "model.base.width=4", "model.base.blocks=1")
+    rounds = ("fl=fedavg", "fl.clients=40", "fl.dummies=8", "fl.normalization=train", "trials=2")
+    given = (*block, *rounds, "dataset=digits32", "logger=none", f"paths.runs={tmp_path}")
+    plain, checked = run(compose(*given)).rows, run(compose(*given, "checks=thresholds")).rows
+    own = {"detected", "detected_by"}
+    assert all("parallel rows" in row["detected_by"] for row in checked)
+    assert [{k: v for k, v in row.items() if k not in own | {"seconds"}} for row in checked] == [
+        {k: v for k, v in row.items() if k != "seconds"} for row in plain
+    ]
+
+
 def test_an_isolated_image_outweighs_the_others() -> None:
     given = (*GIVEN, "checks=thresholds", "model=mlp", "trials=1", "order=distinct", "server=class_fishing")
     label = int(open_targets(compose(*given)).client(0).truth.y[3])
