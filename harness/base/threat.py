@@ -74,6 +74,11 @@ def _declared(parts: Mapping[str, Any]) -> Iterator[Collection[Need]]:
                 yield kind.needed(node)
 
 
+def malicious(config: Mapping[str, Any]) -> bool:
+    """Whether the server of a configuration does more than look at what it is sent."""
+    return not ACTIVE.isdisjoint(needs(config))
+
+
 def letter(needed: Collection[Need]) -> str:
     """The letter of the least attacker in the systematisation who has what is needed; labels and order have none."""
     surrogate = not SURROGATE.isdisjoint(needed)

@@ -1,7 +1,7 @@
 """A table ready to be written down, in whatever form; and as JSON, from which others read it back."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 
 import pydantic
@@ -10,6 +10,7 @@ from harness.base.files import to_json
 from harness.tables.budget import Budgets, note, poor, told
 from harness.tables.caption import caption, notes, unit
 from harness.tables.claims.verdict import Verdict, judge_all
+from harness.tables.detection import COLUMN, MEANING, beside, detections, false_alarms
 from harness.tables.measurement import Measurements, Outcome
 from harness.tables.spec import Table
 from harness.tables.view import Section, sections
@@ -41,7 +42,7 @@ def compose(
     budgets: Budgets = MappingProxyType({}),
 ) -> Document:
     """Put a table into words; `budgets` are the parts of the paper's budget that its rows had."""
-    return Document(
+    document = Document(
         title=table.title,
         source=table.source,
         caption=(*caption(table, dataset, scale, outcomes), *told(table, outcomes), *note(budgets)),
@@ -50,6 +51,19 @@ def compose(
         verdicts=tuple(judge_all(table, dataset, scale, measurements, poor(budgets))),
         notes=tuple(notes(table, (dataset, scale), outcomes, measurements)),
         unit=unit(outcomes),
+    )
+    seen = detections(table, outcomes)
+    return _with_detections(document, seen, outcomes) if seen else document
+
+
+def _with_detections(document: Document, seen: Mapping[str, str], outcomes: Sequence[Outcome]) -> Document:
+    """With a last column of what each row's clients have seen of its server, and what must be said beside it."""
+    return replace(
+        document,
+        caption=(*document.caption, MEANING),
+        columns=(*document.columns, COLUMN),
+        sections=tuple(beside(section, seen) for section in document.sections),
+        notes=(*document.notes, *false_alarms(outcomes)),
     )
 
 

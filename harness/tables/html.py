@@ -46,7 +46,7 @@ def _body(section: Section, width: int) -> str:
 
 
 def _cell(shown: Shown) -> str:
-    mean = f"<b>{shown.mean}</b>" if shown.best else shown.mean
+    mean = f"<b>{shown.mean}</b>" if shown.best else escape(shown.mean)
     std = f' <span class="std">± {shown.std}</span>' if shown.std else ""
     published = f' <span class="published">({shown.paper})</span>' if shown.published else ""
     return f"<td>{mean}{std}{published}</td>"

@@ -36,7 +36,7 @@ def _block(section: Section, width: int) -> list[str]:
 
 
 def _cell(shown: Shown) -> str:
-    mean = rf"\textbf{{{shown.mean}}}" if shown.best else shown.mean
+    mean = rf"\textbf{{{shown.mean}}}" if shown.best else escape(shown.mean)
     std = rf" $\pm$ {shown.std}" if shown.std else ""
     return mean + std + (f" ({escape(shown.paper)})" if shown.published else "")
 

@@ -27,7 +27,7 @@ def _table(columns: tuple[str, ...], section: Section) -> str:
 
 
 def _cell(shown: Shown) -> str:
-    mean = f"**{shown.mean}**" if shown.best else shown.mean
+    mean = f"**{shown.mean}**" if shown.best else _plain(shown.mean)
     return mean + (f" ± {shown.std}" if shown.std else "") + (f" ({shown.paper})" if shown.published else "")
 
 

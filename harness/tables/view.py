@@ -13,7 +13,7 @@ INSIDE, OUTSIDE = "∈", "∉"
 
 @dataclass(frozen=True)
 class Shown:
-    """One cell as text: mean, standard deviation and published number; empty where there is none."""
+    """One cell as text: mean, standard deviation and published number; empty where there is none, or words alone."""
 
     mean: str
     std: str

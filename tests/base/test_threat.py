@@ -5,7 +5,7 @@ import re
 import pytest
 
 from harness.base.schema import CONF
-from harness.base.threat import MEANING, Need, letter, needs, tag, told
+from harness.base.threat import MEANING, Need, letter, malicious, needs, tag, told
 from harness.config.composition import compose
 
 QUICK = ("dataset=digits32", "logger=none", "scale=smoke")
@@ -37,6 +37,11 @@ def test_a_malicious_server_is_named() -> None:
     words = told(compose(*QUICK, "attack=rtf", "model=imprint_mlp").config)
     for need in (Need.ARCHITECTURE, Need.PARAMETERS, Need.PUBLIC):
         assert need in words
+
+
+def test_a_server_that_alters_the_model_is_malicious() -> None:
+    assert malicious(compose(*QUICK, "attack=ig", "server=trap_weights").config)
+    assert not malicious(compose(*QUICK, "attack=ig").config)
 
 
 @pytest.mark.parametrize("name", ["labels", "defense", "order", "public"])

@@ -8,6 +8,10 @@ import pytest
 from harness.base.errors import UserError
 from harness.report.pages import result as page
 from harness.report.results import Numbers, ReportCell, find
+from harness.store.records import Store
+from harness.tables.layout import Cell
+from harness.tables.render import render
+from tests.report.conftest import configuration, outcome, table
 
 SWEEP = """attack,fl.batch_size,metric,runs,n,targets,mean,std,ci_low,ci_high,run_ids
 ig,2,psnr_unit,2,8,4,12.5,1.0,11.0,14.0,r1 r2
@@ -60,6 +64,18 @@ def test_a_sweeps_page_has_a_line_for_each_point(sweep: Path) -> None:
     assert text.count("<tr>") == 1 + 2
     for words in ("Epochs", "fl.batch_size", "12.500", "11.000 to 14.000", "So."):
         assert words in text
+
+
+def test_words_beside_the_numbers_lead_to_no_runs(tmp_path: Path) -> None:
+    store, results = Store(tmp_path / "runs"), tmp_path / "results"
+    malicious = {"server": {"_target_": "harness.servers.imprint.ImprintServer"}}
+    config = configuration("rtf", "none", 1, seed=0) | malicious
+    made = outcome(store, Cell("A", "X", 0, ()), 9.0, config, "AX0")
+    toy = table("toy", {"A": []}, {"X": []})
+    render(toy, "digits32", "small", [made], store, results / "toy" / "digits32-small")
+    (found,) = find(results, "made here")
+    text = page("../../../", found, set())
+    assert text.count("<td>-</td>") == text.count('href="#row=A&amp;column=X"') == len(toy.metrics)
 
 
 def test_pictures_and_texts_alone_are_a_result_too(tmp_path: Path) -> None:

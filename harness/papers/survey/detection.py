@@ -1,6 +1,5 @@
 """What clients' checks see: of honest and of malicious servers, and of a gate before sending."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,6 +9,7 @@ from harness.base.rows import Row, pipes, to_csv
 from harness.base.statistics.intervals import wilson
 from harness.core import component
 from harness.store.records import Store
+from harness.tables.detection import signs
 from harness.tables.measurement import Outcome
 from harness.tables.supplement import Supplement
 
@@ -47,9 +47,8 @@ class DetectionReport(Supplement):
 def counted(rows: Sequence[Row]) -> tuple[int, int, float, float, float, str]:
     """How many models there are, how many raise an alarm, that rate with Wilson's interval, and how often each sign."""
     alarms = [row for row in rows if row["detected"]]
-    signs = Counter(sign for row in alarms for sign in str(row["detected_by"]).split(", "))
     low, high = wilson(len(alarms), len(rows))
-    told = ", ".join(f"{sign} {count}" for sign, count in signs.most_common())
+    told = ", ".join(f"{sign} {count}" for sign, count in signs(alarms))
     return len(rows), len(alarms), len(alarms) / len(rows), low, high, told
 
 
