@@ -9,8 +9,10 @@ from typing import Any
 from PIL import Image
 
 from harness.base.memory import remembered
+from harness.cells.handed import RESULTS
 from harness.plots import pictures
 from harness.store.published import holdings
+from harness.tables.measurement import Outcome
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom."""
@@ -28,6 +30,11 @@ class Cutting:
 def told(places: Sequence[Cutting]) -> str:
     """What a gallery says of itself."""
     return json.dumps([[place.runs, place.originals, place.found] for place in places])
+
+
+def results(outcomes: Sequence[Outcome]) -> Path:
+    """Where tables are published."""
+    return next((o.experiment.paths.published for o in outcomes if o.experiment), None) or RESULTS
 
 
 class Cuttings:

@@ -8,14 +8,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.base.files import to_json_lines, write_atomically
-from harness.cells.handed import RESULTS
 from harness.plots import pictures
 from harness.plots.plot import write_all
 from harness.store.frames import named
 from harness.store.provenance import combined
 from harness.store.records import Store
 from harness.tables.budget import Budgets
-from harness.tables.cuttings import Cuttings, told
+from harness.tables.cuttings import Cuttings, results, told
 from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery
 from harness.tables.html import html
@@ -44,7 +43,7 @@ def render(
     drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
     document = compose(table, dataset, scale, outcomes, measurements, budgets)
     document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
-    load, cut = partial(Outcome.images, store=store), Cuttings(_results(outcomes))
+    load, cut = partial(Outcome.images, store=store), Cuttings(results(outcomes))
     shown = gallery(table, outcomes, measurements, load, cut) if table.comparable else None
     if shown is not None:
         pictures.save(shown.picture, directory / "gallery.png", told(shown.places))
@@ -61,11 +60,6 @@ def render(
     for supplement in table.supplements:
         supplement.write(dataset, outcomes, store, directory)
     return document
-
-
-def _results(outcomes: Sequence[Outcome]) -> Path:
-    """Where tables are published."""
-    return next((o.experiment.paths.published for o in outcomes if o.experiment), None) or RESULTS
 
 
 def _frame(outcomes: Sequence[Outcome], store: Store) -> "pandas.DataFrame":

@@ -7,7 +7,6 @@ from statistics import fmean
 from typing import Any
 
 from PIL import Image
-from torch import Tensor
 
 from harness.attacks.rtf import expected_alone
 from harness.base.files import write_atomically
@@ -30,7 +29,9 @@ from harness.papers.outcomes.rule import (
     read,
 )
 from harness.plots import pictures
+from harness.store.published import absent
 from harness.store.records import Store
+from harness.tables.cuttings import Cutting, Cuttings, results, told
 from harness.tables.measurement import Outcome
 from harness.tables.supplement import Supplement
 
@@ -40,6 +41,7 @@ COLUMNS = (
 )
 SIDE = 32
 """Pixels of a picture in the overview."""
+ACROSS, DOWN = 12, 10
 EXACT = 30.0
 """dB above which an image that was read off in closed form counts as recovered."""
 
@@ -63,27 +65,33 @@ class OutcomeReport(Supplement):
         )
         write_atomically(directory / "outcomes.csv", outcomes_csv(done, published).encode())
         write_atomically(directory / "report.md", text.encode())
+        cut = Cuttings(results(outcomes))
         lines = [
             (
+                outcome.id,
                 verdict_beside(row, decide(rows_of(outcome)), published.get(row)),
-                strip(outcome, store, self.images),
+                strip(outcome, store, self.images, cut),
             )
             for row, outcome in done.items()
         ]
         if lines:
-            pictures.save(overview(lines), directory / "gallery.png")
+            drawn, said = overview(lines)
+            pictures.save(drawn, directory / "gallery.png", said)
 
 
-Strip = tuple[Tensor, Tensor, list[float | None]]
-"""Some truths and reconstructions [n, c, h, w], and their PSNR in dB."""
-
-
-def strip(outcome: Outcome, store: Store, most: int) -> Strip:
-    """Some images of a row, from the best to the worst in equal steps."""
+def strip(outcome: Outcome, store: Store, most: int, cut: Cuttings) -> Image.Image:
+    """Some images of a row, from the best to the worst in equal steps, truth above reconstruction; where they were not
+    handed on, as they were published."""
     images, scores = outcome.images(store), [row.get("psnr_unit") for row in rows_of(outcome)]
     ranked = sorted(range(len(scores)), key=lambda place: -(scores[place] or 0.0))
     shown = [ranked[place] for place in evenly(len(ranked), most)]
-    return images["truth"][shown], images["reconstruction"][shown], [scores[place] for place in shown]
+    if absent(images["truth"][shown]) and (published := cut([outcome.id])):
+        return published[1]
+    both = [
+        pictures.beside([pictures.tile(image, SIDE) for image in images[name][shown]], 2)
+        for name in ("truth", "reconstruction")
+    ]
+    return pictures.above(both, gap=2)
 
 
 def verdict_beside(row: str, verdict: Measured, theirs: Stated | None) -> Image.Image:
@@ -100,16 +108,24 @@ def verdict_beside(row: str, verdict: Measured, theirs: Stated | None) -> Image.
     )
 
 
-def overview(rows: Sequence[tuple[Image.Image, Strip]]) -> Image.Image:
-    """The rule, and all rows below one another, small: what decided beside truth above reconstruction."""
-    lines = []
-    for words, (truth, reconstruction, _) in rows:
-        both = [
-            pictures.beside([pictures.tile(image, SIDE) for image in x], 2) for x in (truth, reconstruction)
-        ]
-        lines.append([words, pictures.above(both, gap=2)])
-    rule = [pictures.label(part.strip(), 10) for part in RULE.split(";")]
-    return pictures.framed(pictures.above([*rule, pictures.grid(lines, across=12, down=10)]))
+def overview(rows: Sequence[tuple[str, Image.Image, Image.Image]]) -> tuple[Image.Image, str]:
+    """The rule, and all rows below one another, small: what decided, beside the strip of a run. And what lies where."""
+    lines = [[words, strip] for _, words, strip in rows]
+    rule = pictures.above([pictures.label(part.strip(), 10) for part in RULE.split(";")])
+    drawn = pictures.framed(pictures.above([rule, pictures.grid(lines, ACROSS, DOWN)]))
+    below = pictures.MARGIN + rule.height + 4
+    corners = [row[1] for row in pictures.places(lines, ACROSS, DOWN)]
+    boxes = [
+        (
+            left + pictures.MARGIN,
+            top + below,
+            left + pictures.MARGIN + strip.width,
+            top + below + strip.height,
+        )
+        for (left, top), (_, _, strip) in zip(corners, rows, strict=True)
+    ]
+    places = [Cutting((run,), box, box) for (run, _, _), box in zip(rows, boxes, strict=True)]
+    return drawn, told(places)
 
 
 def evenly(count: int, shown: int) -> list[int]:

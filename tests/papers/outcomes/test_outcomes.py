@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.config.composition import compose
 from harness.core import UserError
 from harness.papers.outcomes.report import OutcomeReport, evenly, outcomes_csv, overview, verdict_beside
 from harness.papers.outcomes.rule import LABELS, decide, read
+from harness.plots import pictures
 from harness.store.records import Store, summarise
 from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
@@ -137,10 +139,14 @@ def test_the_report_says_what_the_records_say(tmp_path: Path) -> None:
 
 def test_what_decided_stands_beside_the_pictures() -> None:
     """The same pictures with another verdict beside them are another gallery, with room for all its words."""
-    truth = torch.zeros(2, 1, 8, 8)
+    strip = pictures.blank(66, 66, "#123456")
     failed, vague = decide(rows([(9.0, 0.0)] * 2)), decide(rows([(9.0, 0.4)] * 2))
     words = [verdict_beside("Fig. 5 DLG", verdict, None) for verdict in (failed, vague)]
-    drawn = [overview([(each, (truth, truth, [9.0, 9.0]))]) for each in words]
+    made = [overview([("run", each, strip)]) for each in words]
+    drawn = [picture for picture, _ in made]
+    for picture, said in made:
+        ((runs, _, box),) = json.loads(said)
+        assert (runs, picture.crop(box).tobytes()) == (["run"], strip.tobytes()), "it says where the strip is"
     assert drawn[0].tobytes() != drawn[1].tobytes()
     assert all(picture.width > each.width for picture, each in zip(drawn, words, strict=True))
 
