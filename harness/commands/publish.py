@@ -18,7 +18,7 @@ from harness.store.integrity import RESULT
 from harness.store.published import ARCHIVE, light, pack, unpack
 
 COPIED = (".csv", ".md")
-COLOURS = (256, 64)
+COLOURS = (256, 64, 32)
 """Of published pictures: a third of the bytes, and less where a table has many. Their numbers are in the store."""
 WEIGHT = 500_000
 """Bytes that the pictures of a table may have together before fewer colours are taken."""
