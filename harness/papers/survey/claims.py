@@ -1,6 +1,6 @@
 """The survey's ten claims, each beside the verdicts of the published tables that are about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,15 @@ class Evidence:
     """Of the table, as its YAML words them."""
     file: str = ""
     """What else of the table's results says it."""
+    picture: str = ""
+    """And what shows it."""
 
 
 CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
     (
         "The larger the batch, the less is recovered",
         (
-            Evidence("survey_batch", ("optimisation recovers less as batches grow",)),
+            Evidence("survey_batch", ("optimisation recovers less as batches grow",), picture="batch.png"),
             Evidence(
                 "survey_rtf", ("the more images in a batch, the fewer are alone in their bins",), "report.md"
             ),
@@ -31,11 +33,23 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
     ),
     (
         "The higher the resolution, the less is recovered",
-        (Evidence("survey_resolution", ("optimisation recovers less as the resolution grows",)),),
+        (
+            Evidence(
+                "survey_resolution",
+                ("optimisation recovers less as the resolution grows",),
+                picture="gallery.png",
+            ),
+        ),
     ),
     (
         "The deeper the network, the less is recovered",
-        (Evidence("survey_architecture", ("optimisation recovers less as networks get deeper",)),),
+        (
+            Evidence(
+                "survey_architecture",
+                ("optimisation recovers less as networks get deeper",),
+                picture="gallery.png",
+            ),
+        ),
     ),
     (
         "The better the network is trained, the less is recovered, for gradients get more alike",
@@ -47,12 +61,20 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
                     "the images",
                 ),
                 "similarity.md",
+                "tsne.png",
             ),
         ),
     ),
     (
         "The more labels of a batch are equal, the less is recovered",
-        (Evidence("survey_labels", ("optimisation recovers less as more labels are equal",), "cosines.md"),),
+        (
+            Evidence(
+                "survey_labels",
+                ("optimisation recovers less as more labels are equal",),
+                "cosines.md",
+                "gallery.png",
+            ),
+        ),
     ),
     (
         "Generators hardly use the gradient; analytic attacks are exact",
@@ -63,6 +85,7 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
                     "with one round the gradient makes no difference, as published",
                     "with its own budget GGL uses the gradient (ours)",
                 ),
+                picture="gallery.png",
             ),
             Evidence(
                 "survey_ci_net",
@@ -71,6 +94,7 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
                     "with a generator that reaches every pixel's value more is recovered (ours)",
                     "batch statistics in the victim give away more than running ones (ours)",
                 ),
+                picture="gallery.png",
             ),
             Evidence("survey_rtf", (), "report.md"),
         ),
@@ -85,6 +109,7 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
                     "after two local steps it is read off even though B began at zero (ours)",
                     "on the transformer a drawn B gives away more than B = 0",
                 ),
+                picture="gallery.png",
             ),
         ),
     ),
@@ -110,6 +135,7 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
                     "more local epochs protect (batches of 8)",
                     "larger batches protect (two epochs)",
                 ),
+                picture="gallery.png",
             ),
         ),
     ),
@@ -118,6 +144,8 @@ CLAIMS: tuple[tuple[str, tuple[Evidence, ...]], ...] = (
         (Evidence("survey_checks", (), "detection.md"), Evidence("survey_gate", (), "gate.md")),
     ),
 )
+SHOWN = 3
+"""Comparisons of a claim, the others of which stand in its table."""
 HEAD = """\
 # The survey's ten claims, verdict by verdict
 
@@ -133,7 +161,7 @@ def page(results: Path) -> str:
     for number, (claim, parts) in enumerate(CLAIMS, 1):
         lines = [line for part in parts for line in _lines(part, results)]
         table = pipes([("measured by", "verdict", "figures"), *lines]) if lines else "Not published yet."
-        blocks.append(f"## {number}. {claim}\n\n{table}\n")
+        blocks.append("\n".join([f"## {number}. {claim}\n\n{table}\n", *_pictures(parts, results)]))
     return "\n".join([*blocks, *_families(results)])
 
 
@@ -147,6 +175,14 @@ def _families(results: Path) -> Iterator[str]:
         )
 
 
+def _pictures(parts: Iterable[Evidence], results: Path) -> Iterator[str]:
+    """The pictures of a claim, of each table that of the first data set that is published."""
+    for part in parts:
+        if part.picture and (found := sorted((results / part.table).glob(f"*/{part.picture}"))):
+            where = found[0].relative_to(results).as_posix()
+            yield f"![{part.table}, {found[0].parent.name}](../{where})\n"
+
+
 def _lines(part: Evidence, results: Path) -> Iterator[tuple[str, str, str]]:
     for folder in sorted((results / part.table).glob("*")):
         where = f"../{part.table}/{folder.name}"
@@ -156,7 +192,9 @@ def _lines(part: Evidence, results: Path) -> Iterator[tuple[str, str, str]]:
             for text in part.claims:
                 if text in verdicts:
                     found = verdicts[text]
-                    figures = "<br>".join(found.figures).replace("|", "\\|").replace("<br>", "; ")
+                    figures = "; ".join(found.figures[:SHOWN]).replace("|", "\\|").replace("<br>", "; ")
+                    if len(found.figures) > SHOWN:
+                        figures += f"; {len(found.figures) - SHOWN} more there"
                     yield f"[{folder.name}]({where}/table.md): {text}", f"*{found.said}*", figures
         if part.file and (folder / part.file).exists():
             yield f"[{folder.name}]({where}/{part.file}): {part.table}, {part.file}", "counted there", ""
