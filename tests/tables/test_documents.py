@@ -224,6 +224,30 @@ def test_the_terminal_shows_the_same(
     assert err == ""
 
 
+def test_a_wide_table_leaves_deviations_to_its_file_rather_than_break_numbers(
+    table: Table, measured: Measured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = document(table, measured(FULL), A_X_mse=0.123)
+    (section,) = [each for each in shown.sections if each.name == "mse"]
+    rows = tuple((name, cells * 5) for name, cells in section.rows)
+    wide = replace(shown, columns=shown.columns * 5, sections=(replace(section, rows=rows),))
+    terminal.show(wide)
+    out = capsys.readouterr().out
+    assert (
+        "Too wide here for standard deviations and what else stands by a number: table.md has all of it."
+        in out
+    )
+    assert "±" not in out.split("Too wide")[0]
+    (paper,) = re.findall(r"^ +paper(.*)$", out, re.MULTILINE)
+    assert paper.split() == ["0.123"] * 5
+    assert "Too wide" not in show(shown, capsys)
+
+
+def show(shown: Document, capsys: pytest.CaptureFixture[str]) -> str:
+    terminal.show(shown)
+    return capsys.readouterr().out
+
+
 def test_table_3_fits_into_a_hundred_columns_of_a_terminal(
     table3: Table, capsys: pytest.CaptureFixture[str]
 ) -> None:
