@@ -125,10 +125,10 @@ def unit(outcomes: Sequence[Outcome]) -> str:
 
 
 def settings(config: Mapping[str, Any], group: str) -> str:
-    """The component of a group, with its own plain settings: `clipping (bound 1.0, scope global)`."""
+    """The component of a group, with its own plain settings: `clipping (bound 1.0, scope global)`; `alike 4`."""
     node = config.get(group, {})
     if not isinstance(node, Mapping):
-        return str(node)
+        return f"{group} {node}"
     values = {name: value for name, value in node.items() if isinstance(value, bool | int | float | str)}
     told = [f"{name} {value}" for name, value in values.items() if name != "_target_"]
     name = config.get("choices", {}).get(group) or group
