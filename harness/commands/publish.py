@@ -11,8 +11,9 @@ from typing import Any
 from PIL import Image
 
 from harness.base.command import answered, expanded
-from harness.base.errors import UserError, note
+from harness.base.errors import UserError, nearest, note
 from harness.base.files import to_json, to_json_lines, write_atomically
+from harness.base.schema import EXPERIMENTS
 from harness.plots.pictures import saying, says
 from harness.store.integrity import RESULT
 from harness.store.published import ARCHIVE, light, pack, unpack
@@ -41,11 +42,19 @@ def publish(
     """
     found = sorted((results / table).glob(f"{dataset or '*'}-{scale or '*'}/{PROVENANCE}"))
     if not found:
-        raise UserError(f"there is no rendered {table} in {results / table}: run make {table} first")
+        raise UserError(f"there is no rendered {table} in {results / table}{_remedy(table)}")
     targets = [_copy(path.parent, to / table / path.parent.name) for path in found]
     for target in targets:
         hand_on(target, runs)
     return targets
+
+
+def _remedy(name: str) -> str:
+    """The command that makes a table or a sweep; where there is no such, the nearest."""
+    kinds = {path.stem: kind for kind in ("sweep", "table") for path in (EXPERIMENTS / kind).glob("*.yaml")}
+    if name in kinds:
+        return f": say python -m harness {kinds[name]}={name} first"
+    return nearest(name, kinds)
 
 
 def hand_on(target: Path, runs: Path) -> None:

@@ -121,5 +121,10 @@ def test_a_table_that_was_never_rendered_is_a_user_error(
 ) -> None:
     with pytest.raises(UserError, match="no rendered table3"):
         publish("table3", tmp_path, tmp_path)
-    assert main(["table3", f"--results={tmp_path}"]) == 2
-    assert "run make table3 first" in capsys.readouterr().err
+    for name, told in (
+        ("table3", "say python -m harness table=table3 first"),
+        ("survey_stages", "say python -m harness sweep=survey_stages first"),
+        ("tabel3", "did you mean 'table3'?"),
+    ):
+        assert main([name, f"--results={tmp_path}"]) == 2
+        assert told in capsys.readouterr().err
