@@ -74,9 +74,12 @@ LISTED = (
     Column("psnr_unit", Role.METRIC, "PSNR", "dB", True),
     Column("psnr_ggl", Role.METRIC, "PSNR (peak 1 of [-1, 1])", "dB", True),
     Column("ssim", Role.METRIC, "SSIM", higher_is_better=True),
+    Column("cw_ssim", Role.METRIC, "CW-SSIM", higher_is_better=True),
     Column("lpips_vgg", Role.METRIC, "LPIPS (VGG)", higher_is_better=False),
     Column("lpips_alex", Role.METRIC, "LPIPS (AlexNet)", higher_is_better=False),
     Column("lpips_squeeze", Role.METRIC, "LPIPS (SqueezeNet)", higher_is_better=False),
+    Column("stlpips_vgg", Role.METRIC, "ST-LPIPS (VGG)", higher_is_better=False),
+    Column("stlpips_alex", Role.METRIC, "ST-LPIPS (AlexNet)", higher_is_better=False),
 )
 COLUMNS = {column.name: column for column in LISTED}
 NAMES = frozenset(column.name for column in LISTED if column.role is Role.NAME)
