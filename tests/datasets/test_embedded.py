@@ -59,6 +59,13 @@ def test_statistics_are_those_of_all_images(dataset):
     assert x.transpose(0, 1).flatten(1).std(1).tolist() == pytest.approx(std, abs=6e-5)
 
 
+def test_digits_have_the_size_that_is_asked_for():
+    small = Digits32(size=8)
+    image, _ = small.load("attack", None)[0]
+    assert small.shape == image.shape == (1, 8, 8)
+    assert (image * 16 == (image * 16).round()).all(), "at 8 pixels the originals"
+
+
 def test_digits_are_the_originals_upsampled():
     from sklearn.datasets import load_digits
 

@@ -75,6 +75,23 @@ def test_rows_are_those_of_the_table_in_its_order(named):
             assert label == numbers[row] % 2
 
 
+@pytest.mark.parametrize("size", [2, 8])
+def test_tiles_are_made_smaller_or_larger(named, size):
+    root, numbers = named
+    whole, images = (
+        sheets(size=each, public_fraction=0.5).load("public", str(root)) for each in (None, size)
+    )
+    assert sheets(size=size).shape == (3, size, size)
+    assert (images.indices, images.labels.tolist()) == (whole.indices, whole.labels.tolist())
+    for position, row in enumerate(images.indices):
+        red, green, blue = images[position][0] * 255
+        assert red.shape == (size, size)
+        assert red.unique().tolist() == pytest.approx([numbers[row]]), "one colour stays what it is"
+        assert (green.diff(dim=1) >= 0).all(), "the same way round"
+        assert (blue.diff(dim=0) >= 0).all(), "the same way up"
+        assert float(green.mean()) == pytest.approx(15, abs=0.5), "as bright as before"
+
+
 def test_another_column_can_be_the_class(named):
     root, _ = named
     images = sheets(label="tile", class_names=tuple(f"tile {k}" for k in range(PER_SHEET))).load(
