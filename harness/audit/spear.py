@@ -199,9 +199,8 @@ class _Search:
 
     def _solved(self, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of directions [n, n]: their inverse, the inputs, and what each input's gradient is multiplied by."""
-        solved = torch.linalg.inv_ex(
-            directions.T
-        ).inverse  # of a singular one come inputs that agree with nothing
+        # of singular directions come inputs that agree with nothing, and no error
+        solved = torch.linalg.inv_ex(directions.T).inverse
         size = solved @ self.right[:, -1]
         return solved, solved @ self.right[:, :-1] / size[:, None], size
 

@@ -1,6 +1,8 @@
 """What was published need not be computed: tables and sweeps take its runs into the store, without their pictures."""
 
 from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
 
 from harness.base.errors import note
 from harness.base.files import check_writable, shown
@@ -15,6 +17,11 @@ from harness.store.records import Store
 RESULTS = EXPERIMENTS / "results"
 
 
+def results(experiments: Iterable[Experiment]) -> Path:
+    """Where the runs of a table or a sweep look for published ones."""
+    return next((each.paths.published for each in experiments), None) or RESULTS
+
+
 def take_published(store: Store, plan: Plan[AnyCell], partly: bool = False) -> None:
     """Take the runs of a plan that the store has nothing of from where they were published, and say so.
 
@@ -22,7 +29,7 @@ def take_published(store: Store, plan: Plan[AnyCell], partly: bool = False) -> N
     Raises UserError for an archive that can't be read.
     """
     lacking = {e.id: e for e in plan.values() if not settled(store, e) and vacant(store.root / e.id)}
-    root = next(iter(plan.values())).paths.published or RESULTS
+    root = results(plan.values())
     where = holdings(root) if lacking else {}
     archives = defaultdict(list)
     for identity in lacking.keys() & where.keys():

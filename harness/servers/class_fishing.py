@@ -7,7 +7,6 @@ import torch
 
 from harness.base.numbers import Natural, Positive
 from harness.core import Classifier, Images, Params, UserError, component
-from harness.models.head import head_parameters
 from harness.servers.fishing import Fishing
 
 
@@ -37,13 +36,8 @@ class ClassFishing(Fishing):
         """Where no target is named, the client is asked once more: its update tells a class that it has."""
         if self.target is not None:
             return model
-        self.head(model)
-        _, bias = head_parameters(model)
-        lowest = int(
-            ask(model)[bias or ""].argmin()
-        )  # only a class that is there is pushed up (Zhao et al. 2020)
         aimed = copy.deepcopy(model)
-        self._aim(aimed, lowest)
+        self._aim(aimed, self.shown(model, ask))
         return aimed
 
     def _aim(self, model: Classifier, target: int) -> None:

@@ -46,8 +46,7 @@ class FeatureFishing(Fishing):
         feature, deviation, cut = self._feature(model, public())
         alpha = self.steepness / deviation
         names = head_parameters(model)
-        honest = ask(model)[names[1] or ""]
-        target = int(honest.argmin())  # the one class whose bias is pushed up (Zhao et al. 2020)
+        target = self.shown(model, ask)
         for _ in range(self.queries):
             with torch.no_grad():
                 weight.zero_()

@@ -2,6 +2,7 @@
 
 import copy
 from abc import ABC
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.base.threat import Need
-from harness.core import Classifier, Observation, Protocol, UserError, component
+from harness.core import Classifier, Observation, Params, Protocol, UserError, component
 from harness.federated.fedsgd import FedSGD
-from harness.federated.scaling import local_steps, mean_gradient
+from harness.federated.scaling import mean_gradient
 from harness.models.adapter import freeze
 from harness.models.head import head_parameters
 from harness.servers.server import ServerPolicy
@@ -48,6 +49,13 @@ class Fishing(ServerPolicy, ABC):
             raise UserError(f"server: the head, {model.head}, has no bias to fish with")
         return head, weight, bias
 
+    def shown(self, model: Classifier, ask: Callable[[Classifier], Params]) -> int:
+        """A class that the client has, by its update of an honest model, which pushes up the bias of no other (Zhao et
+        al. 2020). Raises UserError where the head has no bias."""
+        self.head(model)
+        _, bias = head_parameters(model)
+        return int(ask(model)[bias or ""].argmin())
+
     def received(self, observation: Observation) -> Observation:
         """The wanted image alone: its label, and n times the update behind the head, whose own part mixes all."""
         _, weight, _ = self.head(observation.model)
@@ -56,10 +64,9 @@ class Fishing(ServerPolicy, ABC):
         model = copy.deepcopy(observation.model)
         freeze(model.get_submodule(model.head))
         mean = mean_gradient(observation)
-        alone = FedSGD(batch_size=1, normalization=observation.protocol.normalization)
         return replace(
             observation,
-            protocol=alone if local_steps(observation) > 1 else observation.protocol,
+            protocol=FedSGD(batch_size=1, normalization=observation.protocol.normalization),
             model=model,
             params={name: value for name, value in observation.params.items() if name not in head},
             update={name: observation.examples * mean[name] for name in mean if name not in head},

@@ -9,13 +9,13 @@ from typing import Any
 from PIL import Image
 
 from harness.base.memory import remembered
-from harness.cells.handed import RESULTS
+from harness.cells.handed import results
 from harness.plots import pictures
 from harness.store.published import holdings
 from harness.tables.measurement import Outcome
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom."""
+"""Left, top, right, bottom, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,22 @@ class Cutting:
     found: Box
 
 
+def box(corner: tuple[int, int], picture: Image.Image, below: int = 0) -> Box:
+    """Where a picture lies, by its corner in a grid that is framed, `below` so many pixels."""
+    left, top = corner[0] + pictures.MARGIN, corner[1] + pictures.MARGIN + below
+    return left, top, left + picture.width, top + picture.height
+
+
 def told(places: Sequence[Cutting]) -> str:
     """What a gallery says of itself."""
     return json.dumps([[place.runs, place.originals, place.found] for place in places])
 
 
-def results(outcomes: Sequence[Outcome]) -> Path:
-    """Where tables are published."""
-    return next((o.experiment.paths.published for o in outcomes if o.experiment), None) or RESULTS
-
-
 class Cuttings:
-    """The published galleries below a folder."""
+    """The galleries that were published where the runs of a table look for published ones."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self.root = results(each.experiment for each in outcomes if each.experiment)
 
     def __call__(self, runs: Sequence[str]) -> tuple[Image.Image, Image.Image] | None:
         """The originals and what an attack made of them, as they were published; None where they were not."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.plots import pictures
 from harness.store.published import absent
-from harness.tables.cuttings import Box, Cutting
+from harness.tables.cuttings import Cutting, box
 from harness.tables.measurement import Measurements, Outcome, finished
 from harness.tables.spec import Table
 from harness.tables.view import number
@@ -21,6 +21,7 @@ ACROSS, DOWN = 24, 10
 
 Images = Mapping[str, Tensor]
 Cut = Callable[[Sequence[str]], tuple[Image.Image, Image.Image] | None]
+"""The originals, and what an attack made of them, of some runs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class CellPictures:
     found: Image.Image
 
 
-Shown = Mapping[tuple[str, str], CellPictures]
+Blocks = Mapping[tuple[str, str], CellPictures]
 
 
 @dataclass(frozen=True)
@@ -77,25 +78,17 @@ def gallery(
     return Gallery(drawn, tuple(_places(table, blocks, pictures.places(rows, ACROSS, DOWN))))
 
 
-def _places(table: Table, blocks: Shown, corners: Sequence[Sequence[tuple[int, int]]]) -> Iterator[Cutting]:
+def _places(table: Table, blocks: Blocks, corners: Sequence[Sequence[tuple[int, int]]]) -> Iterator[Cutting]:
+    """What lies where: below the names of the columns the originals, and then a line for each row."""
     for down, row in enumerate(table.rows, 2):
         for across, column in enumerate(table.columns, 1):
             if block := blocks.get((row, column)):
-                originals = _originals(blocks, column)
-                if originals is not None:
-                    theirs, found = (
-                        _box(corners[1][across], originals),
-                        _box(corners[down][across], block.found),
-                    )
-                    yield Cutting(block.runs, theirs, found)
+                originals = _originals(blocks, column) or block.originals
+                theirs, found = box(corners[1][across], originals), box(corners[down][across], block.found)
+                yield Cutting(block.runs, theirs, found)
 
 
-def _box(corner: tuple[int, int], picture: Image.Image) -> Box:
-    left, top = (place + pictures.MARGIN for place in corner)
-    return left, top, left + picture.width, top + picture.height
-
-
-def _blocks(table: Table, outcomes: Sequence[Outcome], load: Callable[[Outcome], Images], cut: Cut) -> Shown:
+def _blocks(table: Table, outcomes: Sequence[Outcome], load: Callable[[Outcome], Images], cut: Cut) -> Blocks:
     first = min((outcome.cell.seed for outcome in outcomes if outcome.record), default=None)
     found = {}
     for row in table.rows:
@@ -118,7 +111,7 @@ def _shown(shown: Sequence[Outcome], load: Callable[[Outcome], Images], cut: Cut
     return CellPictures(runs, _block(images["truth"]), _block(images["reconstruction"]))
 
 
-def _originals(blocks: Shown, column: str) -> Image.Image | None:
+def _originals(blocks: Blocks, column: str) -> Image.Image | None:
     """The originals of a column: its rows all attack the same."""
     return next((block.originals for (_, name), block in blocks.items() if name == column), None)
 

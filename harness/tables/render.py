@@ -14,7 +14,7 @@ from harness.store.frames import named
 from harness.store.provenance import combined
 from harness.store.records import Store
 from harness.tables.budget import Budgets
-from harness.tables.cuttings import Cuttings, results, told
+from harness.tables.cuttings import Cuttings, told
 from harness.tables.document import Document, compose, dump
 from harness.tables.gallery import gallery
 from harness.tables.html import html
@@ -43,7 +43,7 @@ def render(
     drawn, troubles = write_all(table.plots, _frame(outcomes, store), directory) if table.plots else ({}, [])
     document = compose(table, dataset, scale, outcomes, measurements, budgets)
     document = replace(document, notes=(*document.notes, *troubles), plots=tuple(drawn.items()))
-    load, cut = partial(Outcome.images, store=store), Cuttings(results(outcomes))
+    load, cut = partial(Outcome.images, store=store), Cuttings(outcomes)
     shown = gallery(table, outcomes, measurements, load, cut) if table.comparable else None
     if shown is not None:
         pictures.save(shown.picture, directory / "gallery.png", told(shown.places))

@@ -31,7 +31,7 @@ from harness.papers.outcomes.rule import (
 from harness.plots import pictures
 from harness.store.published import absent
 from harness.store.records import Store
-from harness.tables.cuttings import Cutting, Cuttings, results, told
+from harness.tables.cuttings import Cutting, Cuttings, box, told
 from harness.tables.measurement import Outcome
 from harness.tables.supplement import Supplement
 
@@ -41,7 +41,8 @@ COLUMNS = (
 )
 SIDE = 32
 """Pixels of a picture in the overview."""
-ACROSS, DOWN = 12, 10
+ACROSS, DOWN, GAP = 12, 10, 4
+"""Pixels between words and strip, between rows, and below the rule."""
 EXACT = 30.0
 """dB above which an image that was read off in closed form counts as recovered."""
 
@@ -65,7 +66,7 @@ class OutcomeReport(Supplement):
         )
         write_atomically(directory / "outcomes.csv", outcomes_csv(done, published).encode())
         write_atomically(directory / "report.md", text.encode())
-        cut = Cuttings(results(outcomes))
+        cut = Cuttings(outcomes)
         lines = [
             (
                 outcome.id,
@@ -112,19 +113,11 @@ def overview(rows: Sequence[tuple[str, Image.Image, Image.Image]]) -> tuple[Imag
     """The rule, and all rows below one another, small: what decided, beside the strip of a run. And what lies where."""
     lines = [[words, strip] for _, words, strip in rows]
     rule = pictures.above([pictures.label(part.strip(), 10) for part in RULE.split(";")])
-    drawn = pictures.framed(pictures.above([rule, pictures.grid(lines, ACROSS, DOWN)]))
-    below = pictures.MARGIN + rule.height + 4
-    corners = [row[1] for row in pictures.places(lines, ACROSS, DOWN)]
-    boxes = [
-        (
-            left + pictures.MARGIN,
-            top + below,
-            left + pictures.MARGIN + strip.width,
-            top + below + strip.height,
-        )
-        for (left, top), (_, _, strip) in zip(corners, rows, strict=True)
-    ]
-    places = [Cutting((run,), box, box) for (run, _, _), box in zip(rows, boxes, strict=True)]
+    drawn = pictures.framed(pictures.above([rule, pictures.grid(lines, ACROSS, DOWN)], GAP))
+    places = []
+    for (run, _, strip), (_, corner) in zip(rows, pictures.places(lines, ACROSS, DOWN), strict=True):
+        where = box(corner, strip, below=rule.height + GAP)
+        places.append(Cutting((run,), where, where))
     return drawn, told(places)
 
 

@@ -192,7 +192,7 @@ def _lines(part: Evidence, results: Path) -> Iterator[tuple[str, str, str]]:
             for text in part.claims:
                 if text in verdicts:
                     found = verdicts[text]
-                    figures = "; ".join(found.figures[:SHOWN]).replace("|", "\\|").replace("<br>", "; ")
+                    figures = "; ".join(found.figures[:SHOWN]).replace("|", "\\|")
                     if len(found.figures) > SHOWN:
                         figures += f"; {len(found.figures) - SHOWN} more there"
                     yield f"[{folder.name}]({where}/table.md): {text}", f"*{found.said}*", figures
