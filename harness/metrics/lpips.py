@@ -58,16 +58,17 @@ class LPIPS(Metric):
     def lacking(self) -> str | None:
         """The files of weights that are not there, of all trunks in one line where this metric's own is not."""
         folder = self._folder()
-        missing = [name for name in TRUNKS.values() if not (folder / name).is_file()]
-        if TRUNKS[self.net] not in missing:
-            return None
-        return f"LPIPS is left out: no {', '.join(missing)} in {folder}"
+        return None if self._there(folder) else _absent(folder)
 
     def _network(self) -> nn.Module | None:
-        if lacking := self.lacking():
-            warn_once(lacking)
-            return None
-        return _load(self.net, self._folder())
+        folder = self._folder()
+        if self._there(folder):
+            return _load(self.net, folder)
+        warn_once(_absent(folder))
+        return None
+
+    def _there(self, folder: Path) -> bool:
+        return (folder / TRUNKS[self.net]).is_file()
 
     def _folder(self) -> Path:
         if self.weights is None:
@@ -82,6 +83,12 @@ def displayed(x: Tensor) -> Tensor:
     if min(x.shape[-2:]) < SMALLEST:
         x = F.interpolate(x, size=(ENLARGED, ENLARGED), mode="bilinear", align_corners=False)
     return 2 * x.expand(-1, 3, -1, -1) - 1
+
+
+@cache  # it is asked for every image
+def _absent(folder: Path) -> str:
+    missing = [name for name in TRUNKS.values() if not (folder / name).is_file()]
+    return f"LPIPS is left out: no {', '.join(missing)} in {folder}"
 
 
 @cache

@@ -1,5 +1,8 @@
 """All scores of a reconstruction: matched to the truth, one row for each image."""
 
+import functools
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,7 +15,12 @@ from harness.base.numbers import Real
 from harness.base.rows import Row
 from harness.core import Batch, Classifier, Component, Metric, Params, component
 from harness.core.columns import EVERYWHERE
+from harness.identity.identity import canonical
 from harness.metrics.matching import match
+
+SUCCESS = "success"
+Fingerprints = dict[str, str]
+"""Of each metric's settings, and of those of success."""
 
 
 def _free(name: str) -> str:
@@ -57,6 +65,19 @@ class Scores(Component):
             "label_correct": True,
             "success": True,
         }
+
+    @functools.cached_property
+    def fingerprints(self) -> Fingerprints:
+        """What tells each metric from the same one set otherwise. Derived once: every row says by which."""
+        decides = canonical(self.metrics[self.success_metric])
+        success = [self.success_metric, self.success_threshold, decides]
+        settings = {name: canonical(each) for name, each in self.metrics.items()} | {SUCCESS: success}
+        return {name: _digest(value) for name, value in settings.items()}
+
+    @functools.cached_property
+    def key(self) -> str:
+        """What stands in the rows for these settings."""
+        return key_of(self.fingerprints)
 
     def prepare(self) -> None:
         """Load what scoring needs. Raises UserError now rather than when the attack is done."""
@@ -107,6 +128,15 @@ class Scores(Component):
             return None
         higher = self.metrics[self.success_metric].higher_is_better
         return score > self.success_threshold if higher else score < self.success_threshold
+
+
+def key_of(settings: Fingerprints) -> str:
+    """What stands in the rows for such settings."""
+    return _digest(settings)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:

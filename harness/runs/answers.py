@@ -19,7 +19,8 @@ from harness.config.composition import restore
 from harness.config.execution import Paths
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
-from harness.runs.scoring import SCORED_BY, Fingerprints, fingerprints, key, score_again
+from harness.metrics.scores import Fingerprints, key_of
+from harness.runs.scoring import SCORED_BY, score_again
 from harness.runs.targets import Targets
 from harness.store.integrity import METRICS, Damaged, plain, reading
 from harness.store.iterates import shown
@@ -56,7 +57,7 @@ def _answered(record: Record, experiment: Experiment, count: int) -> Record | No
     held = {row["problem"] for row in record.rows}
     if not held >= set(range(count)):
         return None
-    if experiment.attack.reconstructs_images and _keys(record) != {key(fingerprints(experiment.metric))}:
+    if experiment.attack.reconstructs_images and _keys(record) != {experiment.metric.key}:
         return None
     rows = [shown(row, experiment.report) for row in record.rows if row["problem"] < count]
     if rows == record.rows:
@@ -78,12 +79,12 @@ def _keys(record: Record) -> set[str | None]:
     if None not in found:
         return found
     own = _configured(record.config)
-    return (found - {None}) | {key(own) if own else None}
+    return (found - {None}) | {key_of(own) if own else None}
 
 
 def _configured(config: Mapping[str, Any]) -> Fingerprints | None:
     try:
-        return fingerprints(restore(config, None, Paths()).metric)
+        return restore(config, None, Paths()).metric.fingerprints
     except UserError:
         return None
 
@@ -95,11 +96,11 @@ def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> N
     """
     if not experiment.attack.reconstructs_images:
         return
-    asked = fingerprints(experiment.metric)
-    known = _known(stored) | {key(asked): asked}
+    asked = experiment.metric.fingerprints
+    known = _known(stored) | {key_of(asked): asked}
     if known != _known(stored):
         write_atomically(stored.directory / METRICS, json.dumps(known, sort_keys=True).encode())
-    if all(row.get(SCORED_BY) == key(asked) for row in stored.rows):
+    if all(row.get(SCORED_BY) == key_of(asked) for row in stored.rows):
         return
     experiment.metric.prepare()
     kept: list[Row] = []
@@ -118,7 +119,7 @@ def _scored(
     rows: Sequence[Row],
     before: Fingerprints,
 ) -> Sequence[Row] | None:
-    if rows[0].get(SCORED_BY) == key(fingerprints(experiment.metric)):
+    if rows[0].get(SCORED_BY) == experiment.metric.key:
         return rows
     images = stored.images(problem)
     if absent(images["truth"]):

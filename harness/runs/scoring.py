@@ -1,7 +1,5 @@
 """From a reconstruction to its rows: both of its iterates, scored; and by which settings it was."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,18 +9,14 @@ from torch import Tensor, nn
 from harness.base.rows import Row
 from harness.config.experiment import Experiment
 from harness.core import Batch, Classifier, Iterate, Normalize, Reconstruction
-from harness.identity.identity import canonical
 from harness.metrics.labels import count, score_counts
 from harness.metrics.matching import turned
-from harness.metrics.scores import Scores
+from harness.metrics.scores import SUCCESS, Fingerprints, Scores
 from harness.runs.targets import Client, Targets
 from harness.store.iterates import LAST, beside, both
 
 SCORED_BY = "scored_by"
 """The column that says by which settings a row was scored."""
-SUCCESS = "success"
-Fingerprints = dict[str, str]
-"""Of each metric's settings, and of those of success."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +42,7 @@ def score(experiment: Experiment, client: Client, found: Reconstruction) -> Scor
     if experiment.attack.either_sign and not failed:
         found = _turned(found, client.truth.x)
     rows, images = _scored(metric, client, Iterate(found.x, found.y, found.loss, found.score), failed)
-    course = client.circumstances | _course(client, found) | {SCORED_BY: key(fingerprints(metric))}
+    course = client.circumstances | _course(client, found) | {SCORED_BY: metric.key}
     rows = [row | course for row in rows]
     if not experiment.attack.searches:
         return ScoredClient(rows, images)
@@ -113,26 +107,6 @@ def _course(client: Client, found: Reconstruction) -> Row:
     }
 
 
-def fingerprints(metric: Scores) -> Fingerprints:
-    """What tells each metric from the same one set otherwise."""
-    success = [
-        metric.success_metric,
-        metric.success_threshold,
-        canonical(metric.metrics[metric.success_metric]),
-    ]
-    settings = {name: canonical(each) for name, each in metric.metrics.items()} | {SUCCESS: success}
-    return {name: _digest(value) for name, value in settings.items()}
-
-
-def key(settings: Fingerprints) -> str:
-    """What stands in the rows for such settings."""
-    return _digest(settings)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
-
-
 def score_again(
     metric: Scores, targets: Targets, rows: Sequence[Row], images: Mapping[str, Tensor], before: Fingerprints
 ) -> list[Row] | None:
@@ -140,7 +114,7 @@ def score_again(
 
     `before` are the settings by which the rows were scored. None: it needs the attacked network, which can't be had.
     """
-    after = fingerprints(metric)
+    after = metric.fingerprints
     new = [name for name in metric.metrics if after[name] != before.get(name) or name not in rows[0]]
     model = _NONE
     if rows[0]["status"] != "failed" and any(metric.metrics[name].needs_model for name in new):
@@ -153,7 +127,7 @@ def score_again(
     gone = {f"{name}{side}" for name in before if name not in after for side in sides}
     fresh = [{k: v for own in each for k, v in own.items()} for each in zip(*found, strict=True)]
     return [
-        {k: v for k, v in row.items() if k not in gone} | own | {SCORED_BY: key(after)}
+        {k: v for k, v in row.items() if k not in gone} | own | {SCORED_BY: metric.key}
         for row, own in zip(rows, fresh, strict=True)
     ]
 
