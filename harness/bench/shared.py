@@ -6,7 +6,7 @@ from harness.attacks.ggl import GGL
 from harness.attacks.gradinversion import GradInversion
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import native
+from harness.attacks.solvers import library
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting
@@ -34,8 +34,8 @@ def measure(repeats: int) -> list[BenchResult]:
     reuse_freed_memory()
     spent = {count: interleaved(_sides(IG, RESNET10, count), repeats) for count in (1, 4, 16)}
     found = [BenchResult("ig_resnet10_together", _ratio(spent[16], "authors"), _rows(spent))]
-    if native.library() is not None:
-        details = {"native library": native.level()} | _rows({1: spent[1]})
+    if library.load() is not None:
+        details = {"native library": library.level()} | _rows({1: spent[1]})
         found.append(BenchResult("ig_resnet10_native", _ratio(spent[1], "authors", "native"), details))
     large = interleaved(_sides(IG, RESNET18, 4), max(3, repeats // 5))
     found.append(BenchResult("ig_resnet18_together", _ratio(large, "authors"), _rows({4: large})))
@@ -58,7 +58,7 @@ def _sides(attack: OptimizationAttack, model: Model, count: int) -> dict[str, Ca
         "loop": Loop,
         "lowrank": lambda setting: Swept(setting, exact=count > 1),
     }
-    if native.library() is not None:
+    if library.load() is not None:
         ways["native"] = Residual
     sides: dict[str, Call] = {}
     if attack is IG:

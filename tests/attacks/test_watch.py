@@ -9,7 +9,7 @@ from harness.attacks.dlg import DLG
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.matching import total_variation
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import native, telling
+from harness.attacks.solvers import library, telling
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.lbfgs import LBFGS
 from harness.core import Batch, Moment, Problem, Watch
@@ -63,7 +63,7 @@ WAYS = [
     pytest.param(
         dlg(engine="native"),
         id="native",
-        marks=pytest.mark.skipif(native.library() is None, reason="no C compiler was there at install"),
+        marks=pytest.mark.skipif(library.load() is None, reason="no C compiler was there at install"),
     ),
 ]
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.attacks.solvers import byhand
+from harness.attacks.solvers import byhand, library
 from harness.attacks.solvers.evaluator import Evaluator, Found, Setting, alike
+from harness.attacks.solvers.library import LANES, Numbers
 from harness.attacks.solvers.matched import Matched, matched, mismatch, targets
-from harness.attacks.solvers.native import LANES, Numbers, library
 from harness.attacks.solvers.units import Unit, units
 from harness.core import Batch, Classifier, Observation, Params, component
 from harness.federated.fedsgd import FedSGD
@@ -138,7 +138,7 @@ class Network:
 
     def __init__(self, observation: Observation) -> None:
         found, model = units(observation.model), observation.model
-        native = library()
+        native = library.load()
         assert native is not None
         self.params, self.shape, self.native = observation.params, observation.shape, native
         self.packing = Packing(model, found, observation.classes)

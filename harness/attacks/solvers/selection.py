@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.attacks.solvers import lowrank, native, residual, swept
+from harness.attacks.solvers import library, lowrank, native, residual, swept
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.objective import EngineName
 from harness.core import Observation, UserError, batch_norms
@@ -21,7 +21,7 @@ STOCK = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 def select_native(setting: Setting, engine: EngineName) -> native.Native | None:
     """Whole searches in native code, where those apply and may be had."""
     wanted = engine in ("auto", "native") and native.refusal(setting) is None
-    return native.Native(setting) if wanted and native.library() is not None else None
+    return native.Native(setting) if wanted and library.load() is not None else None
 
 
 def no_native(setting: Setting) -> str | None:
@@ -29,7 +29,7 @@ def no_native(setting: Setting) -> str | None:
     if lowrank.convolutions(setting.observation.model) is not None:
         return native.refusal(setting) or "was not built here: say lowrank"
     refusal = residual.refusal(setting)
-    return refusal or (None if native.library() is not None else "was not built here: say loop")
+    return refusal or (None if library.load() is not None else "was not built here: say loop")
 
 
 def no_lowrank(setting: Setting) -> str | None:

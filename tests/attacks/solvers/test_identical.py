@@ -14,7 +14,7 @@ from harness.attacks.dlg import DLG
 from harness.attacks.ggl import GGL
 from harness.attacks.inverting import InvertingGradients
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import native
+from harness.attacks.solvers import library
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
@@ -54,7 +54,7 @@ CASES: dict[str, Case] = {
     "resnet": (lambda setting: Vectorized(setting, SLOTS), COSINE, ResNet(width=4, blocks=1), (3, 9, 9)),
 }
 
-if native.library() is not None:
+if library.load() is not None:
     CASES["native"] = (Residual, COSINE, ResNet(width=4, blocks=1), (3, 9, 9))
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from harness.attacks.dlg import DLG
 from harness.attacks.idlg import IDLG
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import native
+from harness.attacks.solvers import library
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop, Setting
@@ -30,7 +30,7 @@ from harness.federated.fedsgd import FedSGD
 from harness.labels.idlg import IDLG as LabelRule  # noqa: N811
 from harness.models.lenet import LeNet
 
-needs_library = pytest.mark.skipif(native.library() is None, reason="no C compiler was there at install")
+needs_library = pytest.mark.skipif(library.load() is None, reason="no C compiler was there at install")
 SMALL = (1, 9, 11)
 ENDLESS = Rules(budget=400, every=40, tolerance=1e-6, exploded=1e3, exploded_steps=400)
 
@@ -211,10 +211,10 @@ def test_what_it_is_not_for_is_said_in_one_line() -> None:
 def other_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file in the place of the native library."""
     path = tmp_path / "other.so"
-    monkeypatch.setattr(native, "built", lambda: path)
-    native.library.cache_clear()
+    monkeypatch.setattr(library, "built", lambda: path)
+    library.load.cache_clear()
     yield path
-    native.library.cache_clear()
+    library.load.cache_clear()
 
 
 def found_by(engine: str) -> Reconstruction:
@@ -241,13 +241,13 @@ def test_without_a_library_lowrank_does_it(
 def test_a_library_of_another_version_is_not_called(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(native, "VERSION", native.VERSION + 1)
-    native.library.cache_clear()
+    monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
+    library.load.cache_clear()
     try:
         assert found_by("auto").status == "converged"
     finally:
-        native.library.cache_clear()
-    assert f"version {native.VERSION - 1}" in capsys.readouterr().err
+        library.load.cache_clear()
+    assert f"version {library.VERSION - 1}" in capsys.readouterr().err
 
 
 @needs_library
@@ -255,8 +255,8 @@ def test_a_library_of_another_version_is_not_called(
 def test_every_level_is_tried(capability: str) -> None:
     """The file for old processors runs on new ones as well."""
     script = (
-        "from harness.attacks.solvers import native; from tests.attacks.solvers.test_native import found_by; "
-        "print(native.level(), found_by('native').status)"
+        "from harness.attacks.solvers import library; from tests.attacks.solvers.test_native import found_by; "
+        "print(library.level(), found_by('native').status)"
     )
     environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
     done = subprocess.run(
@@ -274,15 +274,17 @@ def test_a_spent_budget_ends_with_a_move() -> None:
     assert torch.equal(short.newest, longer.best)
 
 
-@pytest.mark.skipif(len(native.libraries()) < 2, reason="one library alone fits this processor, or was built")
+@pytest.mark.skipif(
+    len(library.libraries()) < 2, reason="one library alone fits this processor, or was built"
+)
 @pytest.mark.parametrize("name", ["dlg", "idlg"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 17, 32)])
 def test_levels_with_fused_products_find_the_same_bits(name: str, shape: Shape) -> None:
     setting, x, known = problem(name, seen(network(shape, 10, 0), shape, 10, 1))
     found = []
-    for path in native.libraries().values():
+    for path in library.libraries().values():
         search = Native(setting)
-        search.library = native.opened(path)
+        search.library = library.opened(path)
         rules = replace(ENDLESS, budget=60)
         found.append(search.search(x, setting.observation, known, rules, lambda _: None))
     for other in found[1:]:

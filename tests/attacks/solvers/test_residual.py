@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from harness.attacks.optimization import OptimizationAttack
-from harness.attacks.solvers import native, residual, selection
+from harness.attacks.solvers import library, selection
 from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop
 from harness.attacks.solvers.jobs import Job
@@ -37,7 +37,7 @@ from tests.attacks.solvers.residual_problems import (
     setting,
 )
 
-needs_library = pytest.mark.skipif(native.library() is None, reason="no C compiler was there at install")
+needs_library = pytest.mark.skipif(library.load() is None, reason="no C compiler was there at install")
 GIVEN = pytest.mark.parametrize("name", ATTACKS)
 
 
@@ -185,7 +185,7 @@ def test_asking_for_native_code_says_why_not(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UserError, match=r"attack\.engine=native needs one image"):
         selection.select(problem, x, "native", None)
     problem, x = setting(ATTACKS["ig"], seen(classifier(resnet(4))))
-    monkeypatch.setattr(native, "library", lambda: None)
+    monkeypatch.setattr(library, "load", lambda: None)
     with pytest.raises(UserError, match="was not built here: say loop"):
         selection.select(problem, x, "native", None)
 
@@ -194,8 +194,8 @@ def test_asking_for_native_code_says_why_not(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("capability", ["avx2", "default"])
 def test_every_level_is_tried(capability: str) -> None:
     script = (
-        "from tests.attacks.solvers import test_residual as t; from harness.attacks.solvers import native; "
-        "t.test_loss_and_gradient_are_those_of_autograd('ig', 20, 1); print(native.level())"
+        "from tests.attacks.solvers import test_residual as t; from harness.attacks.solvers import library; "
+        "t.test_loss_and_gradient_are_those_of_autograd('ig', 20, 1); print(library.level())"
     )
     environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
     done = subprocess.run(
@@ -204,14 +204,16 @@ def test_every_level_is_tried(capability: str) -> None:
     assert done.stdout.strip() == {"avx2": "x86-64-v3", "default": "plain"}[capability]
 
 
-@pytest.mark.skipif(len(native.libraries()) < 2, reason="one library alone fits this processor, or was built")
+@pytest.mark.skipif(
+    len(library.libraries()) < 2, reason="one library alone fits this processor, or was built"
+)
 def test_levels_with_fused_products_find_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = (3, 16, 19)
     problem, x = setting(ATTACKS["ig"], seen(classifier(resnet(20, shape=shape)), shape=shape))
     found = []
-    for path in native.libraries().values():
-        library = native.opened(path)
-        monkeypatch.setattr(residual, "library", lambda library=library: library)
+    for path in library.libraries().values():
+        opened = library.opened(path)
+        monkeypatch.setattr(library, "load", lambda opened=opened: opened)
         found.append(evaluated(Residual(problem), problem, x))
     for loss, gradient in found[1:]:
         assert loss == found[0][0]
