@@ -44,6 +44,15 @@ class Method:
         return sum(row["converged"] for row in self.rows.values())
 
     @property
+    def orders(self) -> dict[int, tuple[int, int]]:
+        """How many were recovered, of how many, in the sequence of each seed."""
+        found: dict[int, tuple[int, int]] = {}
+        for (seed, *_), row in self.rows.items():
+            recovered, attacked = found.get(seed, (0, 0))
+            found[seed] = recovered + bool(row["converged"]), attacked + 1
+        return found
+
+    @property
     def rate(self) -> tuple[float, float] | None:
         """Wilson's 95 % interval of the rate of recovery, as if the images were independent."""
         return wilson(self.recovered, len(self)) if self.rows else None

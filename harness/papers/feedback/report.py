@@ -1,7 +1,7 @@
 """The report of feedback blending: Figures 3 to 5, and every method beside its base, the paper and the controls."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.base.files import write_atomically
@@ -11,7 +11,7 @@ from harness.base.schema import EXPERIMENTS
 from harness.base.statistics import FEWEST
 from harness.core import component
 from harness.papers.feedback.figures import Family, curves_csv, draw_curves, draw_iterations, iterations_csv
-from harness.papers.feedback.methods import Method, Pair, gather
+from harness.papers.feedback.methods import Method, gather
 from harness.papers.feedback.settings import (
     Settings,
     controls,
@@ -21,16 +21,21 @@ from harness.papers.feedback.settings import (
     settings_csv,
 )
 from harness.papers.feedback.strip import draw_strips, strips, strips_csv
-from harness.papers.feedback.text import mean, percent, points
+from harness.papers.feedback.tables import (
+    Numbers,
+    controls_table,
+    measures_table,
+    methods_table,
+    orders_table,
+    published_table,
+    slips,
+)
 from harness.plots import pictures
 from harness.store.records import Store
 from harness.tables.layout import BLOCK, Reference
 from harness.tables.measurement import Outcome
 from harness.tables.reference import read
 from harness.tables.supplement import Supplement
-
-Numbers = Mapping[tuple[str, str], float]
-"""Published numbers by (row, metric)."""
 
 
 @component
@@ -139,16 +144,21 @@ class FeedbackReport(Supplement):
     ) -> str:
         """report.md, whose pictures' names end in `suffix`."""
         published, theirs = self.published(dataset), self.reference.dataset(dataset)
+        methods = {name: method for name, method in methods.items() if method.rows}
+        orders = sorted({seed for method in methods.values() for seed in method.orders})
         blocks = [
             f"# Feedback blending on {title or dataset}",
-            _READING,
-            pipes(self._methods(methods)),
+            f"{_READING} {_orders(len(orders))}",
+            pipes(methods_table(self.families, methods)),
         ]
+        if len(orders) > 1:
+            blocks += ["## Order by order, recovered", pipes(orders_table(methods, orders))]
         if published:
             blocks += [f"## Published beside measured ({self.reference.name}, {theirs})"]
-            blocks += [pipes(self._beside(methods, published)), *self._slip(published)]
-        blocks += ["## Is it the blend?", _CONTROLS, pipes(self._against_controls(methods))]
-        blocks += ["## Success by another measure", pipes(self._measures(methods)), _MEASURES]
+            blocks += [pipes(published_table(self.families, methods, published, self.attacked))]
+            blocks += slips(self.families, published, self.attacked)
+        blocks += ["## Is it the blend?", _CONTROLS, pipes(controls_table(self.families, methods))]
+        blocks += ["## Success by another measure", pipes(measures_table(self.families, methods)), _MEASURES]
         blocks += [f"![Cumulative recovered images](figure3{suffix}.png)"]
         if not suffix:
             blocks += [
@@ -158,92 +168,6 @@ class FeedbackReport(Supplement):
             ]
         return "\n\n".join(blocks) + "\n"
 
-    def _methods(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
-        yield [
-            "method",
-            "recovered",
-            "rate",
-            "gain over base",
-            "only it / only base",
-            "more recovered",
-            "iterations",
-            "saved",
-        ]
-        for family in self.families:
-            base = methods[family.base]
-            for name in family.names:
-                method, pair = methods[name], Pair(methods[name], base)
-                own = [name, f"{method.recovered} of {len(method)}", _rate(method)]
-                versus = [percent(pair.gain), "{} / {}".format(*pair.discordant), points(pair.more)]
-                yield [
-                    *own,
-                    *(versus if method is not base else [""] * 3),
-                    mean(method.iterations),
-                    percent(pair.saved) if method is not base else "",
-                ]
-
-    def _beside(self, methods: Mapping[str, Method], published: Numbers) -> Iterator[list[str]]:
-        yield [
-            *("method", "recovered, published", f"rate if of {self.attacked}", "rate, measured"),
-            *("gain, published", "gain, measured", "iterations saved, published", "measured"),
-        ]
-        for family in self.families:
-            for name in (family.base, family.feedback, family.noise):
-                pair, count = Pair(methods[name], methods[family.base]), published.get((name, "recovered"))
-                gain, saved = published.get((name, "gain_pct")), published.get((name, "iterations_saved_pct"))
-                yield [
-                    name,
-                    "not stated" if count is None else f"{count:.0f}",
-                    "" if count is None else f"{count / self.attacked:.1%}",
-                    _rate(methods[name]),
-                    "" if gain is None else f"{gain:+.2f} %",
-                    percent(pair.gain) if name != family.base else "",
-                    "" if saved is None else f"{saved:+.2f} %",
-                    percent(pair.saved) if name != family.base else "",
-                ]
-
-    def _slip(self, published: Numbers) -> Iterator[str]:
-        """The paper's arithmetic, where two of its numbers contradict a third."""
-        for family in self.families:
-            printed, read_as = (published.get((family.base, m)) for m in ("recovered", "recovered_corrected"))
-            with_feedback, gain = (published.get((family.feedback, m)) for m in ("recovered", "gain_pct"))
-            if printed and read_as and with_feedback and gain:
-                yield (
-                    f"The paper prints {printed:.0f} for {family.base} and a gain of {gain:.2f} %, but "
-                    f"{with_feedback:.0f} / {printed:.0f} is {with_feedback / printed - 1:+.2%}. With {read_as:.0f} "
-                    f"it is {with_feedback / read_as - 1:+.2%}: two digits were probably swapped. The rate would then "
-                    f"be {read_as / self.attacked:.1%}."
-                )
-
-    def _against_controls(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
-        yield [
-            "pair",
-            "recovered",
-            "only the first / only the second",
-            "more recovered",
-            "iterations fewer, both recovered",
-        ]
-        for family in self.families:
-            for name in family.controls:
-                pair = Pair(methods[family.feedback], methods[name])
-                yield [
-                    f"{family.feedback} v {name}",
-                    f"{pair.one.recovered} v {pair.other.recovered}",
-                    "{} / {}".format(*pair.discordant),
-                    points(pair.more),
-                    mean(pair.fewer, sign="+"),
-                ]
-
-    def _measures(self, methods: Mapping[str, Method]) -> Iterator[list[str]]:
-        measures = [("loss", 1e-3), ("loss", 1e-4), ("mse", 1e-2), ("mse", 1e-3)]
-        yield [
-            "method",
-            *(f"{'true MSE' if name == 'mse' else name} < {limit:g}" for name, limit in measures),
-        ]
-        for family in self.families:
-            for name in family.names:
-                yield [name, *(str(methods[name].below(of, limit)) for of, limit in measures)]
-
 
 _READING = (
     "Recovered: the matching loss, which the attacker sees, fell below the tolerance within the budget. Rates with "
@@ -251,9 +175,19 @@ _READING = (
     "base on the same images, in points; iterations are means over the recovered images. A search that begins where "
     f"earlier ones ended is not independent of them, so that intervals of differences and iterations are over blocks "
     f"of {BLOCK} successive images (a bootstrap, BCa, over all sequences); below {FEWEST} blocks there is none, and "
-    "the means of the blocks stand in its place. They say how far other images would change a number; one order of the "
-    "images and one seed say nothing of other orders."
+    "the means of the blocks stand in its place."
 )
+
+
+def _orders(count: int) -> str:
+    if count == 1:
+        return (
+            "They say how far other images would change a number; one order of the images and one seed say nothing of "
+            "other orders."
+        )
+    return f"There are {count} orders of images, of a seed each, which draws the networks too."
+
+
 _CONTROLS = (
     "The blend is a start within the range of images, while N(0, 1) is far outside it. The controls have such a start "
     "too, but know nothing of earlier images (the last one knows a single one). Positive: feedback needs fewer."
@@ -262,13 +196,6 @@ _MEASURES = (
     "The attacker sees the loss alone; the true MSE (1e-3 is 30 dB, 1e-2 is 20 dB) audits it. A search stops at its "
     "tolerance, so that smaller losses can't be counted: another tolerance is another run."
 )
-
-
-def _rate(method: Method) -> str:
-    if method.rate is None:
-        return "-"
-    low, high = method.rate
-    return f"{method.recovered / len(method):.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _slug(column: str) -> str:

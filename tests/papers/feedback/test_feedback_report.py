@@ -130,6 +130,25 @@ def test_the_report_shows_published_beside_measured_and_the_slip(report: Feedbac
     assert "Published beside measured" not in report.markdown("digits32", methods)
 
 
+def test_a_method_that_was_not_measured_is_left_out(report: FeedbackReport) -> None:
+    outcomes = [outcome("DLG", [50, None]), outcome("DLG-FB", [20, 30]), outcome("iDLG-FB", [3, 4])]
+    methods = gather(outcomes, [name for family in report.families for name in family.names])
+    text = report.markdown("mnist", methods)
+    assert "DLG mean image" not in text
+    assert "0 of 0" not in text
+    assert "| iDLG-FB | 2 of 2 | 100.0% (34.2 to 100.0) | | | | 3.5 | |" in text
+
+
+def test_several_orders_are_told_apart(report: FeedbackReport) -> None:
+    first, other = outcome("DLG", [50, None]), outcome("DLG", [None, None, 7], seed=1)
+    one = report.markdown("mnist", gather([first], ["DLG"]))
+    assert "one order of the images" in one
+    assert "Order by order" not in one
+    both = report.markdown("mnist", gather([first, other], ["DLG"]))
+    assert "There are 2 orders of images" in both
+    assert "| DLG | 1 of 2 | 1 of 3 |" in both
+
+
 def test_several_columns_are_kept_apart(report: FeedbackReport, tmp_path: Path) -> None:
     found = {
         ("DLG", "Random order"): [12, None, 9, None],
