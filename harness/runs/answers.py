@@ -54,10 +54,7 @@ def so_far(store: Store, experiment: Experiment) -> Record | None:
 
 
 def _answered(record: Record, experiment: Experiment, count: int) -> Record | None:
-    held = {row["problem"] for row in record.rows}
-    if not held >= set(range(count)):
-        return None
-    if experiment.attack.reconstructs_images and _keys(record) != {experiment.metric.key}:
+    if not _answers(record, experiment, count):
         return None
     rows = [shown(row, experiment.report) for row in record.rows if row["problem"] < count]
     if rows == record.rows:
@@ -65,12 +62,19 @@ def _answered(record: Record, experiment: Experiment, count: int) -> Record | No
     return dataclasses.replace(record, rows=rows, summary=summarise(rows))
 
 
+def _answers(record: Record, experiment: Experiment, count: int) -> bool:
+    held = {row["problem"] for row in record.rows}
+    scored = not experiment.attack.reconstructs_images or _keys(record) == {experiment.metric.key}
+    return scored and held >= set(range(count))
+
+
 def settled(store: Store, experiment: Experiment) -> bool:
     """Whether nothing is left to be done: there is an answer, or what there is is damaged, which only a user mends."""
     try:
-        return answer(store, experiment) is not None
+        record = store.load(experiment.id)
     except UserError:
         return True
+    return record is not None and _answers(record, experiment, wanted(experiment))
 
 
 def _keys(record: Record) -> set[str | None]:
