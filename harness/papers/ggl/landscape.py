@@ -15,7 +15,7 @@ from harness.config.experiment import Experiment
 from harness.core import Metric, UserError, component, generator
 from harness.papers.ggl.latents import latents
 from harness.papers.ggl.maps import draw
-from harness.papers.ggl.plane import MATCHING, OBJECTIVE, Landscape, steps, survey
+from harness.papers.ggl.plane import LOSSES, MATCHING, OBJECTIVE, Distance, Landscape, steps, survey
 from harness.papers.ggl.words import page
 from harness.runs.clients import open_targets
 from harness.store.records import Store
@@ -42,8 +42,8 @@ class LossLandscapes(Supplement):
     row: str
     points: Annotated[dict[str, Points], Field(min_length=1)]
     """Along each side of the plane, by scale."""
-    metrics: Annotated[list[str], Field(min_length=1)]
-    """What the true distance is measured by, first what is told in words."""
+    metrics: Annotated[dict[str, str], Field(min_length=1)]
+    """What the true distance is measured by, and what each is called; first what is told in words."""
     images: Count = 5
     """The first of each run."""
 
@@ -55,10 +55,12 @@ class LossLandscapes(Supplement):
             return
         experiment = next(iter(done.values())).experiment
         assert experiment is not None
-        higher = {name: experiment.metric.metrics[name].higher_is_better for name in self.metrics}
-        text = page(dataset, shown, self.metrics[0], higher)
-        write_atomically(directory / "landscape.md", text.encode())
-        write_atomically(directory / "landscape.png", draw(dataset, shown, higher))
+        distances = [
+            Distance(name, title, experiment.metric.metrics[name].higher_is_better)
+            for name, title in self.metrics.items()
+        ]
+        write_atomically(directory / "landscape.md", page(dataset, shown, distances[0]).encode())
+        write_atomically(directory / "landscape.png", draw(dataset, shown, [*LOSSES, *distances]))
 
     def _column(self, outcome: Outcome, store: Store, directory: Path) -> list[Landscape]:
         """The landscapes of a run, from their file or else computed."""
@@ -112,7 +114,7 @@ def _lines(run: str, found: Sequence[Landscape]) -> list[Sequence[object]]:
         columns = zip(*each.values.values(), strict=True)
         for place, values in enumerate(columns):
             a, b = each.at(place)
-            lines.append([run, each.target, f"{b:g}", f"{a:g}", *(f"{value:.6g}" for value in values)])
+            lines.append([run, each.target, f"{b:g}", f"{a:g}", *(f"{value:.8g}" for value in values)])
     return lines
 
 

@@ -3,56 +3,53 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.papers.ggl.plane import MATCHING, OBJECTIVE, Landscape, steps
-from harness.plots.style import INK, MAP, RED, label, panels, png
+from harness.papers.ggl.plane import LOSSES, Distance, Landscape, steps
+from harness.plots.style import INK, MAP, RED, panels, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TITLES = {MATCHING: "matching loss", OBJECTIVE: "the attack's objective"}
 LEVELS = 9
 """Lines of equal height."""
 
 
-def draw(dataset: str, found: Mapping[str, Sequence[Landscape]], higher: Mapping[str, bool]) -> bytes:
-    """The first image under every column, with the best place of each map, and of the matching loss in all."""
+def draw(dataset: str, found: Mapping[str, Sequence[Landscape]], distances: Sequence[Distance]) -> bytes:
+    """The first image under every column, with the best place of each map, and that of the matching loss in all."""
     first = {column: landscapes[0] for column, landscapes in found.items()}
-    names = list(next(iter(first.values())).values)
-    title = f"Around what GGL found, {dataset}: + what it found, x least matching loss, circle the best of the map"
-    figure, places = panels(len(first) * len(names), title, (3.0, 2.6), across=len(names))
+    shown = [each for each in distances if all(each.name in one.values for one in first.values())]
+    title = (
+        f"Around what GGL found, {dataset}: + what it found, x least matching loss, circle best of the map"
+    )
+    figure, places = panels(len(first) * len(shown), title, (3.0, 2.6), across=len(shown))
     for place, axes in enumerate(places):
-        column, name = list(first)[place // len(names)], names[place % len(names)]
-        _map(axes, first[column], name, higher.get(name, False))
-        if place < len(names):
-            axes.set_title(title_of(name), fontsize=10)
-        if name == names[0]:
-            axes.set_ylabel(f"{column}\nb", fontsize=9)
+        (line, column), of = divmod(place, len(shown)), shown[place % len(shown)]
+        _map(axes, [*first.values()][line], of)
+        if line == 0:
+            axes.set_title(of.title, fontsize=10)
+        if column == 0:
+            axes.set_ylabel(f"{[*first][line]}\nb", fontsize=9)
         axes.set_xlabel("a", fontsize=9)
     return png(figure)
 
 
-def title_of(name: str) -> str:
-    """What a map is called."""
-    return TITLES.get(name) or label(name)
-
-
-def _map(axes: "Axes", shown: Landscape, name: str, higher: bool) -> None:
+def _map(axes: "Axes", shown: Landscape, of: Distance) -> None:
     along, side = steps(shown.points), shown.points
-    values = shown.values[name]
-    grid = [values[row * side : (row + 1) * side] for row in range(side)]
-    image = axes.pcolormesh(along, along, grid, cmap=MAP if higher else f"{MAP}_r", shading="nearest")
+    grid = [shown.values[of.name][row * side : (row + 1) * side] for row in range(side)]
+    colours = MAP if of.higher_is_better else f"{MAP}_r"
+    image = axes.pcolormesh(along, along, grid, cmap=colours, shading="nearest")
     axes.contour(along, along, grid, levels=LEVELS, colors=INK, linewidths=0.4, alpha=0.6)
-    axes.plot(0, 0, "+", color=RED, markersize=9, markeredgewidth=1.6)
-    axes.plot(*shown.at(shown.best(MATCHING)), "x", color=RED, markersize=7, markeredgewidth=1.6)
-    axes.plot(
-        *shown.at(shown.best(name, higher)),
-        "o",
-        color=RED,
-        markersize=11,
-        fillstyle="none",
-        markeredgewidth=1.6,
-    )
+    _mark(axes, shown, shown.middle, "+", 9)
+    _mark(axes, shown, shown.best(LOSSES[0]), "x", 7)
+    _mark(axes, shown, shown.best(of), "o", 11)
     axes.set_aspect("equal")
     axes.tick_params(labelsize=7)
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.85)
+    bar.formatter.set_useOffset(False)  # type: ignore[attr-defined]
     bar.ax.tick_params(labelsize=7)
+
+
+def _mark(axes: "Axes", shown: Landscape, place: int, marker: str, size: float) -> None:
+    (a, b) = shown.at(place)
+    axes.plot(
+        [a], [b], marker, color=RED, markersize=size, fillstyle="none", markeredgewidth=1.6, clip_on=False
+    )

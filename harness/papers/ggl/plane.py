@@ -19,6 +19,18 @@ TOGETHER = 64
 """Images that are scored at once."""
 
 
+@dataclass(frozen=True)
+class Distance:
+    """Something that has a value everywhere on a plane."""
+
+    name: str
+    title: str
+    higher_is_better: bool = False
+
+
+LOSSES = (Distance(MATCHING, "matching loss"), Distance(OBJECTIVE, "the attack's objective"))
+
+
 def steps(points: int) -> list[float]:
     """So many numbers from -1 to 1, the middle one exactly 0."""
     half = points // 2
@@ -48,10 +60,10 @@ class Landscape:
     values: Mapping[str, Sequence[float]]
     """By name: `matching`, `objective`, and metrics."""
 
-    def best(self, name: str, higher: bool = False) -> int:
-        """Where a value is best."""
-        sign = -1 if higher else 1
-        return min(range(self.points**2), key=lambda at: sign * self.values[name][at])
+    def best(self, of: Distance) -> int:
+        """Where it is best."""
+        sign = -1 if of.higher_is_better else 1
+        return min(range(self.points**2), key=lambda at: sign * self.values[of.name][at])
 
     def at(self, place: int) -> tuple[float, float]:
         """a and b of a place."""
@@ -62,9 +74,9 @@ class Landscape:
     def middle(self) -> int:
         return self.points**2 // 2
 
-    def valleys(self, name: str) -> int:
-        """How many places inside the plane are lower than all eight around them."""
-        values, side = self.values[name], self.points
+    def valleys(self) -> int:
+        """At how many places inside the plane the matching loss is lower than at all eight around them."""
+        values, side = self.values[MATCHING], self.points
         around = [dy * side + dx for dy, dx in product((-1, 0, 1), repeat=2) if (dy, dx) != (0, 0)]
         inside = [y * side + x for y, x in product(range(1, side - 1), repeat=2)]
         return sum(all(values[at] < values[at + step] for step in around) for at in inside)

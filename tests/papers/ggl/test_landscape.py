@@ -13,7 +13,7 @@ from harness.core import UserError, generator
 from harness.papers.ggl import landscape
 from harness.papers.ggl.landscape import LossLandscapes, slug
 from harness.papers.ggl.latents import latents, searched
-from harness.papers.ggl.plane import MATCHING, OBJECTIVE, Landscape, plane, steps
+from harness.papers.ggl.plane import LOSSES, MATCHING, OBJECTIVE, Distance, Landscape, plane, steps, survey
 from harness.papers.ggl.words import scored
 from harness.runs.clients import open_targets
 from harness.runs.run import run
@@ -26,6 +26,8 @@ TINY = (
     *("prior.latent=6", "prior.base=8", "model=lenet", "fl=fedsgd", "dataset=digits32", "logger=none"),
     *("trials=2", "scale=small", "report=last"),
 )
+METRICS = {"mse_ggl": "MSE-I", "ssim": "SSIM", "lpips_vgg": "LPIPS"}
+SIMILAR = Distance("ssim", "SSIM", higher_is_better=True)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def outcome(store: Store) -> Outcome:
 
 @pytest.fixture
 def report() -> LossLandscapes:
-    return LossLandscapes(row="GGL", points={"small": 3}, metrics=["mse_ggl", "ssim", "lpips_vgg"], images=2)
+    return LossLandscapes(row="GGL", points={"small": 3}, metrics=METRICS, images=2)
 
 
 def bowl(side: int, low: int) -> Landscape:
@@ -67,11 +69,11 @@ def test_what_was_found_is_in_the_middle_of_a_plane() -> None:
 def test_places_are_told_by_their_steps() -> None:
     assert steps(5) == [-1, -0.5, 0, 0.5, 1]
     shown = bowl(5, 8)
-    assert shown.at(shown.best(MATCHING)) == shown.at(shown.best("ssim", higher=True)) == (0.5, -0.5)
+    assert shown.at(shown.best(LOSSES[0])) == shown.at(shown.best(SIMILAR)) == (0.5, -0.5)
     assert shown.at(shown.middle) == (0, 0)
-    assert shown.valleys(MATCHING) == 1
-    assert bowl(5, 4).valleys(MATCHING) == 0, "at the edge nobody knows"
-    assert scored(shown, "ssim", higher=True) == (-2, 0, 0)
+    assert shown.valleys() == 1
+    assert bowl(5, 4).valleys() == 0, "at the edge nobody knows"
+    assert scored(shown, SIMILAR) == (-2, 0, 0)
 
 
 def test_the_middle_has_the_loss_and_the_scores_of_the_run(
@@ -89,7 +91,9 @@ def test_the_middle_has_the_loss_and_the_scores_of_the_run(
         assert float(middle["mse_ggl"]) == pytest.approx(row["mse_ggl"], rel=1e-4)
         assert float(middle["ssim"]) == pytest.approx(row["ssim"], rel=1e-4)
     assert "lpips_vgg" not in lines[0], "its weights are not there"
-    assert "| Clipping and noise | 2 |" in (tmp_path / "landscape.md").read_text()
+    text = (tmp_path / "landscape.md").read_text()
+    assert "| Clipping and noise | 2 |" in text
+    assert "where MSE-I is " in text
     assert (tmp_path / "landscape.png").stat().st_size > 5000
 
 
@@ -101,7 +105,6 @@ def test_a_landscape_is_computed_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    survey = landscape.survey
     monkeypatch.setattr(landscape, "survey", lambda *given: asked.append(given) or survey(*given))
     report.write("digits32", [outcome], store, tmp_path)
     before = (tmp_path / "landscape.md").read_text()
@@ -131,7 +134,7 @@ def test_only_ggl_on_one_image_has_a_landscape(
     with pytest.raises(UserError, match="is no GGL on one image"):
         report.write("digits32", [replace(outcome, experiment=dlg)], store, tmp_path)
     with pytest.raises(UserError, match="'psnr' is none of the metrics"):
-        replace(report, metrics=["psnr"]).write("digits32", [outcome], store, tmp_path)
+        replace(report, metrics={"psnr": "PSNR"}).write("digits32", [outcome], store, tmp_path)
 
 
 def test_nothing_is_written_of_no_run(
@@ -144,7 +147,7 @@ def test_nothing_is_written_of_no_run(
 @pytest.mark.parametrize("points", [1, 4])
 def test_an_even_grid_has_no_middle(points: int) -> None:
     with pytest.raises(ValueError, match="should be odd"):
-        LossLandscapes(row="GGL", points={"smoke": points}, metrics=["mse"])
+        LossLandscapes(row="GGL", points={"smoke": points}, metrics=METRICS)
 
 
 def test_a_columns_file_is_named_after_it() -> None:
