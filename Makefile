@@ -77,9 +77,9 @@ fidelity: $(READY)  ## every method beside its authors' formula: prints the tabl
 table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
 
-GGL := ggl_losses ggl_optimizers ggl_soteria
+GGL := ggl_losses ggl_optimizers ggl_soteria ggl_combined ggl_landscape
 
-ggl: $(READY)  ## GGL's Tables 1 and 2 and Figure 7: SCALE, DATASET, DATA, JOBS as above
+ggl: $(READY)  ## GGL's Tables 1 and 2 and Figures 6, 7 and 9: SCALE, DATASET, DATA, JOBS as above
 	@$(foreach table,$(GGL),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
 
 dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above

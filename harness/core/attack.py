@@ -53,6 +53,8 @@ class Iterate:
     score: float
     unclamped: Tensor | None = None
     """x as the search left it, which may be far out of range."""
+    latent: Tensor | None = None
+    """The latent vectors [n, k] behind x, where a generator's were searched for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ class Reconstruction:
     An attack that infers labels alone returns no images, x [0, c, h, w], and a label for every example of the client.
 
     `score` chooses among restarts (lower is better): the attacker's own objective, never a true metric.
-    `unclamped` is x as the search left it, which may be far out of range.
+    `unclamped` is x as the search left it, which may be far out of range; `latent` are the latent vectors [n, k] behind
+    it, where a generator's were searched for.
     `last` is where the search ended, of the restart with the lowest score there, where that is not this best iterate;
     None too of an attack that has one iterate only.
     """
@@ -79,11 +82,12 @@ class Reconstruction:
     seconds: float = 0.0
     unclamped: Tensor | None = None
     last: Iterate | None = None
+    latent: Tensor | None = None
 
     @property
     def end(self) -> Iterate:
         """Where the search ended: `last`, or where there is none the one iterate."""
-        return self.last or Iterate(self.x, self.y, self.loss, self.score, self.unclamped)
+        return self.last or Iterate(self.x, self.y, self.loss, self.score, self.unclamped, self.latent)
 
     @classmethod
     def of_nothing(cls, observation: Observation, images: bool = True) -> "Reconstruction":

@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from harness.attacks.solvers.variables import LATENT
 from harness.base import interruption
 from harness.base.errors import warn
 from harness.base.files import to_json, write_atomically
@@ -30,7 +32,7 @@ from harness.runs.memory import check_memory
 from harness.runs.scoring import score
 from harness.runs.targets import Client, Targets
 from harness.runs.watching import Shares, Watching
-from harness.store.iterates import shown
+from harness.store.iterates import beside, shown
 from harness.store.lease import LOOK, Held
 from harness.store.provenance import dated, note_stored, provenance
 from harness.store.recording import Run, Shard
@@ -224,9 +226,15 @@ def _store(active: ActiveRun, client: Client, found: Reconstruction) -> list[Row
     """Score a reconstruction and store it."""
     scored = score(active.experiment, client, found)
     raw = found.end.unclamped if active.policy.learns else None
-    images = scored.images | ({} if raw is None else {"unclamped": raw})
+    images = scored.images | ({} if raw is None else {"unclamped": raw}) | _latents(found)
     active.stored.append(found.problem, scored.rows, images, found.trace)
     return [shown(row, active.experiment.report) for row in scored.rows]
+
+
+def _latents(found: Reconstruction) -> dict[str, Tensor]:
+    """The latent vectors of both iterates, where there are any, in the order of the search."""
+    last = {} if found.last is None else beside({LATENT: found.last.latent})
+    return {name: z for name, z in ({LATENT: found.latent} | last).items() if z is not None}
 
 
 def _finish(active: ActiveRun) -> Record:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import shutil
 from collections import defaultdict
@@ -90,7 +91,7 @@ class Journal:
 
         Of an attack on labels alone they are counts of the classes [n, classes]. Images of the last iterate are there
         under names of their own (see `iterates`) where they are others. `unclamped` [n, c, h, w] is for attacks that
-        learn from earlier ones: if one problem has it, all must.
+        learn from earlier ones: if one problem has it, all must. `latent` [n, k] are the latent vectors of a generator.
         """
         if problem in self.finished:
             raise ValueError(f"problem {problem} of {self.directory} is already stored")
@@ -229,7 +230,7 @@ class Run(Journal):
         problems = sorted(self.finished)
         parts = [self.part(problem) for problem in problems]
         names = {name: None for part in parts for name in part.images}
-        images = {name: cat([_named(part.images, name) for part in parts]) for name in names}
+        images = {name: cat(_named([part.images for part in parts], name)) for name in names}
         lines = [
             {"problem": number, "trace": part.trace} for number, part in zip(problems, parts, strict=True)
         ]
@@ -272,9 +273,17 @@ def _journal(path: Path) -> bytes:
         return plain(path)
 
 
-def _named(part: Mapping[str, Tensor], name: str) -> Tensor:
-    """Images of a part; where its search ended at its best iterate, that is the last too."""
-    return part[name] if name in part else part[name.removesuffix(LAST)]
+def _named(parts: Sequence[Mapping[str, Tensor]], name: str) -> list[Tensor]:
+    """Images of all parts; where a search ended at its best iterate, that is the last too. NaN for what a part lacks,
+    for it has failed, or is from before such was kept."""
+    best = name.removesuffix(LAST)
+    like = next(part[name] for part in parts if name in part)
+    return [
+        part[name if name in part else best]
+        if best in part
+        else like.new_full((len(part["truth"]), *like.shape[1:]), math.nan)
+        for part in parts
+    ]
 
 
 def _yaml(config: Mapping[str, Any]) -> bytes:

@@ -114,7 +114,8 @@ class Store:
 
         Of an attack on labels alone they are counts of the classes [n, classes].
         Those of a run that was handed on without its pictures are NaN.
-        Where the attacker learnt from earlier attacks there is `unclamped` too, in the order of the search. With
+        Where the attacker learnt from earlier attacks there is `unclamped` too, and of a search through a generator
+        `latent` [n, k] (NaN where a run is from before that was kept), in the order of the search. With
         `report` and `rows`, those of the iterate that is shown, and of the first rows alone.
         """
         found = contents.images(self.stored(identity))

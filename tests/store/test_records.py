@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import closing
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -73,6 +74,22 @@ def test_a_finished_run_can_be_loaded_and_holds_all_its_files(tmp_path: Path) ->
         ("truth", "reconstruction"), zip(images(0), images(1), strict=True), strict=True
     ):
         assert torch.equal(tensors[name], torch.cat(expected))
+
+
+def test_what_a_problem_of_before_did_not_keep_is_no_number(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with closing(store.open("r", {})) as run:
+        truth, reconstruction = images(0)
+        run.append(0, [{}, {}], named(truth, reconstruction), [])
+        run.append(1, [{}, {}], named(truth, reconstruction) | {"latent": torch.ones(2, 3)}, [])
+        run.append(2, [{}, {}], named(truth, reconstruction) | {"latent": torch.ones(2, 3),
+                                                               "latent_last": torch.zeros(2, 3)}, [])  # fmt: skip
+        run.finish({}, {})
+    found = store.images("r")
+    assert found["latent"].isnan().all(1).tolist() == [True, True, False, False, False, False]
+    last = store.images("r", "last")["latent"]
+    assert last.isnan().all(1).tolist() == [True, True, False, False, False, False]
+    assert last[2:].sum(1).tolist() == [3, 3, 0, 0]
 
 
 def test_the_gallery_shows_every_truth_above_its_reconstruction(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""GGL's Tables 1 and 2 and Figure 7: every cell composes, says what the paper says, and has its number beside it."""
+"""GGL's Tables 1 and 2 and Figures 6, 7 and 9: every cell composes, and says what the paper says."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,8 @@ from harness.tables.reference import published
 from harness.tables.spec import Table, parse
 from tests.command import command_line
 
-NAMES = ["ggl_losses", "ggl_optimizers", "ggl_soteria"]
+PUBLISHED = ["ggl_losses", "ggl_optimizers", "ggl_soteria"]
+NAMES = [*PUBLISHED, "ggl_combined", "ggl_landscape"]
 
 CHOICES = [("smoke", "digits32"), ("small", "digits32"), ("small", "tile_sheets"), ("medium", "tile_sheets")]
 
@@ -33,7 +34,7 @@ def test_every_row_composes_to_a_run_of_its_own(name: str, scale: str, dataset: 
     assert not any(experiment.knowledge.labels for experiment in experiments)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_every_published_number_stands_beside_a_cell(name: str) -> None:
     table = read(name)
     numbers = published(table, "digits32")
@@ -75,6 +76,35 @@ def test_ggl_alone_knows_of_soteria() -> None:
     experiments = {cell.row: compose(*cell.overrides) for cell in cells}
     assert [row for row, experiment in experiments.items() if experiment.knowledge.defense] == ["GGL"]
     assert {experiment.defense.percent for experiment in experiments.values()} == {60}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["ggl_combined", "ggl_landscape"])
+@pytest.mark.parametrize(("scale", "bound"), [("small", 1.0), ("paper", 4.0)])
+def test_the_combination_clips_as_clipping_alone_and_then_adds_the_noise(
+    name: str, scale: str, bound: float
+) -> None:
+    cells = [cell for cell in read(name).cells("digits32", scale) if cell.row == "GGL"]
+    found = {cell.column: compose(*cell.overrides) for cell in cells}
+    first, then = found["Clipping and noise"].defense.defenses  # type: ignore[attr-defined]
+    assert (first, then) == (found["Clipping"].defense, found["Additive noise"].defense)
+    assert (first.bound, then.sigma) == (bound, 0.1)
+
+
+def test_landscapes_are_of_runs_that_other_tables_have() -> None:
+    tables = {
+        name: read(name).cells("tile_sheets", "small") for name in ("ggl_landscape", "ggl_combined", "table3")
+    }
+    ids = {
+        name: {cell.column: compose(*cell.overrides).id for cell in cells if cell.row == "GGL"}
+        for name, cells in tables.items()
+    }
+    shown = ids["ggl_landscape"]
+    for other in ("ggl_combined", "table3"):
+        shared = shown.keys() & ids[other].keys()
+        assert len(shared) >= 3
+        assert {column: shown[column] for column in shared} == {
+            column: ids[other][column] for column in shared
+        }
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from harness.attacks.solvers.objective import Objective
 from harness.attacks.solvers.optimizer import rows
 from harness.attacks.solvers.selection import select, select_native
 from harness.attacks.solvers.telling import Attended, Chapters, Pulse
-from harness.attacks.solvers.variables import Layout, Variables
+from harness.attacks.solvers.variables import LATENT, Layout, Variables
 from harness.base.errors import warn
 from harness.core import Iterate, Params, Reconstruction, Status, Unreadable
 from harness.machine.memory import reuse_freed_memory
@@ -205,6 +205,7 @@ class Engine:
         for slot, search in enumerate(self.searches):
             if search is not None:
                 if search.record(values[slot], self._every, self.attack.improvement):
+                    search.trace[-1] |= self._so_far(slot, search)
                     search.tell(values[slot], self.x[slot])
                 if due:
                     search.attended.advance(search.evaluations, values[slot])
@@ -265,6 +266,7 @@ class Engine:
             evaluations=search.evaluations,
             trace=search.trace,
             last=None if torch.equal(x, end) else self._iterate(search, end),
+            latent=best.latent,
         )
 
     @torch.no_grad()
@@ -274,4 +276,13 @@ class Engine:
         if loss is None:
             loss = float(self.attack.loss(variables, observation, known))
         found = self.attack.decode(variables, observation, known)
-        return Iterate(found.x, found.y, loss, self.attack.score(variables, observation, known, loss))
+        score = self.attack.score(variables, observation, known, loss)
+        return Iterate(found.x, found.y, loss, score, latent=variables.get(LATENT))
+
+    @torch.no_grad()
+    def _so_far(self, slot: int, search: Search) -> dict[str, float]:
+        """The best loss of a slot so far, and of which the regularisers at that point."""
+        at = self.layout.unflatten(self.best[slot]), search.job.observation, search.known
+        terms = self.attack.regularizers(*at).values()
+        own = {"regularizers": sum(map(float, terms))} if terms else {}
+        return {"best": float(self.best_loss[slot]), **own}

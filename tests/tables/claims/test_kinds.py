@@ -9,6 +9,7 @@ import pytest
 from harness.core import UserError
 from harness.tables.claims.bound import Bound
 from harness.tables.claims.equal import Equal
+from harness.tables.claims.lowest import Lowest
 from harness.tables.claims.success import Success
 from harness.tables.claims.trend import Trend
 from harness.tables.claims.verdict import judge
@@ -83,6 +84,32 @@ FALLING = {
     ("B", "X", "psnr"): [value - 4 for value in PSNR],
     ("C", "X", "psnr"): [value - step for value, step in zip(PSNR, (7, 8, 9, 9, 8, 7), strict=True)],
 }
+
+
+@pytest.mark.parametrize(
+    ("metric", "less", "status"),
+    [
+        ("psnr", 2.0, "holds"),
+        ("psnr", -2.0, "does not hold"),
+        ("mse", -2.0, "holds"),
+        ("psnr", 0.0, "undecided"),
+    ],
+)
+def test_a_column_is_the_worst_of_a_rows(table: Table, of: Of, metric: str, less: float, status: str) -> None:
+    wave = (0.3, -0.2, 0.1, -0.3, 0.2, -0.1)
+    lower = [value - less + move for value, move in zip(PSNR, wave, strict=True)]
+    claim = Lowest(text="", column="Y", within=["A"], metrics=[metric])
+    verdict = judge(claim, table, of({("A", "X", metric): PSNR, ("A", "Y", metric): lower}))
+    assert verdict.status == status
+    assert len(verdict.figures) == 1
+    assert "Y 1" in verdict.figures[0] or "Y 2" in verdict.figures[0]
+
+
+def test_what_was_not_measured_is_not_the_worst(table: Table, of: Of) -> None:
+    claim = Lowest(text="", column="Y", metrics=["psnr"])
+    verdict = judge(claim, table, of({("A", "X", "psnr"): PSNR}))
+    assert verdict.status == "not measured"
+    assert [name for _, name, _ in claim.names(["A"], ["X", "Y"])] == ["Y"]
 
 
 def test_a_trend_is_pages_over_the_same_images(table: Table, of: Of) -> None:
