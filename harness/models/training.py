@@ -23,8 +23,9 @@ class Training(Component):
     batch_size: Count = 64
     lr: Positive = 1e-3
     """Of Adam."""
-    split: Literal["train", "attack"] = "train"
-    """The split that is learnt; attack: the very images that are attacked, as Guo et al. 2025 have it (code)."""
+    split: Literal["train", "attack", "public"] = "train"
+    """The split that is learnt; attack: the very images that are attacked, as Guo et al. 2025 have it (code); public:
+    those of no client."""
 
     @property
     def reads(self) -> frozenset[Split]:
@@ -35,7 +36,7 @@ class Training(Component):
     ) -> Classifier:
         """The model in eval mode on a device, its weights drawn by `seed` and trained, or read from the cache.
 
-        Raises UserError for a training that diverged.
+        Raises UserError for a training that diverged, and for a split without images.
         """
         classifier = model.build(dataset, seed, root)
         if self.steps:
@@ -65,8 +66,11 @@ class Training(Component):
     ) -> None:
         from harness.models.victim import Course, right, train
 
+        images = dataset.load(self.split, root)
+        if not len(images):
+            raise UserError(f"{type(dataset).__name__} has no {self.split} images to train a model on")
         course = Course(self.steps, self.batch_size, self.lr)
-        train(course, model, dataset.load(self.split, root), seed, device, entry.folder)
+        train(course, model, images, seed, device, entry.folder)
         if not finite(model):
             raise UserError(f"the model's training diverged: lower training.lr, and delete {entry.folder}")
         share = right(model, dataset.load("attack", root))
