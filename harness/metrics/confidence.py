@@ -49,6 +49,6 @@ class Confidence(Metric):
         judge = _JUDGES.get(self._settings)
         if judge is None:
             return None
-        p = judge.to(truth.x.device)(reconstruction.x.float()).double().softmax(1)
+        logits: Tensor = judge.to(truth.x.device)(reconstruction.x.float())
         labels = truth.y if truth.y.ndim == 1 else truth.y.argmax(1)
-        return p.gather(1, labels[:, None])[:, 0]
+        return logits.double().softmax(1).gather(1, labels[:, None])[:, 0]

@@ -36,7 +36,7 @@ class Training(Component):
     ) -> Classifier:
         """The model in eval mode on a device, its weights drawn by `seed` and trained, or read from the cache.
 
-        Raises UserError for a training that diverged, and for a split without images.
+        Raises UserError for a training that diverged.
         """
         classifier = model.build(dataset, seed, root)
         if self.steps:
@@ -66,11 +66,8 @@ class Training(Component):
     ) -> None:
         from harness.models.victim import Course, right, train
 
-        images = dataset.load(self.split, root)
-        if not len(images):
-            raise UserError(f"{type(dataset).__name__} has no {self.split} images to train a model on")
         course = Course(self.steps, self.batch_size, self.lr)
-        train(course, model, images, seed, device, entry.folder)
+        train(course, model, dataset.load(self.split, root), seed, device, entry.folder)
         if not finite(model):
             raise UserError(f"the model's training diverged: lower training.lr, and delete {entry.folder}")
         share = right(model, dataset.load("attack", root))
