@@ -23,6 +23,10 @@ class Metric(Component, ABC):
         """Load what scoring needs. Raises UserError now rather than when the attack is done."""
         return
 
+    def learn(self, root: str | None, cache: str) -> None:
+        """Train what scoring learns of a data set's files at `root`, or read it from the cache. Raises UserError."""
+        return
+
     def lacking(self) -> str | None:
         """What this machine has not, for which the score is left out. None: nothing."""
         return None

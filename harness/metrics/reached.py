@@ -24,6 +24,10 @@ class Reached(Metric):
         """As the other metric does."""
         self.metric.prepare()
 
+    def learn(self, root: str | None, cache: str) -> None:
+        """As the other metric does."""
+        self.metric.learn(root, cache)
+
     def lacking(self) -> str | None:
         """As the other metric does."""
         return self.metric.lacking()

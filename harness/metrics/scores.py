@@ -79,10 +79,12 @@ class Scores(Component):
         """What stands in the rows for these settings."""
         return key_of(self.fingerprints)
 
-    def prepare(self) -> None:
-        """Load what scoring needs. Raises UserError now rather than when the attack is done."""
+    def prepare(self, root: str | None, cache: str) -> None:
+        """Load what scoring needs, or train it on the files at `root`. Raises UserError now rather than when the attack
+        is done."""
         for metric in self.metrics.values():
             metric.prepare()
+            metric.learn(root, cache)
 
     def lacking(self) -> list[str]:
         """What this machine has not, for which metrics are left out."""

@@ -23,8 +23,9 @@ class Training(Component):
     batch_size: Count = 64
     lr: Positive = 1e-3
     """Of Adam."""
-    split: Literal["train", "attack"] = "train"
-    """The split that is learnt; attack: the very images that are attacked, as Guo et al. 2025 have it (code)."""
+    split: Literal["train", "attack", "public"] = "train"
+    """The split that is learnt; attack: the very images that are attacked, as Guo et al. 2025 have it (code); public:
+    those of no client."""
 
     @property
     def reads(self) -> frozenset[Split]:

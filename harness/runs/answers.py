@@ -106,13 +106,18 @@ def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> N
         write_atomically(stored.directory / METRICS, json.dumps(known, sort_keys=True).encode())
     if all(row.get(SCORED_BY) == key_of(asked) for row in stored.rows):
         return
-    experiment.metric.prepare()
+    prepare_metrics(experiment)
     kept: list[Row] = []
     for problem, group in groupby(stored.rows, key=lambda row: int(row["problem"])):
         rows = list(group)
         before = known.get(rows[0].get(SCORED_BY, ""), {})
         kept += _scored(experiment, targets, stored, problem, rows, before) or []
     stored.replace(kept)
+
+
+def prepare_metrics(experiment: Experiment) -> None:
+    """Load or train what scoring needs, kept beside the runs. Raises UserError."""
+    experiment.metric.prepare(experiment.data.root, str(experiment.paths.runs / "judges"))
 
 
 def _scored(

@@ -25,7 +25,7 @@ from harness.machine.device import device
 from harness.machine.ranks import Group, Share, started_elsewhere
 from harness.plots.pictures import draw_run
 from harness.runs.active import ActiveRun, invert
-from harness.runs.answers import answer, bring_up_to_date, config_of, wanted
+from harness.runs.answers import answer, bring_up_to_date, config_of, prepare_metrics, wanted
 from harness.runs.clients import open_targets
 from harness.runs.logged import log, log_again, shown_rows
 from harness.runs.memory import check_memory
@@ -163,6 +163,8 @@ def _share(experiments: Sequence[Experiment], fabric: "Fabric") -> list[float]:
     interruption.leave_to_parent()
     torch.set_num_threads(experiments[0].threads)
     fabric.barrier()  # until the runs are there
+    if experiments[0].attack.reconstructs_images:
+        prepare_metrics(experiments[0])
     runs = [
         ActiveRun(each, own, Shard(each.paths.runs / each.id, share.rank), Session(), number, share)
         for number, (each, own) in enumerate(zip(experiments, _clients(experiments), strict=True))
@@ -196,7 +198,7 @@ def _open(store: Store, experiments: Sequence[Experiment], stack: ExitStack) -> 
     check_memory(experiments[0])
     clients = _clients(experiments)
     if experiments[0].attack.reconstructs_images:
-        experiments[0].metric.prepare()
+        prepare_metrics(experiments[0])
     runs: list[ActiveRun] = []
     for experiment, own in zip(experiments, clients, strict=True):
         stored = store.open(
