@@ -40,7 +40,7 @@ def test_all_rows_have_one_loss(store: Store, outcomes: list[Outcome], tmp_path:
     OptimizerCourses().write("digits32", outcomes, store, tmp_path)
     text = (tmp_path / "courses.csv").read_text()
     assert [len(curves(text, row)) for row in ROWS] == [2, 2]
-    assert [len(curves(text, row)[0]) for row in ROWS] == [6, 12]
+    assert [len(curves(text, row)["GGL", "1", "0"]) for row in ROWS] == [6, 12]
     for outcome, whole in zip(outcomes, (True, True, False, False), strict=True):
         (trace,) = outcome.traces(store).values()
         losses = [float(each["matching"]) for each in read_csv(tmp_path / "courses.csv")
@@ -63,6 +63,8 @@ def test_the_page_says_where_each_starts_and_what_it_minimises(
     )
     assert "- CMA-ES: 12 evaluations at most, of values alone; starts at the mean latent vector, 0;" in text
     assert "the matching loss and 0.01 times the KL divergence." in text
+    ends = [line.split(" | ")[-1] for line in text.splitlines() if line.startswith(("| Adam", "| CMA-ES"))]
+    assert sorted(ends) in ([f"{count} of 2 |" for count in (0, 2)], ["1 of 2 |"] * 2)
 
 
 def test_the_initial_design_of_turbo_is_said(outcomes: list[Outcome]) -> None:
