@@ -55,13 +55,14 @@ def gallery(
 
     It is of the first seed, or of all seeds one after the other where each attacks the same images.
     `load` gives the tensors `truth` and `reconstruction` of an outcome; where they were not handed on, `cut` what was
-    published of some runs. A cell without a result is grey.
+    published of some runs. A cell without a result is grey; a row that nobody asked for is left out.
     """
     blocks = _blocks(table, outcomes, load, cut)
     if not blocks:
         return None
     size = next(iter(blocks.values())).originals.size
-    names = [pictures.label(name, LETTERS, bold=True) for name in ("", "original", *table.rows)]
+    shown = _asked(table, outcomes, blocks)
+    names = [pictures.label(name, LETTERS, bold=True) for name in ("", "original", *shown)]
     head = [pictures.label(column, LETTERS, bold=True) for column in table.columns]
     originals = [_originals(blocks, column) or _missing(size, "") for column in table.columns]
     attacked = [
@@ -71,16 +72,24 @@ def gallery(
             else _missing(size, "no result")
             for column in table.columns
         ]
-        for row in table.rows
+        for row in shown
     ]
     rows = [[name, *cells] for name, cells in zip(names, [head, originals, *attacked], strict=True)]
     drawn = pictures.framed(pictures.grid(rows, ACROSS, DOWN))
-    return Gallery(drawn, tuple(_places(table, blocks, pictures.places(rows, ACROSS, DOWN))))
+    return Gallery(drawn, tuple(_places(table, shown, blocks, pictures.places(rows, ACROSS, DOWN))))
 
 
-def _places(table: Table, blocks: Blocks, corners: Sequence[Sequence[tuple[int, int]]]) -> Iterator[Cutting]:
+def _asked(table: Table, outcomes: Sequence[Outcome], blocks: Blocks) -> list[str]:
+    """The rows with a result, or with a cell that should have one."""
+    made = {row for row, _ in blocks} | {outcome.cell.row for outcome in outcomes if outcome.failure}
+    return [row for row in table.rows if row in made]
+
+
+def _places(
+    table: Table, shown: Sequence[str], blocks: Blocks, corners: Sequence[Sequence[tuple[int, int]]]
+) -> Iterator[Cutting]:
     """What lies where: below the names of the columns the originals, and then a line for each row."""
-    for down, row in enumerate(table.rows, 2):
+    for down, row in enumerate(shown, 2):
         for across, column in enumerate(table.columns, 1):
             if block := blocks.get((row, column)):
                 originals = _originals(blocks, column) or block.originals

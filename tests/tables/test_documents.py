@@ -317,6 +317,19 @@ def test_the_gallery_has_the_originals_on_top_and_grey_for_what_is_missing(
     assert any(picture.getpixel((x, picture.height - 40)) == 0xD9 for x in range(picture.width))
 
 
+def test_the_gallery_leaves_out_a_row_that_nobody_asked_for(
+    table: Table, measured: Measured, store: Store, tmp_path: Path
+) -> None:
+    def height(outcomes: list[Outcome]) -> int:
+        render(table, "faces", "small", outcomes, store, tmp_path)
+        return Image.open(tmp_path / "gallery.png").height
+
+    first, second = measured({("A", "X"): [1.0], ("B", "X"): [0.0]})
+    whole = height([first, second])
+    assert height([first, replace(second, record=None)]) < whole
+    assert height([first, replace(second, record=None, failure="it broke")]) == whole
+
+
 def test_a_document_is_read_back_as_it_was_written(table: Table, measured: Measured) -> None:
     written = document(table, measured(FULL), A_X_mse=0.123)
     assert load(dump(written)) == written

@@ -57,12 +57,14 @@ def draw_curves(text: str, families: Sequence[Family], title: str) -> bytes:
     for axes, family in zip(places, families, strict=True):
         for name, style in styles(family):
             points = [(int(line["attacked"]), int(line[name])) for line in lines if line.get(name)]
-            axes.plot(*zip((0, 0), *points, strict=True), label=name, **style)  # type: ignore[arg-type]
+            if points:
+                axes.plot(*zip((0, 0), *points, strict=True), label=name, **style)  # type: ignore[arg-type]
         axes.plot([0, len(lines)], [0, len(lines)], color=PALE, linewidth=0.5, linestyle=":")
         axes.set(
             xlabel="images attacked", ylabel="images recovered", xlim=(0, len(lines)), ylim=(0, len(lines))
         )
-        axes.legend(frameon=False, fontsize=8)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False, fontsize=8)
     return png(figure)
 
 
