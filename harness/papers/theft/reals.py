@@ -33,6 +33,11 @@ class Judged:
     matched: int
     likeness: float
     """Mean SSIM of so many real ones to those of clients that they are matched to."""
+    others: float
+    """That of as many images of other classes: what any picture of the data has."""
+    average: float
+    """That of the mean of the clients' images of the class, a blur that nobody would call stolen."""
+    average_p: float
 
 
 @torch.no_grad()
@@ -45,6 +50,8 @@ def judged(metric: Confidence, tracked: int, root: str | None, cache: str) -> Ju
     )
     real, held = of_class(tests, tracked)[:MATCHED], of_class(dataset.load("train", root), tracked)
     here = tests.labels == tracked
+    others = pairs(tests, (~here).nonzero()[:MATCHED, 0])[0]
+    average = held.mean(0, keepdim=True)
     return Judged(
         learnt=len(dataset.load("public", root)),
         steps=metric.training.steps,
@@ -54,6 +61,9 @@ def judged(metric: Confidence, tracked: int, root: str | None, cache: str) -> Ju
         sure=float((p[here, tracked] > SURE).double().mean()),
         matched=len(real),
         likeness=likeness(real, held),
+        others=likeness(others, held),
+        average=likeness(average.expand(len(real), -1, -1, -1), held),
+        average_p=float(judge(average).softmax(1)[0, tracked]),
     )
 
 

@@ -58,7 +58,9 @@ def _told(found: Judged) -> str:
         f"A network that has learnt {found.learnt:,} public images, which no client holds, for {found.steps:,} steps. "
         f"Of {found.tested:,} test images it gets {found.accuracy:.1%} right; of the {found.reals:,} of the class "
         f"{found.sure:.1%} have p > .9. {found.matched} of these, matched to the clients' as pictures are, have an "
-        f"SSIM of {found.likeness:.2f}."
+        f"SSIM of {found.likeness:.2f}; as many test images of other classes have {found.others:.2f}, and copies of "
+        f"the mean of the clients' images of the class {found.average:.2f}, with p = {found.average_p:.3f}. Pictures "
+        "with less are less like the class than those of other classes are."
     )
 
 

@@ -36,7 +36,9 @@ def test_real_pictures_are_told_by_a_judge_that_has_learnt(tmp_path: Path) -> No
     assert found.accuracy > 0.5
     assert 0 <= found.sure <= 1
     assert found.matched == min(found.reals, 64)
-    assert 0.1 < found.likeness < 0.9
+    assert 0.1 < found.others < found.likeness < 0.9
+    assert 0 < found.average < 1
+    assert 0 <= found.average_p <= 1
 
 
 def test_a_picture_that_is_there_is_as_like_as_can_be() -> None:
