@@ -9,6 +9,7 @@ Rows that are in experiments/results/engines/psnr.csv are not made again; those 
 import argparse
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -109,10 +110,17 @@ def document(found: dict[Key, float]) -> str:
     for engine, row, steps in sorted({(key.engine, key.row, key.steps) for key in pairs}):
         own = [key for key in pairs if (key.engine, key.row, key.steps) == (engine, row, steps)]
         columns = list(dict.fromkeys(key.column for key in own))
-        for column in ("all", *columns):
-            chosen = [key for key in own if column in ("all", key.column)]
+        lines.append((engine, row, str(steps), "all", *_line(found, _everywhere(own, columns))))
+        for column in columns:
+            chosen = [key for key in own if key.column == column]
             lines.append((engine, row, str(steps), column, *_line(found, chosen)))
     return "\n\n".join((_title(), pipes([head, *lines]))) + "\n"
+
+
+def _everywhere(own: Sequence[Key], columns: Sequence[str]) -> list[Key]:
+    """Those of the images that were attacked in every column."""
+    seen = Counter(key.image for key in own)
+    return [key for key in own if seen[key.image] == len(columns)]
 
 
 def _title() -> str:

@@ -57,3 +57,14 @@ def test_only_what_is_missing_is_measured(tmp_path: Path, monkeypatch: pytest.Mo
     equality.main(["--images", "6", "--share", "0.5", "--engine", "lowrank"])
     assert asked[:2] == [("a", 5, "lowrank", [0, 1, 2, 3]), ("b", 5, "lowrank", [0, 1, 2, 3])]
     assert asked[2:] == [(c, 5, e, [4, 5]) for c in ("a", "b") for e in ("loop", "lowrank")]
+
+
+def test_all_columns_are_of_the_images_that_all_of_them_have() -> None:
+    found = {
+        Key("IG", column, 5, image, engine): psnr
+        for column, images in (("a", (0, 1)), ("b", (0,)))
+        for image in images
+        for engine, psnr in (("loop", 10.0 + 20 * image), ("lowrank", 11.0 + 20 * image))
+    }
+    lines = equality.document(found).splitlines()
+    assert any(line.startswith("| lowrank | IG | 5 | all | 1 | 10.00 | 11.00 | +1.00") for line in lines)
