@@ -81,13 +81,15 @@ class OutcomeReport(Supplement):
 
 
 def strip(outcome: Outcome, store: Store, most: int, cut: Cuttings) -> Image.Image:
-    """Some images of a row, from the best to the worst in equal steps, truth above reconstruction; where they were not
-    handed on, as they were published."""
+    """Some images of a row, from the best to the worst in equal steps, truth above reconstruction: of those that are
+    there; where none was handed on, as they were published."""
     images, scores = outcome.images(store), [row.get("psnr_unit") for row in rows_of(outcome)]
     ranked = sorted(range(len(scores)), key=lambda place: -(scores[place] or 0.0))
-    shown = [ranked[place] for place in evenly(len(ranked), most)]
-    if absent(images["truth"][shown]) and (published := cut([outcome.id])):
+    held = [place for place in ranked if not absent(images["truth"][place])]
+    if not held and (published := cut([outcome.id])):
         return published[1]
+    ranked = held or ranked
+    shown = [ranked[place] for place in evenly(len(ranked), most)]
     both = [
         pictures.beside([pictures.tile(image, SIDE) for image in images[name][shown]], 2)
         for name in ("truth", "reconstruction")

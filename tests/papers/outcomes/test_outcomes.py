@@ -17,7 +17,14 @@ from PIL import Image
 from harness.base.schema import EXPERIMENTS
 from harness.config.composition import compose
 from harness.core import UserError
-from harness.papers.outcomes.report import OutcomeReport, evenly, outcomes_csv, overview, verdict_beside
+from harness.papers.outcomes.report import (
+    OutcomeReport,
+    evenly,
+    outcomes_csv,
+    overview,
+    strip,
+    verdict_beside,
+)
 from harness.papers.outcomes.rule import LABELS, decide, read
 from harness.plots import pictures
 from harness.store.records import Store, summarise
@@ -149,6 +156,22 @@ def test_what_decided_stands_beside_the_pictures() -> None:
         assert (runs, picture.crop(box).tobytes()) == (["run"], strip.tobytes()), "it says where the strip is"
     assert drawn[0].tobytes() != drawn[1].tobytes()
     assert all(picture.width > each.width for picture, each in zip(drawn, words, strict=True))
+
+
+def test_a_strip_is_of_the_pictures_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "runs")
+    found = outcome(store, "Fig. 18 DLG", [(22.0, 0.2), (9.0, 0.0), (8.0, 0.0)], "fl=fedsgd", "trials=1")
+    published = (pictures.blank(8, 8), pictures.blank(9, 9))
+    truth = torch.full((3, 1, 8, 8), 0.5)
+
+    def width(*lost: int) -> int:
+        held = truth.clone()
+        held[list(lost)] = torch.nan
+        monkeypatch.setattr(Outcome, "images", lambda *_: {"truth": held, "reconstruction": held})
+        return strip(found, store, 2, lambda _: published).width
+
+    assert width() == width(0) > width(0, 1)
+    assert width(0, 1, 2) == 9
 
 
 def test_a_guarantee_is_the_mean_over_clients_of_different_sizes(tmp_path: Path) -> None:
