@@ -17,7 +17,7 @@ from harness.tables.spec import parse
 def composed(dataset: str, scale: str) -> dict[str, Experiment]:
     config: Any = OmegaConf.load(EXPERIMENTS / "table" / "dmgan.yaml")
     table = parse(OmegaConf.to_container(config.hydra.sweeper))  # type: ignore[arg-type]
-    assert table.seeds == [0, 1, 2]
+    assert table.seeds == [0, 1, 2, 3, 4]
     return {cell.row: compose(*cell.overrides) for cell in table.cells(dataset, scale, seeds=[0])}
 
 
