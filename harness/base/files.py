@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,11 @@ def shown(path: Path) -> Path:
     """The path as a command in this folder needs it: relative where it lies in the folder, else whole."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def slug(name: str) -> str:
+    """What somebody called something, as a part of a file's name: `Soteria 60 %` is `soteria-60`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def to_json(value: object, indent: int | None = None) -> str:

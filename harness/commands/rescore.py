@@ -15,8 +15,8 @@ from harness.base.rows import Row
 from harness.commands.causes import changed
 from harness.commands.main import guarded
 from harness.commands.verify import CLOSE, apart, stored
-from harness.core import Batch, Classifier, Normalize, Record, UserError
-from harness.metrics.scores import Scores
+from harness.core import Batch, Record, UserError
+from harness.metrics.scores import NO_MODEL, Scores
 from harness.store.integrity import IMAGES, RESULT, ROWS, Damaged, StoredRun, digest, dump, seals
 from harness.store.journal import encode
 from harness.store.published import absent
@@ -62,7 +62,6 @@ def _opened(directory: Path) -> tuple[Record, Scores]:
 def _scored(directory: Path, rows: Sequence[Row], scores: Scores) -> Iterator[Row]:
     """What every row's images score, problem by problem as in the run; nothing where the attack has failed."""
     import torch
-    from torch import nn
 
     from harness.store.records import Store
 
@@ -70,7 +69,6 @@ def _scored(directory: Path, rows: Sequence[Row], scores: Scores) -> Iterator[Ro
     truth, found = images["truth"], images["reconstruction"]
     if len(truth) != len(rows):
         raise Damaged(directory, IMAGES, f"{len(truth)} images, {len(rows)} rows")
-    none = Classifier(Normalize((0.0,), (1.0,)), nn.Linear(1, 1))
     metrics = {name: metric for name, metric in scores.metrics.items() if not metric.needs_model}
     places = range(len(rows))
     for _, group in groupby(places, key=lambda place: rows[place]["problem"]):
@@ -80,7 +78,7 @@ def _scored(directory: Path, rows: Sequence[Row], scores: Scores) -> Iterator[Ro
             continue
         labels = torch.tensor([rows[place]["label"] for place in at])
         pair = Batch(found[at], labels), Batch(truth[at], labels)
-        values = {name: metric(*pair, none, {}) for name, metric in metrics.items()}
+        values = {name: metric(*pair, NO_MODEL, {}) for name, metric in metrics.items()}
         values["success"] = scores.success(values.get(scores.success_metric))
         had = {name: value.tolist() for name, value in values.items() if value is not None}
         yield from ({name: column[i] for name, column in had.items()} for i in range(len(at)))

@@ -1,5 +1,7 @@
 """How sure a classifier that nobody in the federation has is of an image's class."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ class Confidence(Metric):
         dataset = self.dataset.resolved(root)
         return self.training.model(self.model, dataset, root, cache, SEED, torch.device("cpu"))
 
-    @property
+    @functools.cached_property
     def _settings(self) -> str:
         return str(canonical(self))
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import torch
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.base.numbers import Real
 from harness.base.rows import Row
-from harness.core import Batch, Classifier, Component, Metric, Params, component
+from harness.core import Batch, Classifier, Component, Metric, Normalize, Params, component
 from harness.core.columns import EVERYWHERE
 from harness.identity.identity import canonical
 from harness.metrics.matching import match
@@ -21,6 +21,8 @@ from harness.metrics.matching import match
 SUCCESS = "success"
 Fingerprints = dict[str, str]
 """Of each metric's settings, and of those of success."""
+NO_MODEL = Classifier(Normalize((0.0,), (1.0,)), nn.Linear(1, 1))
+"""For metrics that don't look at the attacked network."""
 
 
 def _free(name: str) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.base.rows import Row
 from harness.config.experiment import Experiment
-from harness.core import Batch, Classifier, Iterate, Normalize, Reconstruction
+from harness.core import Batch, Classifier, Iterate, Reconstruction
 from harness.metrics.labels import count, score_counts
 from harness.metrics.matching import turned
-from harness.metrics.scores import SUCCESS, Fingerprints, Scores
+from harness.metrics.scores import NO_MODEL, SUCCESS, Fingerprints, Scores
 from harness.runs.targets import Client, Targets
 from harness.store.iterates import LAST, beside, both
 
@@ -116,7 +116,7 @@ def score_again(
     """
     after = metric.fingerprints
     new = [name for name in metric.metrics if after[name] != before.get(name) or name not in rows[0]]
-    model = _NONE
+    model = NO_MODEL
     if rows[0]["status"] != "failed" and any(metric.metrics[name].needs_model for name in new):
         network = targets.network(rows[0]["problem"])
         if network is None:
@@ -130,10 +130,6 @@ def score_again(
         {k: v for k, v in row.items() if k not in gone} | own | {SCORED_BY: metric.key}
         for row, own in zip(rows, fresh, strict=True)
     ]
-
-
-_NONE = Classifier(Normalize((0.0,), (1.0,)), nn.Linear(1, 1))
-"""For metrics that don't look at it."""
 
 
 def _again(

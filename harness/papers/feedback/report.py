@@ -1,10 +1,9 @@
 """The report of feedback blending: Figures 3 to 5, and every method beside its base, the paper and the controls."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.base.files import write_atomically
+from harness.base.files import slug, write_atomically
 from harness.base.numbers import Count, Steps
 from harness.base.rows import pipes
 from harness.base.schema import EXPERIMENTS
@@ -64,7 +63,7 @@ class FeedbackReport(Supplement):
         settings = {column: gather(part, names) for column, part in parts.items()}
         for column, methods in settings.items():
             several = len(settings) > 1
-            suffix, title = (f"-{_slug(column)}", f"{dataset}, {column}") if several else ("", dataset)
+            suffix, title = (f"-{slug(column)}", f"{dataset}, {column}") if several else ("", dataset)
             self._column(dataset, title, methods, directory, suffix)
         if len(settings) > 1:
             self._settings(dataset, settings, directory)
@@ -108,7 +107,7 @@ class FeedbackReport(Supplement):
             _CONTROLS,
             controls(settings, self.families),
             "## Each setting by itself",
-            *(f"- [{column}](report-{_slug(column)}.md)" for column in settings),
+            *(f"- [{column}](report-{slug(column)}.md)" for column in settings),
         ]
         values = settings_csv(settings)
         files = {
@@ -196,8 +195,3 @@ _MEASURES = (
     "The attacker sees the loss alone; the true MSE (1e-3 is 30 dB, 1e-2 is 20 dB) audits it. A search stops at its "
     "tolerance, so that smaller losses can't be counted: another tolerance is another run."
 )
-
-
-def _slug(column: str) -> str:
-    """A column's name as a part of a file's."""
-    return re.sub(r"[^a-z0-9]+", "-", column.lower()).strip("-")

@@ -1,6 +1,5 @@
 """Figure 9 of GGL: the loss that the attacker sees beside the true distance, around what it found."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from harness.attacks.ggl import GGL
-from harness.base.files import write_atomically
+from harness.base.files import slug, write_atomically
 from harness.base.numbers import Count
 from harness.base.rows import read_csv, to_csv
 from harness.config.experiment import Experiment
@@ -142,8 +141,3 @@ def _read(path: Path) -> list[Landscape]:
         )
         for target, each in own.items()
     ]
-
-
-def slug(column: str) -> str:
-    """A column's name as part of a file's."""
-    return re.sub(r"\W+", "-", column.lower()).strip("-")

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.core import Batch, Classifier, Images, Normalize
+from harness.core import Batch, Images
 from harness.metrics.confidence import Confidence
 from harness.metrics.matching import match
+from harness.metrics.scores import NO_MODEL
 from harness.metrics.ssim import SSIM
 from harness.models.victim import pairs
 
@@ -15,8 +16,6 @@ SURE = 0.9
 MATCHED = 64
 """Real pictures that are set beside others, at most."""
 AT_ONCE = 1000
-NOBODY = Classifier(Normalize((0.0,), (1.0,)), nn.Linear(1, 1))
-"""For a metric that looks at no model."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +74,5 @@ def likeness(found: Tensor, truth: Tensor) -> float:
     """Mean SSIM of pictures to real ones, matched as those of an attack are."""
     ours, theirs = match(found, truth)
     pictures, reals = (Batch(x, torch.zeros(len(x))) for x in (found[theirs], truth[ours]))
-    scores = SSIM()(pictures, reals, NOBODY, {})
+    scores = SSIM()(pictures, reals, NO_MODEL, {})
     return float("nan") if scores is None else float(scores.mean())

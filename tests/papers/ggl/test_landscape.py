@@ -11,7 +11,7 @@ from harness.base.rows import read_csv
 from harness.config.composition import compose
 from harness.core import UserError, generator
 from harness.papers.ggl import landscape
-from harness.papers.ggl.landscape import LossLandscapes, slug
+from harness.papers.ggl.landscape import LossLandscapes
 from harness.papers.ggl.latents import latents, searched
 from harness.papers.ggl.plane import LOSSES, MATCHING, OBJECTIVE, Distance, Landscape, plane, steps, survey
 from harness.papers.ggl.words import scored
@@ -148,7 +148,3 @@ def test_nothing_is_written_of_no_run(
 def test_an_even_grid_has_no_middle(points: int) -> None:
     with pytest.raises(ValueError, match="should be odd"):
         LossLandscapes(row="GGL", points={"smoke": points}, metrics=METRICS)
-
-
-def test_a_columns_file_is_named_after_it() -> None:
-    assert slug("Soteria 60 %") == "soteria-60"
