@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.nn import functional as F
 
 from harness.attacks.matching import total_variation
@@ -16,14 +15,9 @@ from harness.attacks.solvers.variables import Variables
 from harness.base.numbers import Fraction, NonNegative, Positive
 from harness.base.threat import Need
 from harness.core import Batch, Classifier, Observation, Params, Unreadable, UserError, component, generator
+from harness.models.embeddings import embeddings, first_linear
 
 UNMIXING = "unmixing"
-
-
-def first_linear(model: Classifier) -> str:
-    """The dotted name of the first linear layer."""
-    names: list[str] = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-    return names[0]
 
 
 def mixing(model: Classifier) -> str:
@@ -32,18 +26,6 @@ def mixing(model: Classifier) -> str:
     name = first_linear(model)
     adapted = name.removesuffix(".frozen")
     return f"{name}.weight" if adapted == name else f"{adapted}.down"
-
-
-def features(model: Classifier, params: Params, x: Tensor) -> Tensor:
-    """What the first linear layer sees of images [n, c, h, w] in [0, 1]: [n, d]."""
-    seen: list[Tensor] = []
-    layer = model.get_submodule(first_linear(model))
-    handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    try:
-        functional_call(model, params, (x,))
-    finally:
-        handle.remove()
-    return seen[0]
 
 
 def whitening(gradient: Tensor, sources: int, negligible: float) -> tuple[Tensor, Tensor]:
@@ -191,7 +173,7 @@ def sees_pixels(observation: Observation) -> bool:
     """Whether the first linear layer comes before all else."""
     like = next(iter(observation.params.values()))
     probe = torch.rand(1, *observation.shape, generator=generator("probe")).to(like)
-    seen = features(observation.model, observation.params, probe)
+    seen = embeddings(observation.model, observation.params, probe)
     pixels = observation.model.normalize(probe).flatten(1)
     return seen.shape == pixels.shape and torch.equal(seen, pixels)
 

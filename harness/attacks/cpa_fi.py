@@ -1,10 +1,12 @@
 """CPA-FI: embeddings as sources that a linear layer's gradient mixes, then images that have such embeddings."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.attacks.cpa import Unmixing, features, sees_pixels
+from harness.attacks.cpa import Unmixing, sees_pixels
 from harness.attacks.images import boxed, initial_images
 from harness.attacks.matching import total_variation
 from harness.attacks.optimization import OptimizationAttack
@@ -12,6 +14,7 @@ from harness.attacks.solvers.evaluator import vectorizable
 from harness.attacks.solvers.variables import Variables
 from harness.base.numbers import NonNegative
 from harness.core import Batch, Observation, Params, Unreadable, UserError, component, generator
+from harness.models.embeddings import embeddings
 
 
 @component
@@ -45,9 +48,11 @@ class CPAFI(OptimizationAttack):
     """Kariyappa et al. 2023 (CPA-FI), section 5: search for images whose embeddings are those that unmixing finds.
 
     Minimises 1 - cos of each image's embedding to the one found, plus TV; an embedding's scale is not known. Images
-    begin at N(0, 1) in the network's units and are boxed after every step. Reports no labels.
+    begin at N(0, 1) in the network's units and are boxed after every step. Reports no labels. Given the true embeddings
+    (`knowledge.embeddings`) it shows what inversion can reach at best: no attack, but the ceiling of one.
     """
 
+    accepts_embeddings: ClassVar[bool] = True
     unmixing: EmbeddingUnmixing
     """How embeddings are found, before the images are searched for; its steps are not in `steps`."""
     total_variation: NonNegative = 0.1
@@ -59,11 +64,15 @@ class CPAFI(OptimizationAttack):
             raise UserError(
                 "attack=cpa_fi: the first linear layer sees the images themselves: say attack=cpa"
             )
-        known = super().prepare(observation)
+        known, given = super().prepare(observation), observation.knowledge.embeddings
+        return {**known, "embeddings": self._unmixed(observation) if given is None else given}
+
+    def _unmixed(self, observation: Observation) -> Tensor:
+        """What unmixing takes for embeddings [n, d], of any scale. Raises Unreadable where it finds none."""
         found = self.unmixing.reconstruct(observation, generator("unmixing"))
         if found.status in ("failed", "diverged"):
             raise Unreadable("no embeddings can be unmixed from the gradient of the first linear layer")
-        return {**known, "embeddings": found.x}
+        return found.x
 
     def initial(self, observation: Observation, rng: torch.Generator) -> Variables:
         return {"images": initial_images(observation, rng)}
@@ -71,7 +80,7 @@ class CPAFI(OptimizationAttack):
     @vectorizable
     def loss(self, variables: Variables, observation: Observation, known: Params) -> Tensor:
         images, wanted = variables["images"], known["embeddings"]
-        found = features(observation.model, observation.params, observation.model.normalize.invert(images))
+        found = embeddings(observation.model, observation.params, observation.model.normalize.invert(images))
         apart = 1 - F.cosine_similarity(found, wanted, dim=-1)
         return apart.mean() + self.total_variation * total_variation(images)
 

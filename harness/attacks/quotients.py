@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from harness.attacks.closed_form import read_off
-from harness.attacks.cpa import first_linear, sees_pixels
+from harness.attacks.cpa import sees_pixels
 from harness.base.numbers import Count, Positive
 from harness.core import Attack, Observation, Reconstruction, Unreadable, UserError, component
+from harness.models.embeddings import first_linear
 
 
 @component

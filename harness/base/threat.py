@@ -22,6 +22,7 @@ class Need(StrEnum):
     LABELS = "the true labels"
     SIGNS = "the truth, to choose between an image and its negative"
     ORDER = "the order of the client's steps"
+    EMBEDDINGS = "the true embeddings, as the first linear layer sees them"
     ARCHITECTURE = "a malicious server that alters the architecture"
     PARAMETERS = "a malicious server that chooses the parameters"
     CLIENT = "a client of its own in every round"
@@ -32,6 +33,7 @@ GRANTED = {
     "labels": Need.LABELS,
     "defense": Need.DEFENSE,
     "order": Need.ORDER,
+    "embeddings": Need.EMBEDDINGS,
     "public": Need.PUBLIC,
     "protocol": Need.GUESS,
 }
@@ -80,7 +82,8 @@ def malicious(config: Mapping[str, Any]) -> bool:
 
 
 def letter(needed: Collection[Need]) -> str:
-    """The letter of the least attacker in the systematisation who has what is needed; labels and order have none."""
+    """The letter of the least attacker in the systematisation who has what is needed; labels, order and embeddings have
+    none."""
     surrogate = not SURROGATE.isdisjoint(needed)
     if Need.CLIENTS in needed:
         return "H"

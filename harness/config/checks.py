@@ -21,6 +21,7 @@ def check(experiment: Experiment) -> Experiment:
     experiment.server.check(experiment.fl)
     experiment.attack.check(experiment.victim)
     check_public(experiment.attack, experiment.knowledge.public)
+    check_embeddings(experiment.attack, experiment.knowledge.embeddings)
     if experiment.training.steps and experiment.model.fresh:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
@@ -94,6 +95,14 @@ def check_public(attack: Attack, granted: bool) -> None:
     if attack.learns and not granted:
         raise UserError(
             f"attack: {type(attack).__name__} learns from public images: say knowledge.public=true"
+        )
+
+
+def check_embeddings(attack: Attack, granted: bool) -> None:
+    """Refuse embeddings that the attack has no use for. Raises UserError."""
+    if granted and not attack.accepts_embeddings:
+        raise UserError(
+            f"knowledge.embeddings: {type(attack).__name__} has no use for them: say attack=cpa_fi, or false"
         )
 
 

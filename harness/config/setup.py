@@ -24,6 +24,8 @@ class KnowledgeSettings:
     defense: bool = False
     order: bool = False
     """The order in which the client goes through its images."""
+    embeddings: bool = False
+    """What the first linear layer sees of each image."""
     public: bool = False
     """Labelled images like the clients'."""
     protocol: Protocol | None = None

@@ -123,6 +123,8 @@ class Attack(Component, ABC):
     """Whether the attack trains something on public images before it attacks: `learn`."""
     accepts_start: ClassVar[bool] = False
     """Whether the attack begins at `Knowledge.start` where there is one."""
+    accepts_embeddings: ClassVar[bool] = False
+    """Whether the attack makes use of `Knowledge.embeddings`."""
     steps: Steps = 1
     """Outer iterations of one attempt."""
     restarts: Restarts = 1

@@ -42,6 +42,8 @@ class Knowledge:
     prior: Generator | None = None
     order: Sequence[Tensor] | None = None
     """The indices of the examples in each of the client's local steps."""
+    embeddings: Tensor | None = None
+    """What the first linear layer sees of each of the client's images [n, d]."""
     public: Images | None = None
     """Labelled images like the clients', but none of theirs."""
     learned: nn.Module | None = None

@@ -27,6 +27,7 @@ from harness.core import (
 from harness.federated.client import Sent
 from harness.identity.identity import canonical
 from harness.machine.device import device
+from harness.models.embeddings import embeddings
 
 PRIOR_SEED = 0
 """One generator serves all seeds of a table: training it is the dearest part of an attack that needs one."""
@@ -127,7 +128,7 @@ class Targets(ABC):
     ) -> Problem:
         """What the attacker is handed: the update, and what else it is granted."""
         observation = replace(
-            self._observation(model, protocol, sent, self._knowledge(sent, start)),
+            self._observation(model, protocol, sent, self._knowledge(model, sent, start)),
             protocol=self.experiment.knowledge.protocol or protocol,
             n=self.dummies(position),
             trained_on=len(sent.truth),
@@ -175,7 +176,7 @@ class Targets(ABC):
         dataset, root = self.experiment.dataset, self.experiment.data.root
         return {"dataset": canonical(dataset), "files": dataset.fingerprint(root, ["public"])}
 
-    def _knowledge(self, sent: Sent, start: Tensor | None) -> Knowledge:
+    def _knowledge(self, model: Classifier, sent: Sent, start: Tensor | None) -> Knowledge:
         granted = self.experiment.knowledge
         # An attack that has no use for a generator must not wait until one is trained.
         return Knowledge(
@@ -183,9 +184,15 @@ class Targets(ABC):
             adaptations=self.experiment.defense.adaptations() if granted.defense else (),
             prior=self.prior if self.experiment.attack.requires_prior else None,
             order=sent.order if granted.order else None,
+            embeddings=_embedded(model, sent.truth.x) if granted.embeddings else None,
             public=self.public() if granted.public else None,
             start=None if start is None else start.to(self.device),
         )
+
+
+def _embedded(model: Classifier, x: Tensor) -> Tensor:
+    params = {name: value.detach() for name, value in model.named_parameters()}
+    return embeddings(model, params, x).detach()
 
 
 def length(update: Params) -> float:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.attacks.cpa import CPA, UNMIXING, first_linear
+from harness.attacks.cpa import CPA, UNMIXING
 from harness.attacks.solvers.adam import Adam
 from harness.base.threat import Need
 from harness.config.composition import compose
 from harness.core import Batch, Classifier, Normalize, Observation, Problem, UserError
 from harness.federated.fedsgd import FedSGD
 from harness.metrics.matching import match, turned
+from harness.models.embeddings import first_linear
 from harness.runs.clients import Clients
 from harness.runs.run import run
 

@@ -9,12 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.attacks.cpa import features
 from harness.attacks.cpa_fi import CPAFI, EmbeddingUnmixing
 from harness.attacks.solvers.adam import Adam
 from harness.config.composition import compose
-from harness.core import Batch, Classifier, Normalize, Observation, Problem, Unreadable, UserError, generator
+from harness.core import (
+    Batch,
+    Classifier,
+    Knowledge,
+    Normalize,
+    Observation,
+    Problem,
+    Unreadable,
+    UserError,
+    generator,
+)
 from harness.federated.fedsgd import FedSGD
+from harness.models.embeddings import embeddings
 from harness.runs.clients import Clients
 from harness.runs.run import run
 from tests.attacks.test_cpa import shapes
@@ -46,15 +56,40 @@ def closest(found: Tensor, true: Tensor) -> Tensor:
 def test_embeddings_come_apart_and_images_have_them() -> None:
     truth = shapes(4)
     seen = observed(truth)
-    true = features(seen.model, seen.params, truth)
+    true = embeddings(seen.model, seen.params, truth)
     (found,) = SMALL([Problem(0, seen, seed=1)])
-    embeddings = UNMIXING.reconstruct(seen, generator("unmixing")).x
+    unmixed = UNMIXING.reconstruct(seen, generator("unmixing")).x
     begun = replace(UNMIXING, steps=1).reconstruct(seen, generator("unmixing")).x
-    assert closest(embeddings, true).min() > 0.9
-    assert closest(embeddings, true).mean() > closest(begun, true).mean() + 0.02
-    assert closest(features(seen.model, seen.params, found.x), embeddings).min() > 0.85
+    assert closest(unmixed, true).min() > 0.9
+    assert closest(unmixed, true).mean() > closest(begun, true).mean() + 0.02
+    assert closest(embeddings(seen.model, seen.params, found.x), unmixed).min() > 0.85
     assert 0 <= float(found.x.min()) <= float(found.x.max()) <= 1
     assert found.y.tolist() == [-1] * 4
+
+
+def test_true_embeddings_are_taken_as_they_are_and_in_their_order() -> None:
+    truth = shapes(4)
+    seen = observed(truth)
+    true = embeddings(seen.model, seen.params, truth)
+    given = replace(seen, knowledge=Knowledge(embeddings=true))
+    assert torch.equal(SMALL.prepare(given)["embeddings"], true)
+    (found,) = SMALL([Problem(0, given, seed=1)])
+    again = embeddings(seen.model, seen.params, found.x)
+    assert F.cosine_similarity(again, true, dim=-1).min() > 0.85
+
+
+def test_a_client_s_embeddings_are_granted_by_the_configuration() -> None:
+    said = ("attack=cpa_fi_small", "model=strided_cnn", "model.width=4", "fl.batch_size=2", "trials=1")
+    client = Clients(compose(*said, "knowledge.embeddings=true"))[0]
+    seen = client.problem.observation
+    assert seen.knowledge.embeddings is not None
+    assert torch.equal(seen.knowledge.embeddings, embeddings(seen.model, seen.params, client.truth.x))
+    assert Clients(compose(*said))[0].problem.observation.knowledge.embeddings is None
+
+
+def test_embeddings_are_refused_where_nothing_uses_them() -> None:
+    with pytest.raises(UserError, match="has no use for them: say attack=cpa_fi"):
+        compose("attack=ig", "knowledge.embeddings=true")
 
 
 def test_an_embedding_without_a_gradient_is_a_grey_image() -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.attacks.cpa import UNMIXING, features
+from harness.attacks.cpa import UNMIXING
 from harness.core import Batch, Classifier, Normalize, Observation
 from harness.federated.fedsgd import FedSGD
+from harness.models.embeddings import embeddings
 from tests.fidelity.attacks.statements import configured, one_of_each, variation
 from tests.fidelity.conftest import Fidelity
 
@@ -76,16 +77,14 @@ def test_the_loss_of_the_inversion(seen: Observation, truth: Batch, fidelity: Fi
 
 def test_nothing_is_lost_at_the_truth(seen: Observation, truth: Batch, fidelity: Fidelity) -> None:
     """What is lost is lost in the searches: the embeddings are in the gradient, and the images have them."""
-    embeddings = embedded(seen, truth.x)
+    true = embedded(seen, truth.x)
     gradient = seen.update["network.3.weight"]
-    mixture = torch.linalg.pinv(gradient.T, rtol=1e-9) @ embeddings.T
+    mixture = torch.linalg.pinv(gradient.T, rtol=1e-9) @ true.T
     for name in WEIGHTS:
         what = "what the first linear layer sees"
-        fidelity("attack", name, what, features(seen.model, seen.params, truth.x), embeddings)
+        fidelity("attack", name, what, embeddings(seen.model, seen.params, truth.x), true)
         what = "an untrained network's embeddings are sums of the gradient's rows: residual"
-        fidelity("attack", name, what, gradient.T @ mixture, embeddings.T)
+        fidelity("attack", name, what, gradient.T @ mixture, true.T)
         images = seen.model.normalize(truth.x)
-        apart = configured(name, total_variation=0.0).loss(
-            {"images": images}, seen, {"embeddings": embeddings}
-        )
+        apart = configured(name, total_variation=0.0).loss({"images": images}, seen, {"embeddings": true})
         fidelity("attack", name, "no cosine loss at the client's own images", apart, torch.zeros(()).double())
