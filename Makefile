@@ -41,7 +41,7 @@ BY_PIP = $(PYTHON) -m venv $(VENV) && $(VENV)/bin/pip install --progress-bar off
 		-e 's/^Installing collected packages.*/  installing all of them: a minute/p' \
 	|| { cat $(VENV)/setup.log >&2; exit 2; }
 
-.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf survey tables sweep accuracy report publish bench wheel newcomer data dashboard wandb-sync wandb-workspace clean
+.PHONY: help setup test slurm hostile lint fidelity smoke table3 ggl dlgfb labels noteasy dlf attacks survey tables sweep accuracy report publish bench wheel newcomer data dashboard wandb-sync wandb-workspace clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -90,6 +90,11 @@ noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as ab
 
 dlf: $(READY)  ## DLF in its own setting, by two weightings, beside IG: as above (SCALE=paper: half an hour a client)
 	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+
+ATTACKS := cpa cpa_fi grnn dmgan
+
+attacks: $(READY)  ## CPA, CPA-FI, GRNN and DMGAN, each in its own setting beside its controls: as above
+	@$(foreach table,$(ATTACKS),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
 
 SURVEY := rtf fedavg batch resolution architecture training labels peft ggl ci_net families checks gate
 

@@ -133,6 +133,10 @@ class CPA(Unmixing):
     def needed(cls, settings: Mapping[str, Any]) -> frozenset[Need]:
         return cls.needs | ({Need.SIGNS} if settings.get("sign", "truth") == "truth" else set())
 
+    def revision(self) -> int:
+        """2 where a loss may begin below zero: such searches had been taken for diverged after 20 steps."""
+        return 1 if self.total_variation >= 1 else 2
+
     @property
     def either_sign(self) -> bool:
         return self.sign == "truth"

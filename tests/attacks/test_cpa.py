@@ -69,6 +69,13 @@ def test_the_bias_tells_the_sign_and_the_scale() -> None:
     assert (found.x - truth[match(truth, found.x)[1]]).abs().mean() < 0.1
 
 
+def test_a_loss_below_zero_that_rises_is_not_taken_for_diverged() -> None:
+    attack = replace(SMALL, total_variation=0.0, optimizer=Adam(lr=0.5), steps=60)
+    (found,) = attack([Problem(0, observed(shapes(4)), seed=1)])
+    assert found.trace[0]["loss"] < found.trace[-1]["loss"] < 0
+    assert (found.status, found.evaluations) == ("budget", 60)
+
+
 def test_what_the_truth_chooses_is_declared() -> None:
     assert Need.SIGNS in CPA.needed({"sign": "truth"})
     assert Need.SIGNS not in CPA.needed({"sign": "bias"})

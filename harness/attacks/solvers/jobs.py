@@ -12,7 +12,7 @@ from harness.attacks.solvers.telling import Attended
 from harness.core import SILENT, Observation, Params, Watch
 
 EXPLODED = 1e3
-"""A loss this many times the first one, for EXPLODED_STEPS steps on end, counts as diverged."""
+"""A loss this many times as large as the first one, for EXPLODED_STEPS steps on end, counts as diverged."""
 EXPLODED_STEPS = 20
 
 
@@ -78,7 +78,7 @@ class Search:
         self.evaluations += 1
         if self.mark == math.inf or loss < self.mark - improvement * abs(self.mark):
             self.mark, self.marked = loss, self.evaluations
-        self.exploded = self.exploded + 1 if loss > EXPLODED * self.first_loss else 0
+        self.exploded = self.exploded + 1 if loss > EXPLODED * abs(self.first_loss) else 0
         return traced
 
     def tell(self, loss: float, x: Tensor) -> None:
