@@ -140,9 +140,9 @@ def test_what_follows_a_failure_begins_at_the_last_iterates(
         found.append(attack_of(self, *arguments))
         return found[-1]
 
-    def knowledge(self: Clients, sent: Any, start: Tensor | None) -> Any:
+    def knowledge(self: Clients, model: Any, sent: Any, start: Tensor | None) -> Any:
         starts.append(start)
-        return observe(self, sent, start)
+        return observe(self, model, sent, start)
 
     monkeypatch.setattr(type(experiment.attack), "_checked", checked)
     monkeypatch.setattr(Clients, "_knowledge", knowledge)
