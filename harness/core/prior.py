@@ -33,6 +33,10 @@ class Prior(Component, ABC):
         """Raises UserError now, rather than when the first attack asks for it, where there can't be a generator."""
         return
 
+    def at_hand(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> bool:
+        """Whether `generator` need not train first."""
+        return True
+
     @abstractmethod
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> Generator | None:
         """The generator in eval mode, from the cache where it is there. None: no prior."""

@@ -55,6 +55,9 @@ class WGANGP(Prior):
         public_split(dataset, root)
         initial_generator(dataset, self.latent, self.base, self.kernel, seed=0)
 
+    def at_hand(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> bool:
+        return self._entry(dataset, public_images(dataset, root), cache, seed).weights.exists()
+
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> ConvolutionalGenerator:
         """The generator from the cache, trained first if it is not there; on the CPU, weights frozen."""
         images = public_images(dataset, root)
