@@ -21,7 +21,7 @@ def check(experiment: Experiment) -> Experiment:
     experiment.server.check(experiment.fl)
     experiment.attack.check(experiment.victim)
     check_public(experiment.attack, experiment.knowledge.public)
-    check_embeddings(experiment.attack, experiment.knowledge.embeddings)
+    check_embeddings(experiment)
     if experiment.training.steps and experiment.model.fresh:
         raise UserError("training: one model is trained for all targets: say model.fresh=false")
     check_start(experiment.start, experiment.attack)
@@ -86,6 +86,8 @@ def check_dummies(experiment: Experiment) -> None:
         return
     if granted.order:
         raise UserError("knowledge.order: an order of all the client's images needs fl.dummies=null")
+    if granted.embeddings:
+        raise UserError("knowledge.embeddings: those of all the client's images need fl.dummies=null")
     if granted.labels and (fl.in_rounds or fl.dummies != fl.examples):
         raise UserError("knowledge.labels: the labels of all the client's images need fl.dummies=null")
 
@@ -98,11 +100,12 @@ def check_public(attack: Attack, granted: bool) -> None:
         )
 
 
-def check_embeddings(attack: Attack, granted: bool) -> None:
+def check_embeddings(experiment: Experiment) -> None:
     """Refuse embeddings that the attack has no use for. Raises UserError."""
-    if granted and not attack.accepts_embeddings:
+    if experiment.knowledge.embeddings and not experiment.attack.accepts_embeddings:
+        name = experiment.choices["attack"] or type(experiment.attack).__name__
         raise UserError(
-            f"knowledge.embeddings: {type(attack).__name__} has no use for them: say attack=cpa_fi, or false"
+            f"knowledge.embeddings: attack={name} has no use for them: say attack=cpa_fi, or false"
         )
 
 

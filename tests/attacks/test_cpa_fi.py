@@ -88,8 +88,11 @@ def test_a_client_s_embeddings_are_granted_by_the_configuration() -> None:
 
 
 def test_embeddings_are_refused_where_nothing_uses_them() -> None:
-    with pytest.raises(UserError, match="has no use for them: say attack=cpa_fi"):
+    with pytest.raises(UserError, match="attack=ig has no use for them: say attack=cpa_fi"):
         compose("attack=ig", "knowledge.embeddings=true")
+    fewer = ("fl=fedavg", "fl.clients=4", "fl.dummies=3", "model=strided_cnn")
+    with pytest.raises(UserError, match="all the client's images need fl.dummies=null"):
+        compose("attack=cpa_fi_small", "knowledge.embeddings=true", *fewer)
 
 
 def test_an_embedding_without_a_gradient_is_a_grey_image() -> None:
