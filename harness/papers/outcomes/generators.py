@@ -27,7 +27,7 @@ REAL = "other real images"
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Pictured:
     """Images, and what is said of where they come from."""
 
     name: str
@@ -57,7 +57,7 @@ class Generators(Supplement):
             real, other = _real(first, self.images)
         except UserError:  # the table is shown without its data
             return
-        known = [Known(REAL, other), *_generated(found, store, len(real))]
+        known = [Pictured(REAL, other), *_generated(found, store, len(real))]
         if len(known) == 1:
             return
         judge = self._judge(first, store)
@@ -106,14 +106,14 @@ def _real(experiment: Experiment, most: int) -> tuple[Tensor, Tensor]:
     return real, other
 
 
-def _generated(found: Mapping[str, Experiment], store: Store, count: int) -> Iterator[Known]:
+def _generated(found: Mapping[str, Experiment], store: Store, count: int) -> Iterator[Pictured]:
     for name, experiment in found.items():
         root, cache = experiment.data.root, str(store.root / "priors")
         dataset = experiment.dataset.resolved(root)
         if experiment.prior.at_hand(dataset, root, cache, PRIOR_SEED):
             network: Generator | None = experiment.prior.generator(dataset, root, cache, PRIOR_SEED)
             if network is not None:
-                yield Known(name, samples(network, count, len(dataset.classes)))
+                yield Pictured(name, samples(network, count, len(dataset.classes)))
 
 
 def _page(dataset: str, distances: Mapping[str, float], count: int, judge: str) -> str:
