@@ -6,8 +6,8 @@ from harness.tables.document import Document, direction
 from harness.tables.view import Section, Shown
 
 
-def markdown(document: Document) -> str:
-    """table.md: one pipe table per metric."""
+def markdown(document: Document, gallery: bool = False) -> str:
+    """table.md: one pipe table per metric; `gallery`: whether gallery.png lies beside it."""
     blocks = [f"# {_plain(document.title)}", _plain(document.source), _bullets(document.caption)]
     for section in document.sections:
         blocks += [f"### {_plain(direction(section))}", _table(document.columns, section)]
@@ -15,7 +15,7 @@ def markdown(document: Document) -> str:
         rows = ([_plain(v.text), _verdict(v), "<br>".join(map(_plain, v.figures))] for v in document.verdicts)
         blocks += ["### Claims", pipes([("the paper's claim", "here", "figures"), *rows])]
     blocks += [_bullets(document.notes)]
-    if document.unit == "image":
+    if gallery:
         blocks += ["![Originals, and what each attack makes of them](gallery.png)"]
     blocks += [f"![{_plain(title)}]({name}.png)" for name, title in document.plots]
     return "\n\n".join(block for block in blocks if block) + "\n"

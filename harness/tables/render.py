@@ -47,18 +47,18 @@ def render(
     shown = gallery(table, outcomes, measurements, load, cut) if table.comparable else None
     if shown is not None:
         pictures.save(shown.picture, directory / "gallery.png", told(shown.places))
+    for supplement in table.supplements:
+        supplement.write(dataset, outcomes, store, directory)
     texts = {
         "cells.csv": cells_csv(measurements),
         "document.json": dump(document),
-        "table.md": markdown(document),
+        "table.md": markdown(document, (directory / "gallery.png").exists()),
         "table.tex": latex(document),
         "table.html": html(document, (directory / "gallery.png").read_bytes() if shown else None),
         "provenance.json": to_json_lines(provenance(table, dataset, scale, outcomes, document)),
     }
     for name, text in texts.items():
         write_atomically(directory / name, text.encode())
-    for supplement in table.supplements:
-        supplement.write(dataset, outcomes, store, directory)
     return document
 
 

@@ -87,7 +87,10 @@ def test_questions_and_plots_are_answered(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("page", [*PAGES, "experiments/results/dashboards/README.md"])
+RESULTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("experiments/results/**/*.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *RESULTS])
 def test_targets_and_links_exist(page: str) -> None:
     text = (ROOT / page).read_text()
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

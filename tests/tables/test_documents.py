@@ -113,7 +113,9 @@ def test_a_table_without_any_result_renders(
 ) -> None:
     render(table, "faces", "small", measured({("A", "X"): []}), store, tmp_path / "results")
     assert not (tmp_path / "results" / "gallery.png").exists()
-    assert "no finished image a cell" in (tmp_path / "results" / "table.md").read_text()
+    text = (tmp_path / "results" / "table.md").read_text()
+    assert "no finished image a cell" in text
+    assert "gallery.png" not in text
 
 
 def test_failed_attacks_are_counted_and_named(table: Table, measured: Measured) -> None:
@@ -124,6 +126,7 @@ def test_failed_attacks_are_counted_and_named(table: Table, measured: Measured) 
 def test_everything_is_written(table: Table, measured: Measured, store: Store, tmp_path: Path) -> None:
     render(table, "faces", "small", measured(FULL), store, tmp_path / "deep" / "results")
     names = {path.name for path in (tmp_path / "deep" / "results").iterdir()}
+    assert "](gallery.png)" in (tmp_path / "deep" / "results" / "table.md").read_text()
     assert names == {
         "cells.csv",
         "document.json",
