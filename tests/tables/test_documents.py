@@ -344,4 +344,5 @@ def test_a_document_is_read_back_as_it_was_written(table: Table, measured: Measu
     ids=lambda path: f"{path.parent.name}-{path.name}",
 )
 def test_a_published_document_says_what_its_markdown_says(folder: Path) -> None:
-    assert markdown(load((folder / "document.json").read_text())) == (folder / "table.md").read_text()
+    pictured = (folder / "gallery.png").exists()
+    assert markdown(load((folder / "document.json").read_text()), pictured) == (folder / "table.md").read_text()
