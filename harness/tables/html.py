@@ -60,7 +60,7 @@ def _claims(document: Document) -> str:
         f"<td>{'<br>'.join(map(escape, v.figures))}</td></tr>"
         for v in document.verdicts
     ]
-    head = "<thead><tr><th>the paper's claim</th><th>here</th><th>figures</th></tr></thead>"
+    head = "<thead><tr><th>claim</th><th>here</th><th>figures</th></tr></thead>"
     return "\n".join(['<table class="claims">', head, "<tbody>", *rows, "</tbody></table>"])
 
 

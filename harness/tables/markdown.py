@@ -13,7 +13,7 @@ def markdown(document: Document, gallery: bool = False) -> str:
         blocks += [f"### {_plain(direction(section))}", _table(document.columns, section)]
     if document.verdicts:
         rows = ([_plain(v.text), _verdict(v), "<br>".join(map(_plain, v.figures))] for v in document.verdicts)
-        blocks += ["### Claims", pipes([("the paper's claim", "here", "figures"), *rows])]
+        blocks += ["### Claims", pipes([("claim", "here", "figures"), *rows])]
     blocks += [_bullets(document.notes)]
     if gallery:
         blocks += ["![Originals, and what each attack makes of them](gallery.png)"]

@@ -40,7 +40,7 @@ def show(document: Document, file: TextIO | None = None) -> None:
     for line in document.caption:
         console.print(line, markup=False)
     if document.verdicts:
-        console.print("\nThe paper's claims", style="bold")
+        console.print("\nClaims", style="bold")
     for verdict in document.verdicts:
         console.print(Text.assemble((f"{verdict.said}: ", _STYLES[verdict.status]), verdict.text))
         for figure in verdict.figures:
