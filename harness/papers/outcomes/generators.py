@@ -24,6 +24,8 @@ from harness.tables.measurement import Outcome
 from harness.tables.supplement import Supplement
 
 REAL = "other real images"
+FEWEST = 2
+"""Images of which there is a covariance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class Generators(Supplement):
         except UserError:  # the table is shown without its data
             return
         known = [Pictured(REAL, other), *_generated(found, store, len(real))]
-        if len(known) == 1:
+        if len(known) == 1 or len(real) < FEWEST:
             return
         judge = self._judge(first, store)
         seen = features(judge, real)
@@ -118,7 +120,10 @@ def _generated(found: Mapping[str, Experiment], store: Store, count: int) -> Ite
 
 def _page(dataset: str, distances: Mapping[str, float], count: int, judge: str) -> str:
     floor = distances[REAL]
-    rows = [[name, f"{value:.2f}", f"{value / floor:.1f}"] for name, value in distances.items()]
+    rows = [
+        [name, f"{value:.2f}", f"{value / floor:.1f}" if floor > 0 else "-"]
+        for name, value in distances.items()
+    ]
     head = ["images", "Fréchet distance", "over that of real images"]
     return f"""# How good the generators are
 
