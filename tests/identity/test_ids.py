@@ -233,6 +233,10 @@ def test_no_module_reads_a_split_that_is_not_counted() -> None:
         ("wgan_gp.py", "public"),
         ("reals.py", "train"),  # a report's of stolen pictures, made when the runs are done
         ("reals.py", "public"),
+        (
+            "generators.py",
+            "public",
+        ),  # real images that a table's generators are beside, once its runs are done
         ("others.py", "public"),  # other images beside those of an audit, which is no run
     }
 

@@ -345,4 +345,6 @@ def test_a_document_is_read_back_as_it_was_written(table: Table, measured: Measu
 )
 def test_a_published_document_says_what_its_markdown_says(folder: Path) -> None:
     pictured = (folder / "gallery.png").exists()
-    assert markdown(load((folder / "document.json").read_text()), pictured) == (folder / "table.md").read_text()
+    assert (
+        markdown(load((folder / "document.json").read_text()), pictured) == (folder / "table.md").read_text()
+    )
