@@ -102,6 +102,11 @@ def lines(pictures: Sequence[Image.Image], per_line: int, gap: int = 4) -> Image
     return above([beside(pictures[start : start + per_line], gap) for start in starts], gap)
 
 
+def strip(images: Tensor, side: int, most: int, gap: int = 2) -> Image.Image:
+    """The first of some images [n, c, h, w] in a line, each about `side` pixels high."""
+    return beside([tile(image, side) for image in images[:most]], gap)
+
+
 def pair(truth: Tensor, reconstruction: Tensor, most: int = 8) -> Image.Image:
     """The first images of the truth [n, c, h, w] in a line, above as many of a reconstruction [k, c, h, w]."""
     rows = [[tile(image, 64) for image in images[:most]] for images in (truth, reconstruction)]

@@ -184,15 +184,12 @@ class Targets(ABC):
             adaptations=self.experiment.defense.adaptations() if granted.defense else (),
             prior=self.prior if self.experiment.attack.requires_prior else None,
             order=sent.order if granted.order else None,
-            embeddings=_embedded(model, sent.truth.x) if granted.embeddings else None,
+            embeddings=embeddings(model, dict(model.named_parameters()), sent.truth.x).detach()
+            if granted.embeddings
+            else None,
             public=self.public() if granted.public else None,
             start=None if start is None else start.to(self.device),
         )
-
-
-def _embedded(model: Classifier, x: Tensor) -> Tensor:
-    params = {name: value.detach() for name, value in model.named_parameters()}
-    return embeddings(model, params, x).detach()
 
 
 def length(update: Params) -> float:

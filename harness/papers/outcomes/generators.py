@@ -1,11 +1,10 @@
 """How good the generators are that GGL searches: their distance to real images, beside that of other real images."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from harness.base.files import write_atomically
@@ -13,6 +12,7 @@ from harness.base.numbers import Count
 from harness.base.rows import pipes, to_csv
 from harness.config.experiment import Experiment
 from harness.core import Classifier, Generator, Images, Model, UserError, component
+from harness.metrics.confidence import Confidence
 from harness.models.training import Training
 from harness.models.victim import pairs
 from harness.papers.outcomes.pictures import sheet
@@ -26,14 +26,6 @@ from harness.tables.supplement import Supplement
 REAL = "other real images"
 FEWEST = 2
 """Images of which there is a covariance."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pictured:
-    """Images, and what is said of where they come from."""
-
-    name: str
-    images: Tensor
 
 
 @component
@@ -59,25 +51,23 @@ class Generators(Supplement):
             real, other = _real(first, self.images)
         except UserError:  # the table is shown without its data
             return
-        known = [Pictured(REAL, other), *_generated(found, store, len(real))]
-        if len(known) == 1 or len(real) < FEWEST:
+        images = {REAL: other} | dict(_generated(found, store, len(real)))
+        if len(images) == 1 or len(real) < FEWEST:
             return
         judge = self._judge(first, store)
         seen = features(judge, real)
-        distances = {each.name: frechet(features(judge, each.images), seen) for each in known}
+        distances = {name: frechet(features(judge, each), seen) for name, each in images.items()}
         lines: list[Sequence[object]] = [["images", "number", "frechet"]]
         lines += [[name, len(real), f"{value:.6g}"] for name, value in distances.items()]
         write_atomically(directory / "generators.csv", to_csv(lines).encode())
         told = f"{type(self.model).__name__} after {self._steps(first):,} steps"
         write_atomically(directory / "generators.md", _page(dataset, distances, len(real), told).encode())
-        drawn: Image.Image = sheet({each.name: each.images for each in known})
-        pictures.save(drawn, directory / "generators.png")
+        pictures.save(sheet(images), directory / "generators.png")
 
     def _judge(self, experiment: Experiment, store: Store) -> Classifier:
-        root, cache = experiment.data.root, str(store.root / "judges")
-        dataset = experiment.dataset.resolved(root)
         training = replace(self.training, steps=self._steps(experiment))
-        return training.model(self.model, dataset, root, cache, 0, torch.device("cpu"))
+        metric = Confidence(dataset=experiment.dataset, model=self.model, training=training)
+        return metric.judge(experiment.data.root, str(store.root / "judges"))
 
     def _steps(self, experiment: Experiment) -> int:
         """Those of the judge; at a scale whose generators have fewer, as few."""
@@ -108,14 +98,15 @@ def _real(experiment: Experiment, most: int) -> tuple[Tensor, Tensor]:
     return real, other
 
 
-def _generated(found: Mapping[str, Experiment], store: Store, count: int) -> Iterator[Pictured]:
+def _generated(found: Mapping[str, Experiment], store: Store, count: int) -> Iterator[tuple[str, Tensor]]:
+    """The images of each generator that is at hand, [count, c, h, w]."""
     for name, experiment in found.items():
         root, cache = experiment.data.root, str(store.root / "priors")
         dataset = experiment.dataset.resolved(root)
         if experiment.prior.at_hand(dataset, root, cache, PRIOR_SEED):
             network: Generator | None = experiment.prior.generator(dataset, root, cache, PRIOR_SEED)
             if network is not None:
-                yield Pictured(name, samples(network, count, len(dataset.classes)))
+                yield name, samples(network, count, len(dataset.classes))
 
 
 def _page(dataset: str, distances: Mapping[str, float], count: int, judge: str) -> str:

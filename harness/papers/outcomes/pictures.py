@@ -7,14 +7,13 @@ from torch import Tensor
 
 from harness.plots import pictures
 
-SIDE, MOST, GAP, ACROSS, DOWN, LETTERS = 48, 12, 2, 16, 8, 13
+SIDE, MOST, ACROSS, DOWN, LETTERS = 48, 12, 16, 8, 13
 
 
 def sheet(images: Mapping[str, Tensor]) -> Image.Image:
     """The first images [n, c, h, w] of each name, in a line."""
-    lines = [[pictures.label(name, LETTERS, bold=True), _line(found)] for name, found in images.items()]
+    lines = [
+        [pictures.label(name, LETTERS, bold=True), pictures.strip(found, SIDE, MOST)]
+        for name, found in images.items()
+    ]
     return pictures.framed(pictures.grid(lines, ACROSS, DOWN))
-
-
-def _line(images: Tensor) -> Image.Image:
-    return pictures.beside([pictures.tile(image, SIDE) for image in images[:MOST]], GAP)

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from PIL import Image
-from torch import Tensor
 
 from harness.plots import pictures
 from harness.store.published import absent
 from harness.store.records import Store
 from harness.tables.measurement import Outcome
 
-SIDE, MOST, GAP = 56, 8, 2
+SIDE, MOST = 56, 8
 ACROSS, DOWN, LETTERS = 16, 8, 13
 
 
@@ -20,8 +19,11 @@ def overview(done: Sequence[Outcome], store: Store) -> Image.Image | None:
     if any(absent(images["truth"][:MOST]) for _, images in loaded):
         return None
     seeds = sorted({outcome.cell.seed for outcome in done})
-    blocks = {(each.cell.row, each.cell.seed): _strip(images["reconstruction"]) for each, images in loaded}
-    reals = {each.cell.seed: _strip(images["truth"]) for each, images in loaded}
+    blocks = {
+        (each.cell.row, each.cell.seed): pictures.strip(images["reconstruction"], SIDE, MOST)
+        for each, images in loaded
+    }
+    reals = {each.cell.seed: pictures.strip(images["truth"], SIDE, MOST) for each, images in loaded}
     empty = pictures.blank(*next(iter(blocks.values())).size, pictures.MISSING)
     lines = {"": [pictures.label(f"seed {seed}", LETTERS) for seed in seeds]}
     lines |= {"real": [reals[seed] for seed in seeds]}
@@ -29,7 +31,3 @@ def overview(done: Sequence[Outcome], store: Store) -> Image.Image | None:
         lines[row] = [blocks.get((row, seed), empty) for seed in seeds]
     named = [[pictures.label(name, LETTERS, bold=True), *cells] for name, cells in lines.items()]
     return pictures.framed(pictures.grid(named, ACROSS, DOWN))
-
-
-def _strip(images: Tensor) -> Image.Image:
-    return pictures.beside([pictures.tile(image, SIDE) for image in images[:MOST]], GAP)
