@@ -15,6 +15,8 @@ STOP = "HARNESS_STOP_FILE"
 """The variable that names, for a command and the workers that it starts, the file that asks them all to stop."""
 NEWS = b"harness: stopping after the current image; Ctrl-C again stops at once\n"
 
+LOOK = 1.0
+"""Seconds between two looks whether a process is still there."""
 GRACE = 600.0
 """Seconds that a cluster may take to carry out what it has announced."""
 
@@ -116,6 +118,19 @@ def leave_to_parent() -> None:
     """In a worker, ignore SIGINT: a terminal sends it to all processes, and the parent passes it on by the file."""
     if is_worker() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def follow_parent() -> None:
+    """In a worker that has done its work, end when its parent has: joblib's would wait for more for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.pid,), daemon=True).start()
+
+
+def _follow(pid: int | None) -> None:
+    while not _ended(pid):
+        time.sleep(LOOK)
+    os._exit(1)
 
 
 def attend(stop: Path) -> None:

@@ -52,6 +52,7 @@ class CellsTask:
         take_turn(HydraConfig.get().job.num)
         tried = tuple(self._work())
         interruption.await_termination()
+        interruption.follow_parent()
         return tried
 
     def _work(self) -> Iterator[str]:

@@ -130,6 +130,23 @@ def test_kills_of_two_processes_lose_and_double_nothing(
     print(f"images stored after each kill: {counts}", file=sys.stderr)
 
 
+@pytest.mark.timeout(180)
+def test_workers_end_when_their_command_is_killed(main: Main, tmp_path: Path) -> None:
+    write(tmp_path / "own", base=[*TOY["base"], "trials=60"])
+    process = begin(tmp_path, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    while not stored(tmp_path):
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.05)
+    workers = _workers(process.pid)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while left := [worker for worker in workers if Path(f"/proc/{worker}").exists()]:
+        assert time.monotonic() < deadline, f"{left} go on without a command"
+        time.sleep(0.2)
+
+
 @pytest.mark.timeout(300 + 60 * FORKED)
 def test_kills_of_two_commands_lose_and_double_nothing(
     main: Main, tmp_path: Path, peace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
