@@ -40,9 +40,10 @@ class OptimizationAttack(Attack, ABC):
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
     for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). Both
-    evaluate residual networks too, where they are asked to. They differ in speed and rounding only. vmap takes the loop
-    where there is one slot, which is what it is faster for; problems with networks of their own are none the faster for
-    lowrank on residual networks, which goes through shared weights once for all."""
+    evaluate residual networks too: auto takes lowrank there for searches by Adam, on a CPU, the rest is to be asked
+    for. They differ in speed and rounding only. vmap takes the loop where there is one slot, which is what it is faster
+    for; problems with networks of their own are none the faster for lowrank on residual networks, which goes through
+    shared weights once for all, and auto takes the loop for them."""
     slots: Count | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})
@@ -62,7 +63,14 @@ class OptimizationAttack(Attack, ABC):
 
     def _job(self, attempt: Attempt) -> Job:
         problem = attempt.problem
-        return Job(attempt, problem.observation, attempt.generator(), False, problem.watch, attempt.restart)
+        return Job(
+            attempt,
+            problem.observation,
+            attempt.generator(),
+            watch=problem.watch,
+            restart=attempt.restart,
+            one_network=problem.one_network,
+        )
 
     def reconstruct(self, observation: Observation, rng: torch.Generator) -> Reconstruction:
         (_, found), *_ = Engine(self).run(iter([Job(None, observation, rng, alone=True)]))

@@ -24,12 +24,16 @@ from harness.core.watch import SILENT, Watch
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """One observation to invert; `id` is its position among the targets of a run, `watch` hears how it goes."""
+    """One observation to invert; `id` is its position among the targets of a run, `watch` hears how it goes.
+
+    `one_network`: all targets of the run are updates of one network at the same weights.
+    """
 
     id: int
     observation: Observation
     seed: int
     watch: Watch = SILENT
+    one_network: bool = False
 
 
 @dataclass(frozen=True, eq=False)

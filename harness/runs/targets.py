@@ -134,7 +134,9 @@ class Targets(ABC):
             trained_on=len(sent.truth),
         )
         seed = derive_seed("attack", self.experiment.seed, position)
-        return Problem(position, self._taught(self.experiment.server.received(observation)), seed)
+        received = self._taught(self.experiment.server.received(observation))
+        one = not self.experiment.model.fresh and model is self.fixed_model
+        return Problem(position, received, seed, one_network=one)
 
     def seen(self, position: int, model: Classifier, protocol: Protocol, sent: Sent) -> dict[str, Any]:
         """The columns of what the client's checks have found; none where it makes none."""

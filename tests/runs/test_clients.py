@@ -87,6 +87,8 @@ def test_a_fresh_network_for_every_target_or_one_for_all() -> None:
     fresh, fixed = clients("model=lenet"), clients("model=lenet", "model.fresh=false")
     assert not torch.equal(weights(fresh, 0), weights(fresh, 1))
     assert torch.equal(weights(fixed, 0), weights(fixed, 1))
+    assert fixed[1].problem.one_network
+    assert not fresh[1].problem.one_network
     pinned = clients("model=lenet", "model.fresh=false", "model.seed=123", "seed=1")
     again = clients("model=lenet", "model.fresh=false", "model.seed=123", "seed=2")
     assert torch.equal(weights(pinned, 0), weights(again, 0))

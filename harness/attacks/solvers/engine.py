@@ -135,7 +135,8 @@ class Engine:
         if self.native is not None:
             self.searches = [None]
             return
-        self.evaluator, self.slots = select(setting, x, self.attack.engine, self.attack.slots, first.alone)
+        wanted, slots = self.attack.engine, self.attack.slots
+        self.evaluator, self.slots = select(setting, x, wanted, slots, first.alone, first.one_network)
         self.searches = [None] * self.slots
         self.x = x.new_zeros(self.slots, self.layout.size)
         self.best = torch.zeros_like(self.x)

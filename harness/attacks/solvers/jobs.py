@@ -27,6 +27,8 @@ class Job:
     """Whether it is no part of a run, whose bits must not depend on how many it has."""
     watch: Watch = SILENT
     restart: int = 0
+    one_network: bool = False
+    """Whether all searches go through one network at the same weights."""
 
 
 class Queue:

@@ -42,16 +42,25 @@ def no_lowrank(setting: Setting) -> str | None:
 
 
 def select(
-    setting: Setting, x: Tensor, engine: EngineName, slots: int | None, alone: bool = False
+    setting: Setting,
+    x: Tensor,
+    engine: EngineName,
+    slots: int | None,
+    alone: bool = False,
+    one_network: bool = False,
 ) -> tuple[Evaluator, int]:
     """The evaluator, and the number of slots. Raises UserError where the one that is asked for can't do it.
 
-    `alone`: this is no run. What is chosen may depend on the configuration, never on how many problems there are or
-    are left: a run that goes on, or that is extended, must round as before.
+    `alone`: this is no run; `one_network`: all problems go through one, at the same weights. What is chosen may
+    depend on the configuration, never on how many problems there are or are left: a run that goes on, or that is
+    extended, must round as before.
     """
-    name = automatic(setting, x) if engine == "auto" else engine
+    together = one_network and slots != 1 and not alone
+    name = automatic(setting, x, together) if engine == "auto" else engine
+    if name == "lowrank" and (reason := no_lowrank(setting)):
+        raise UserError(f"attack.engine=lowrank {reason}")
     if slots is None:
-        slots = 1 if name == "loop" else _affordable(setting, x)
+        slots = 1 if name == "loop" else _affordable(setting, x, _beside(setting) if name == "lowrank" else 0)
     if name == "loop":
         return Loop(setting), slots
     if name == "native":
@@ -59,8 +68,6 @@ def select(
             raise UserError(f"attack.engine=native {reason}")
         return residual.Residual(setting), slots
     if name == "lowrank":
-        if reason := no_lowrank(setting):
-            raise UserError(f"attack.engine=lowrank {reason}")
         if lowrank.applies(setting):
             return lowrank.LowRank(setting, slots), slots
         return swept.Swept(setting, exact=slots > 1 and not alone), slots
@@ -73,19 +80,29 @@ def select(
     return Vectorized(setting, slots, compiled=name == "compiled"), slots
 
 
-def _affordable(setting: Setting, x: Tensor) -> int:
+def _affordable(setting: Setting, x: Tensor, beside: int = 0) -> int:
     """As many slots as pay, or as fit: of each the optimiser's state, the point, the best one and the gradient, and
-    the evaluator's parameters, update and trial update."""
+    the evaluator's parameters, update, trial update, and the numbers that it has `beside`."""
     parameters = sum(value.numel() for value in setting.observation.params.values())
     state = setting.attack.optimizer.numbers(x.numel())
-    size = x.element_size() * (state + 3 * x.numel() + 3 * parameters)
+    size = x.element_size() * (state + 3 * x.numel() + 3 * parameters + beside)
     return max(1, min(SLOTS[x.device.type], int(MEMORY[x.device.type] / size)))
 
 
-def automatic(setting: Setting, x: Tensor) -> EngineName:
-    """lowrank where it applies, vmap where it can and a closure is small, else loop."""
+def _beside(setting: Setting) -> int:
+    """The numbers of a problem that lowrank keeps beside: on a residual network the maps."""
+    return 0 if lowrank.applies(setting) else swept.numbers(setting)
+
+
+def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName:
+    """lowrank where it applies, vmap where it can and a closure is small, else loop.
+
+    `together`: problems go through one network side by side, which by hand is what pays on residual networks.
+    """
     if lowrank.applies(setting):
         return "lowrank"
+    if together and x.device.type == "cpu" and swept.at_par(setting):
+        return "lowrank" if _affordable(setting, x, swept.numbers(setting)) > 1 else "loop"
     return "vmap" if vectorizable(setting) and operations(setting, x) < SMALL[x.device.type] else "loop"
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from harness.attacks.matching import through_defenses
 from harness.attacks.solvers import byhand
+from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.evaluator import LEAST, LEAST_CHANNELS, Evaluator, Found, Setting, alike
 from harness.attacks.solvers.matched import matched, targets
 from harness.attacks.solvers.sweeps.convolutions import inner, summed
@@ -24,6 +25,8 @@ from harness.attacks.solvers.units import sizes, units
 from harness.core import Observation, Params
 
 Row = TypeVar("Row")
+KEPT = 7
+"""So many times the maps of a forward pass."""
 
 
 def refusal(setting: Setting) -> str | None:
@@ -36,6 +39,22 @@ def refusal(setting: Setting) -> str | None:
     fewest = min(high * wide for high, wide in sizes(units(observation.model), observation.shape))
     single = observation.protocol.normalization != "eval" and observation.n * fewest == 1
     return "knows no batch normalisation of a single value" if single else None
+
+
+def at_par(setting: Setting) -> bool:
+    """Whether searches by this code were shown to end like the loop's, from which rounding parts them on the way.
+
+    Those by Adam were: see experiments/results/engines/psnr.md.
+    """
+    return isinstance(setting.attack.optimizer, Adam) and refusal(setting) is None
+
+
+def numbers(setting: Setting) -> int:
+    """How many numbers a problem's maps take, with all that is kept to differentiate them: measured, on ResNet-18."""
+    observation = setting.observation
+    found = units(observation.model)
+    maps = zip(found, sizes(found, observation.shape), strict=True)
+    return KEPT * observation.n * sum(unit.channels_out * high * wide for unit, (high, wide) in maps)
 
 
 @dataclass(frozen=True, eq=False)

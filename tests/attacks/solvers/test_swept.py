@@ -196,6 +196,45 @@ def test_it_is_chosen_where_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "slots", "alone", "chosen"),
+    [
+        ("ig", None, False, True),
+        ("gi", None, False, True),
+        ("ig", None, True, False),
+        ("ig", 1, False, False),
+        ("dlg", None, False, False),
+        ("idlg", None, False, False),
+    ],
+)
+def test_auto_takes_it_for_adams_searches_side_by_side_through_one_network(
+    name: str, slots: int | None, alone: bool, chosen: bool
+) -> None:
+    problem, x = setting(ATTACKS[name], seen(classifier(resnet(4))))
+    found, _ = selection.select(problem, x, "auto", slots, alone, one_network=True)
+    assert isinstance(found, Swept) == chosen
+
+
+def test_auto_does_without_it_where_two_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, x = setting(IG, seen(classifier(resnet(4))))
+    evaluator, slots = selection.select(problem, x, "auto", None, one_network=True)
+    assert (type(evaluator), slots) == (Swept, 16)
+    parameters = sum(value.numel() for value in problem.observation.params.values())
+    monkeypatch.setitem(selection.MEMORY, "cpu", 4 * (3 * parameters + 50 * x.numel()))
+    evaluator, slots = selection.select(problem, x, "auto", None, one_network=True)
+    assert (type(evaluator), slots) == (Loop, 1)
+
+
+def test_auto_does_without_it_where_it_knows_no_way() -> None:
+    observation = seen(classifier(resnet(4)))
+    adaptations = Clipping(bound=1.0).adaptations()
+    adaptive = replace(observation, knowledge=replace(observation.knowledge, adaptations=adaptations))
+    for attack, each in ((IG, adaptive), (replace(IG, autocast=True), observation), ggl()):
+        problem, x = setting(attack, each)
+        found, _ = selection.select(problem, x, "auto", None, one_network=True)
+        assert not isinstance(found, Swept)
+
+
+@pytest.mark.parametrize(
     "reason", ["fedsgd", "matches updates", "defence", "single value", "compares updates"]
 )
 def test_other_settings_are_refused(reason: str) -> None:
