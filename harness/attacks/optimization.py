@@ -40,10 +40,10 @@ class OptimizationAttack(Attack, ABC):
     engine: EngineName = "auto"
     """How the problems are evaluated: one after the other (loop), side by side by vmap, eagerly or compiled, or by hand
     for the sigmoid LeNet: side by side in torch (lowrank), or one whole search after the other in C (native). Both
-    evaluate residual networks too: auto takes lowrank there for searches by Adam, on a CPU, the rest is to be asked
-    for. They differ in speed and rounding only. vmap takes the loop where there is one slot, which is what it is faster
-    for; problems with networks of their own are none the faster for lowrank on residual networks, which goes through
-    shared weights once for all, and auto takes the loop for them."""
+    evaluate residual networks too: on a CPU auto takes lowrank there for searches by Adam and native for those by
+    L-BFGS, the rest is to be asked for. They differ in speed and rounding only. vmap takes the loop where there is one
+    slot, which is what it is faster for; problems with networks of their own are none the faster for lowrank on
+    residual networks, which goes through shared weights once for all, and auto takes the loop for them."""
     slots: Count | None = None
     """How many problems are searched side by side; null: as many as the engine does best with."""
     execution: ClassVar[frozenset[str]] = frozenset({"engine", "slots"})

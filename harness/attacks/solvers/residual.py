@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from harness.attacks.solvers import byhand, library
 from harness.attacks.solvers.evaluator import Evaluator, Found, Setting, alike
+from harness.attacks.solvers.lbfgs import LBFGS
 from harness.attacks.solvers.library import LANES, Numbers
 from harness.attacks.solvers.matched import Matched, matched, mismatch, targets
 from harness.attacks.solvers.units import Unit, units
@@ -70,6 +71,14 @@ def refusal(setting: Setting) -> str | None:
         if not isinstance(unit.activation, (torch.nn.ReLU, torch.nn.Identity)):
             return f"knows no {type(unit.activation).__name__}"
     return f"knows networks of at most {MOST_UNITS} convolutions" if len(found) > MOST_UNITS else None
+
+
+def at_par(setting: Setting) -> bool:
+    """Whether searches by this code were shown to end like the loop's, from which rounding parts them on the way.
+
+    Those by L-BFGS were (DLG, iDLG): see experiments/results/engines/psnr.md.
+    """
+    return isinstance(setting.attack.optimizer, LBFGS) and refusal(setting) is None
 
 
 class Packing:

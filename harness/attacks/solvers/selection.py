@@ -95,12 +95,14 @@ def _beside(setting: Setting) -> int:
 
 
 def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName:
-    """lowrank where it applies, vmap where it can and a closure is small, else loop.
+    """By hand where that applies and ends as well, vmap where it can and a closure is small, else loop.
 
     `together`: problems go through one network side by side, which by hand is what pays on residual networks.
     """
     if lowrank.applies(setting):
         return "lowrank"
+    if residual.at_par(setting) and library.load() is not None:
+        return "native"
     if together and x.device.type == "cpu" and swept.at_par(setting):
         return "lowrank" if _affordable(setting, x, swept.numbers(setting)) > 1 else "loop"
     return "vmap" if vectorizable(setting) and operations(setting, x) < SMALL[x.device.type] else "loop"

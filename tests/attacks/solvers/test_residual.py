@@ -180,6 +180,21 @@ def test_a_loss_of_ones_own_is_refused() -> None:
     assert "matches updates" in str(refusal(setting(other, seen(classifier(resnet(4))))[0]))
 
 
+@needs_library
+@pytest.mark.parametrize(
+    ("name", "images", "chosen"), [("dlg", 1, True), ("idlg", 1, True), ("dlg", 2, False)]
+)
+def test_auto_takes_it_for_searches_by_lbfgs(name: str, images: int, chosen: bool) -> None:
+    problem, x = setting(ATTACKS[name], seen(classifier(resnet(4)), images=images))
+    assert isinstance(selection.select(problem, x, "auto", None)[0], Residual) == chosen
+
+
+def test_auto_does_without_it_where_it_was_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "load", lambda: None)
+    problem, x = setting(ATTACKS["dlg"], seen(classifier(resnet(4))))
+    assert not isinstance(selection.select(problem, x, "auto", None)[0], Residual)
+
+
 def test_asking_for_native_code_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, x = setting(ATTACKS["ig"], seen(classifier(resnet(4)), images=2))
     with pytest.raises(UserError, match=r"attack\.engine=native needs one image"):
