@@ -60,7 +60,7 @@ def select(
     if name == "lowrank" and (reason := no_lowrank(setting)):
         raise UserError(f"attack.engine=lowrank {reason}")
     if slots is None:
-        slots = 1 if name == "loop" else _affordable(setting, x, _beside(setting) if name == "lowrank" else 0)
+        slots = 1 if name == "loop" else _affordable(setting, x, name)
     if name == "loop":
         return Loop(setting), slots
     if name == "native":
@@ -80,18 +80,14 @@ def select(
     return Vectorized(setting, slots, compiled=name == "compiled"), slots
 
 
-def _affordable(setting: Setting, x: Tensor, beside: int = 0) -> int:
+def _affordable(setting: Setting, x: Tensor, engine: EngineName) -> int:
     """As many slots as pay, or as fit: of each the optimiser's state, the point, the best one and the gradient, and
-    the evaluator's parameters, update, trial update, and the numbers that it has `beside`."""
+    the evaluator's parameters, update, trial update, and where it goes through a residual network by hand the maps."""
+    maps = swept.numbers(setting) if engine == "lowrank" and not lowrank.applies(setting) else 0
     parameters = sum(value.numel() for value in setting.observation.params.values())
     state = setting.attack.optimizer.numbers(x.numel())
-    size = x.element_size() * (state + 3 * x.numel() + 3 * parameters + beside)
+    size = x.element_size() * (state + 3 * x.numel() + 3 * parameters + maps)
     return max(1, min(SLOTS[x.device.type], int(MEMORY[x.device.type] / size)))
-
-
-def _beside(setting: Setting) -> int:
-    """The numbers of a problem that lowrank keeps beside: on a residual network the maps."""
-    return 0 if lowrank.applies(setting) else swept.numbers(setting)
 
 
 def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName:
@@ -104,7 +100,7 @@ def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName
     if residual.at_par(setting) and library.load() is not None:
         return "native"
     if together and x.device.type == "cpu" and swept.at_par(setting):
-        return "lowrank" if _affordable(setting, x, swept.numbers(setting)) > 1 else "loop"
+        return "lowrank" if _affordable(setting, x, "lowrank") > 1 else "loop"
     return "vmap" if vectorizable(setting) and operations(setting, x) < SMALL[x.device.type] else "loop"
 
 
