@@ -4,7 +4,6 @@
 clients' updates alone are computed by hand, and the attack does the rest.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch.nn import functional as F
 from harness.attacks.matching import through_defenses
 from harness.attacks.solvers import byhand
 from harness.attacks.solvers.adam import Adam
-from harness.attacks.solvers.evaluator import LEAST, LEAST_CHANNELS, Evaluator, Found, Setting, alike
+from harness.attacks.solvers.evaluator import LEAST, Evaluator, Found, Setting, alike
 from harness.attacks.solvers.matched import matched, targets
 from harness.attacks.solvers.sweeps.convolutions import inner, summed
 from harness.attacks.solvers.sweeps.network import SharedNetwork
@@ -80,8 +79,7 @@ class Together(ABC):
 
     def __init__(self, setting: Setting, network: SharedNetwork, exact: bool) -> None:
         self.setting, self.network = setting, network
-        channels = setting.observation.shape[0]
-        self.least = max(LEAST, math.ceil(LEAST_CHANNELS / channels)) if exact else 1
+        self.least = LEAST if exact else 1
         self.problems: dict[int, SharedProblem] = {}
 
     def hold(self, problems: dict[int, SharedProblem]) -> None:

@@ -97,6 +97,24 @@ def test_losses_and_gradients(name: str, fresh: bool, chosen: list[int]) -> None
         assert torch.equal(gradient, expected_gradient)
 
 
+def test_many_problems_of_a_wide_network() -> None:
+    """oneDNN convolves 1 x 1 otherwise from 16 images on, and fewer than 8 grey ones otherwise than more."""
+    setting, x = problems.setting(
+        COSINE, problems.share(ResNet(width=64, blocks=1), (1, 16, 16), CLASSES, 16)
+    )
+    found = []
+    for count in (1, 16):
+        evaluator = Swept(setting, exact=True)
+        for slot in range(count):
+            evaluator.load(slot, setting.observation, setting.known)
+        _, loss, gradient = evaluator.evaluate(x[:count])
+        assert gradient is not None
+        found.append((loss[0], gradient[0]))
+    (loss, gradient), (beside_others, slope) = found
+    assert torch.equal(loss, beside_others)
+    assert torch.equal(gradient, slope)
+
+
 @pytest.mark.parametrize("name", ["lowrank", "mlp", "cnn", "swept"])
 def test_a_network_that_others_share_is_as_good_as_ones_own(name: str) -> None:
     """As when a group of runs that differ in their seed is split."""

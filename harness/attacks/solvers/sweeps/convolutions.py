@@ -5,6 +5,7 @@ Maps are [n, k, channels, height, width] for n images of each of k problems, so 
 """
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from harness.attacks.solvers.evaluator import LEAST_CHANNELS
 from harness.attacks.solvers.units import Unit
 
 
@@ -66,11 +68,15 @@ class ConvolutionPass(ABC):
         """The derivative of the slope in h."""
 
     def _shared(self, h: Tensor, bias: Tensor | None = None) -> Tensor:
+        if self.kernel == 1:
+            return _mixed(self.weight.flatten(1), h, bias)
         out = F.conv2d(h.flatten(0, 1), self.weight, bias, self.stride, self.padding)
         maps: Tensor = out.unflatten(0, h.shape[:2])
         return maps
 
     def _shared_back(self, slope: Tensor) -> Tensor:
+        if self.kernel == 1:
+            return _mixed(self.weight.flatten(1).mT, slope)
         size = self.h.flatten(0, 1).shape
         found = conv2d_input(size, self.weight, slope.flatten(0, 1), self.stride, self.padding)
         maps: Tensor = found.unflatten(0, slope.shape[:2])
@@ -78,13 +84,20 @@ class ConvolutionPass(ABC):
 
 
 class Grouped(ConvolutionPass):
-    """For maps of many places: problems are the groups of one convolution."""
+    """For maps of many places: problems are the groups of one convolution.
+
+    The first one is repeated where the maps of all have fewer than `LEAST_CHANNELS`.
+    """
 
     def gradient(self) -> Tensor:
         k, (out, *rest) = self.h.shape[1], self.weight.shape
-        maps, slopes = self.h.flatten(1, 2), self.slope.flatten(1, 2)
-        found = conv2d_weight(maps, (k * out, *rest), slopes, self.stride, self.padding, groups=k)
-        g: Tensor = found.unflatten(0, (k, out))
+        maps, slopes = self._filled(self.h, 1), self._filled(self.slope, 1)
+        groups = maps.shape[1]
+        size = (groups * out, *rest)
+        found = conv2d_weight(
+            maps.flatten(1, 2), size, slopes.flatten(1, 2), self.stride, self.padding, groups=groups
+        )
+        g: Tensor = found.unflatten(0, (groups, out))[:k]
         self.g = g
         return g
 
@@ -93,19 +106,28 @@ class Grouped(ConvolutionPass):
 
     def along(self, v: Tensor, bias_v: Tensor | None = None) -> None:
         """Let v [k, out, in, kernel, kernel] be this, and [k, out] in the bias."""
-        self.v, self.bias_v = v.flatten(0, 1), None if bias_v is None else bias_v.flatten()
+        self.v = self._filled(v, 0).flatten(0, 1)
+        self.bias_v = None if bias_v is None else self._filled(bias_v, 0).flatten()
 
     def up_dot(self, h_dot: Tensor | None) -> Tensor:
-        k, maps = self.h.shape[1], self.h.flatten(1, 2)
-        out = F.conv2d(maps, self.v, self.bias_v, self.stride, self.padding, groups=k)
-        own: Tensor = out.unflatten(1, (k, -1))
+        k, maps = self.h.shape[1], self._filled(self.h, 1)
+        groups = maps.shape[1]
+        out = F.conv2d(maps.flatten(1, 2), self.v, self.bias_v, self.stride, self.padding, groups=groups)
+        own: Tensor = out.unflatten(1, (groups, -1))[:, :k]
         return own if h_dot is None else own.add_(self._shared(h_dot))
 
     def down_dot(self, slope_dot: Tensor) -> Tensor:
-        k, size, slopes = self.h.shape[1], self.h.flatten(1, 2).shape, self.slope.flatten(1, 2)
-        found = conv2d_input(size, self.v, slopes, self.stride, self.padding, groups=k)
-        own: Tensor = found.unflatten(1, (k, -1))
+        k, slopes = self.h.shape[1], self._filled(self.slope, 1)
+        n, groups = slopes.shape[:2]
+        size = (n, groups * self.h.shape[2], *self.h.shape[3:])
+        found = conv2d_input(size, self.v, slopes.flatten(1, 2), self.stride, self.padding, groups=groups)
+        own: Tensor = found.unflatten(1, (groups, -1))[:, :k]
         return own.add_(self._shared_back(slope_dot))
+
+    def _filled(self, rows: Tensor, axis: int) -> Tensor:
+        """What lies problem by problem along an axis, of as many as are convolved."""
+        missing = math.ceil(LEAST_CHANNELS / self.weight.shape[1]) - rows.shape[axis]
+        return torch.cat([rows, *[rows.narrow(axis, 0, 1)] * missing], axis) if missing > 0 else rows
 
 
 class Patched(ConvolutionPass):
@@ -197,6 +219,15 @@ class Gram(Patched):
     def _rows_times(self) -> Tensor:
         gram = torch.bmm(self.rows, self.rows.mT)
         return combined(self.a, torch.bmm(self.rows, self.received), self.c, torch.bmm(gram, self.patches))
+
+
+def _mixed(weight: Tensor, maps: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A convolution of 1 x 1 by a weight [out, in], image by image: oneDNN's rounds otherwise from 16 images on."""
+    images = maps.flatten(0, 1).flatten(2)
+    out = torch.bmm(weight.expand(len(images), -1, -1), images)
+    if bias is not None:
+        out += bias[:, None]
+    return out.view(*maps.shape[:2], -1, *maps.shape[3:])
 
 
 def inner(one: Tensor, other: Tensor) -> Tensor:
