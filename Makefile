@@ -6,6 +6,7 @@ UV ?= $(shell command -v uv)
 SCALE ?= small
 DATASET ?= digits32
 DATA ?=
+PUBLISHED ?=
 JOBS ?= 2
 LAUNCHER ?= joblib
 PARTITION ?=
@@ -23,7 +24,7 @@ PROJECT ?= harness
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := OMP_NUM_THREADS=1 $(VENV)/bin/python -m harness
-ROOT := $(if $(DATA),data.root=$(DATA))
+SOURCES := $(if $(DATA),data.root=$(DATA)) $(if $(PUBLISHED),paths.published=$(PUBLISHED))
 ifneq ($(filter-out 0,$(shell expr $(JOBS) + 0 2>/dev/null || echo 0)),$(JOBS))
 $(error JOBS=$(JOBS): say how many processes, 1 or more)
 endif
@@ -74,45 +75,45 @@ lint: $(READY)  ## ruff and mypy (strict on harness/)
 fidelity: $(READY)  ## every method beside its authors' formula: prints the table, writes docs/fidelity.md
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.fidelity
 
-table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name
-	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name PUBLISHED=none
+	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 GGL := ggl_losses ggl_optimizers ggl_soteria ggl_combined ggl_landscape
 
 ggl: $(READY)  ## GGL's Tables 1 and 2 and Figures 6, 7 and 9: SCALE, DATASET, DATA, JOBS as above
-	@$(foreach table,$(GGL),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
+	@$(foreach table,$(GGL),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL) &&) true
 
 dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above
-	@$(RUN) table=dlgfb scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(RUN) table=dlgfb scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 noteasy: $(READY)  ## the outcomes of Not Easy: SCALE, DATASET, DATA, JOBS as above
-	@$(RUN) table=noteasy scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(RUN) table=noteasy scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 dlf: $(READY)  ## DLF in its own setting, by two weightings, beside IG: as above (SCALE=paper: half an hour a client)
-	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(RUN) table=dlf scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 ATTACKS := cpa cpa_fi grnn dmgan
 
 attacks: $(READY)  ## CPA, CPA-FI, GRNN and DMGAN, each in its own setting beside its controls: as above
-	@$(foreach table,$(ATTACKS),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
+	@$(foreach table,$(ATTACKS),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL) &&) true
 
 SURVEY := rtf fedavg batch resolution architecture training labels peft ggl ci_net families checks gate
 
 survey: $(READY)  ## what the survey says, checked: every table and figure beside its numbers, its theory; as above
-	@$(foreach part,$(SURVEY),$(RUN) table=survey_$(part) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) &&) true
-	@$(RUN) sweep=survey_stages scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(foreach part,$(SURVEY),$(RUN) table=survey_$(part) scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL) &&) true
+	@$(RUN) sweep=survey_stages scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 labels: $(READY)  ## label inference: every rule by model state, batch size and epochs, and beside breaching; as above
-	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
-	@$(RUN) table=labels_peers scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(RUN) table=labels scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
+	@$(RUN) table=labels_peers scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 tables: table3 ggl dlgfb labels noteasy  ## every table
 
 sweep: $(READY)  ## batch size x local epochs x attack, with plots: SWEEP=name; SCALE, DATASET, DATA, JOBS as above
-	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL)
+	@$(RUN) sweep=$(SWEEP) scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
 accuracy: $(READY)  ## how well networks learn in federated rounds; photographs are mirrored and shifted
-	@$(RUN) sweep=accuracy scale=$(SCALE) dataset=$(DATASET) $(ROOT) $(PARALLEL) \
+	@$(RUN) sweep=accuracy scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL) \
 		$(if $(filter-out digits32,$(DATASET)),defense=augmentation dataset.public_fraction=0.02)
 
 smoke: $(READY)  ## the whole of table 3 in seconds, with meaningless numbers
