@@ -87,6 +87,7 @@ def measure(cell: Cell, steps: int, engine: str, images: Sequence[int]) -> Itera
         f"attack.engine={engine}",
         f"attack.steps={steps}",
         f"trials={max(images) + 1}",
+        f"scale.trials={max(images) + 1}",
         "device=cpu",
     )
     run = compose(*cell.overrides, *settings)

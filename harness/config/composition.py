@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from harness.base import secrecy
 from harness.base.complaints import explain_composition
 from harness.base.components import build
-from harness.base.errors import explain_validation, warn
+from harness.base.errors import explain_validation, warn_once
 from harness.base.memory import look_again
 from harness.base.schema import CONF, prepare_hydra
 from harness.base.several import spelt_out
@@ -157,16 +157,19 @@ def apply_scale(experiment: Experiment) -> Experiment:
 
 def _say_what_is_lowered(experiment: Experiment) -> None:
     scale = experiment.scale
-    limits = {"attack": scale.steps, "prior": scale.prior_steps, "checks": scale.steps}
-    asked = [("trials", experiment.trials, scale.trials)]
+    fields = {"attack": "steps", "prior": "prior_steps", "checks": "steps"}
+    asked = [("trials", experiment.trials, "trials")]
     asked += [
-        (name, steps, limit)
-        for group, limit in limits.items()
+        (name, steps, field)
+        for group, field in fields.items()
         for name, steps in _budgets(group, getattr(experiment, group))
     ]
-    for name, value, limit in asked:
+    for name, value, field in asked:
+        limit = getattr(scale, field)
         if limit is not None and value > limit:
-            warn(f"scale={scale.name} lowers {name} from {value} to {limit}; scale=paper lowers nothing")
+            warn_once(
+                f"scale={scale.name} lowers {name} from {value} to {limit}; scale.{field}={value} allows it"
+            )
 
 
 def _parts(part: Component) -> dict[str, Component]:

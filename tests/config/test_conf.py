@@ -234,6 +234,18 @@ def test_the_scale_only_lowers() -> None:
     assert compose("attack=dlg", "attack.steps=2", "scale=smoke").attack.steps == 2
 
 
+def test_what_a_scale_lowers_is_said_once_and_what_allows_it(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("attack=dlg", "scale=small", "trials=77", "attack.steps=5555")
+    assert [compose(*asked).trials for _ in range(2)] == [16, 16]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "lowers" in line]
+    assert lines == [
+        "warning: scale=small lowers trials from 77 to 16; scale.trials=77 allows it",
+        "warning: scale=small lowers attack.steps from 5555 to 1000; scale.steps=5555 allows it",
+    ]
+    allowed = compose(*asked, "scale.trials=77", "scale.steps=5555")
+    assert (allowed.trials, allowed.attack.steps) == (77, 5555)
+
+
 def test_the_scale_lowers_what_an_attack_is_made_of() -> None:
     cpa = compose("attack=cpa_fi", "model=strided_cnn", "scale=small").attack
     assert (cpa.steps, cpa.unmixing.steps) == (1000, 1000)  # type: ignore[attr-defined]
