@@ -64,7 +64,7 @@ slurm: $(READY)  ## run the tests on a real SLURM of two nodes, which it install
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m slurm $(CLUSTER)
 
 hostile: $(READY)  ## give the command line EXAMPLES=n odd settings, files and conditions of each kind
-	OMP_NUM_THREADS=1 HARNESS_EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -m pytest --timeout 3600 \
+	OMP_NUM_THREADS=1 HARNESS_EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -m pytest -n 2 --timeout 3600 \
 		tests/commands/test_generated.py tests/tables/test_odd_plans.py tests/store/test_odd_conditions.py
 
 lint: $(READY)  ## ruff and mypy (strict on harness/)
