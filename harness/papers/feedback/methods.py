@@ -1,6 +1,6 @@
 """Methods that attacked the same images: how many each recovered, how fast, and how two of them differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,10 @@ class Method:
             [row["iterations_to_converge"] for row in self.rows.values()], [*map(block, self.rows)]
         )
 
+    def on(self, images: Container[Image]) -> "Method":
+        """What it found of these images alone."""
+        return Method(self.name, {image: row for image, row in self.rows.items() if image in images})
+
     def below(self, name: str, threshold: float) -> int:
         """Images of which a number (`loss`, `mse`) is below a threshold."""
         values = [row.get(name) for row in self.rows.values()]
@@ -77,13 +81,14 @@ class Pair:
     one: Method
     other: Method
 
+    @classmethod
+    def of(cls, one: Method, other: Method) -> "Pair":
+        """Of two methods, of which one may have attacked more images."""
+        return cls(one.on(other.rows), other.on(one.rows))
+
     @property
     def common(self) -> dict[Image, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        return {
-            image: (row, self.other.rows[image])
-            for image, row in self.one.rows.items()
-            if image in self.other.rows
-        }
+        return {image: (row, self.other.rows[image]) for image, row in self.one.rows.items()}
 
     @property
     def discordant(self) -> tuple[int, int]:

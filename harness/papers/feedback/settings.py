@@ -92,7 +92,7 @@ def gains(settings: Settings, families: Sequence[Family]) -> str:
         ]
         for family in families:
             for column, methods in settings.items():
-                pair = Pair(methods[family.feedback], methods[family.base])
+                pair = Pair.of(methods[family.feedback], methods[family.base])
                 yield [
                     f"{family.feedback} v {family.base}",
                     column,
@@ -112,7 +112,7 @@ def controls(settings: Settings, families: Sequence[Family]) -> str:
         yield ["iterations fewer", *settings]
         for family in families:
             for name in family.controls:
-                pairs = [Pair(methods[family.feedback], methods[name]) for methods in settings.values()]
+                pairs = [Pair.of(methods[family.feedback], methods[name]) for methods in settings.values()]
                 yield [f"{family.feedback} v {name}", *(mean(pair.fewer, sign="+") for pair in pairs)]
 
     return pipes(lines())

@@ -44,7 +44,7 @@ def _measured(families: Families, methods: Methods) -> Iterator[tuple[str, str]]
 
 
 def _pair(methods: Methods, name: str, base: str) -> Pair | None:
-    return Pair(methods[name], methods[base]) if base in methods and name != base else None
+    return Pair.of(methods[name], methods[base]) if base in methods and name != base else None
 
 
 def published_table(
@@ -116,10 +116,12 @@ def measures_table(families: Families, methods: Methods) -> Iterator[list[str]]:
     measures = [("loss", 1e-3), ("loss", 1e-4), ("mse", 1e-2), ("mse", 1e-3)]
     yield [
         "method",
+        "of",
         *(f"{'true MSE' if name == 'mse' else name} < {limit:g}" for name, limit in measures),
     ]
     for name, _ in _measured(families, methods):
-        yield [name, *(str(methods[name].below(of, limit)) for of, limit in measures)]
+        method = methods[name]
+        yield [name, str(len(method)), *(str(method.below(of, limit)) for of, limit in measures)]
 
 
 def orders_table(methods: Methods, orders: Sequence[int]) -> Iterator[list[str]]:

@@ -73,12 +73,13 @@ def test_iterations_are_those_of_the_recovered_images_alone() -> None:
 
 def test_a_pair_compares_the_images_that_both_attacked() -> None:
     found = gather([outcome("A", [5, None, 6, 8, 9]), outcome("B", [10, 7, None, 9])], ["A", "B"])
-    pair = Pair(found["A"], found["B"])
+    pair = Pair.of(found["A"], found["B"])
     assert pair.discordant == (1, 1)
     assert pair.more is not None
     assert pair.more.mean == 0
-    assert pair.gain == pytest.approx(4 / 3 - 1)
-    assert pair.saved == pytest.approx(1 - 7 / (26 / 3))
+    assert (pair.one.recovered, pair.other.recovered) == (3, 3), "the fifth image is A's alone"
+    assert pair.gain == 0
+    assert pair.saved == pytest.approx(1 - (19 / 3) / (26 / 3))
     assert pair.fewer is not None
     assert (pair.fewer.n, pair.fewer.mean) == (2, 3)
 
@@ -88,7 +89,7 @@ def test_images_of_a_sequence_are_drawn_in_blocks() -> None:
     base = [outcome("B", [None, 5] * 150)]
     runs = gather([outcome("A", ([None, 5] * 25 + [5, 5] * 25) * 3), *base], ["A", "B"])
     each = gather([outcome("A", [None, 5, 5, 5] * 75), *base], ["A", "B"])
-    one, other = Pair(runs["A"], runs["B"]).more, Pair(each["A"], each["B"]).more
+    one, other = Pair.of(runs["A"], runs["B"]).more, Pair.of(each["A"], each["B"]).more
     assert one is not None
     assert other is not None
     assert one.mean == other.mean == 0.25
@@ -102,7 +103,7 @@ def test_images_of_a_sequence_are_drawn_in_blocks() -> None:
 
 def test_a_method_without_successes_divides_by_nothing() -> None:
     found = gather([outcome("A", [None, None])], ["A", "B"])
-    pair = Pair(found["B"], found["A"])
+    pair = Pair.of(found["B"], found["A"])
     assert (pair.gain, pair.saved, pair.fewer, pair.more) == (None, None, None, None)
     assert found["B"].rate is None
 
