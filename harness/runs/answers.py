@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.base.errors import warn
+from harness.base.errors import note, warn
+from harness.base.files import shown as shown_path
 from harness.base.files import write_atomically
 from harness.base.rows import Row
 from harness.config.composition import restore
@@ -100,6 +101,8 @@ def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> N
     """
     if not experiment.attack.reconstructs_images:
         return
+    if experiment.start.learns:
+        _drop_unlearnable(stored)
     asked = experiment.metric.fingerprints
     known = _known(stored) | {key_of(asked): asked}
     if known != _known(stored):
@@ -113,6 +116,17 @@ def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> N
         before = known.get(rows[0].get(SCORED_BY, ""), {})
         kept += _scored(experiment, targets, stored, problem, rows, before) or []
     stored.replace(kept)
+
+
+def _drop_unlearnable(stored: Run) -> None:
+    """Drop all from the first problem on whose pictures were not handed on: later searches begin at them."""
+    lacking = [problem for problem in sorted(stored.finished) if absent(stored.images(problem)["truth"])]
+    if lacking:
+        note(
+            f"{shown_path(stored.directory)}: later searches begin at what earlier ones found, whose pictures were not "
+            "published: computed anew"
+        )
+        stored.replace([row for row in stored.rows if row["problem"] < lacking[0]])
 
 
 def prepare_metrics(experiment: Experiment) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.commands.publish import without_paths
 from harness.config.composition import compose
 from harness.core import Record
 from harness.runs.run import run
+from harness.store.published import light, put
 from harness.store.records import Store
 
 CELL = ("scale=smoke", "logger=none", "dataset=digits32", "model=mlp", "model.hidden=16", "trials=2")
@@ -66,6 +68,21 @@ def test_a_killed_engine_goes_on_to_what_it_would_have_found(engine: str, start:
     assert torch.equal(*images)
     if engine == "lowrank":
         assert sum(row["converged"] for row in expected.rows) > 3
+
+
+def test_a_sequence_that_was_handed_on_without_pictures_begins_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its later searches begin at what the earlier ones found."""
+    deep = (*DEEP, *ATTACKS["lowrank"], "start=feedback")
+    short = compose(*deep, f"paths.runs={tmp_path / 'short'}", "trials=4")
+    long, whole = (compose(*deep, f"paths.runs={tmp_path / name}") for name in ("long", "whole"))
+    run(short)
+    put(tmp_path / "long" / long.id, light(tmp_path / "short" / short.id, without_paths))
+    capsys.readouterr()
+    assert timeless(run(long)) == timeless(run(whole))
+    assert "whose pictures were not published: computed anew" in capsys.readouterr().err
+    assert not Store(tmp_path / "long").images(long.id)["truth"].isnan().any()
 
 
 def timeless(record: Record) -> list[dict[str, object]]:
