@@ -18,6 +18,7 @@ from harness.attacks.solvers import byhand
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.evaluator import LEAST, Evaluator, Found, Setting, alike
 from harness.attacks.solvers.matched import matched, targets
+from harness.attacks.solvers.nevergrad import NevergradCMA
 from harness.attacks.solvers.sweeps.convolutions import inner, summed
 from harness.attacks.solvers.sweeps.network import SharedNetwork
 from harness.attacks.solvers.units import sizes, units
@@ -43,9 +44,9 @@ def refusal(setting: Setting) -> str | None:
 def at_par(setting: Setting) -> bool:
     """Whether searches by this code were shown to end like the loop's, from which rounding parts them on the way.
 
-    Those by Adam were: see experiments/results/engines/psnr.md.
+    Those by Adam and by nevergrad's CMA-ES were: see experiments/results/engines/psnr.md.
     """
-    return isinstance(setting.attack.optimizer, Adam) and refusal(setting) is None
+    return isinstance(setting.attack.optimizer, Adam | NevergradCMA) and refusal(setting) is None
 
 
 def numbers(setting: Setting) -> int:

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from harness.attacks.optimization import OptimizationAttack
 from harness.attacks.solvers import selection
+from harness.attacks.solvers.cma import CMA
 from harness.attacks.solvers.engine import Engine
 from harness.attacks.solvers.evaluator import Loop
 from harness.attacks.solvers.jobs import Job
+from harness.attacks.solvers.nevergrad import NevergradCMA
+from harness.attacks.solvers.optimizer import Optimizer
 from harness.attacks.solvers.sweeps.network import SharedNetwork
 from harness.attacks.solvers.swept import Swept, refusal
 from harness.core import Batch, Defense, Observation, Shape, UserError
@@ -193,6 +196,14 @@ def test_it_is_chosen_where_it_is_asked_for() -> None:
     problem, x = setting(IG, seen(classifier(resnet(4))))
     assert isinstance(selection.select(problem, x, "lowrank", None)[0], Swept)
     assert not isinstance(selection.select(problem, x, "auto", None)[0], Swept)
+
+
+@pytest.mark.parametrize(("optimizer", "chosen"), [(NevergradCMA(), True), (CMA(), False)])
+def test_auto_takes_it_for_the_cma_es_that_was_measured(optimizer: Optimizer, chosen: bool) -> None:
+    attack, observation = ggl()
+    problem, x = setting(replace(attack, optimizer=optimizer), observation)
+    found, _ = selection.select(problem, x, "auto", None, one_network=True)
+    assert isinstance(found, Swept) == chosen
 
 
 @pytest.mark.parametrize(
