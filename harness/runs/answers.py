@@ -120,13 +120,14 @@ def bring_up_to_date(experiment: Experiment, targets: Targets, stored: Run) -> N
 
 def _drop_unlearnable(stored: Run) -> None:
     """Drop all from the first problem on whose pictures were not handed on: later searches begin at them."""
-    lacking = [problem for problem in sorted(stored.finished) if absent(stored.images(problem)["truth"])]
-    if lacking:
+    finished = sorted(stored.finished)
+    first = next((problem for problem in finished if absent(stored.images(problem)["truth"])), None)
+    if first is not None:
         note(
             f"{shown_path(stored.directory)}: later searches begin at what earlier ones found, whose pictures were not "
             "published: computed anew"
         )
-        stored.replace([row for row in stored.rows if row["problem"] < lacking[0]])
+        stored.replace([row for row in stored.rows if row["problem"] < first])
 
 
 def prepare_metrics(experiment: Experiment) -> None:

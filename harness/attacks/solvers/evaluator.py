@@ -19,7 +19,7 @@ Found = tuple[Tensor, Tensor | None]
 LEAST = 3
 """oneDNN convolves one or two networks side by side by other kernels than any larger number."""
 LEAST_CHANNELS = 8
-"""Without AVX-512 it has a kernel of its own for less than so many channels that the images have in all."""
+"""It has a kernel of its own for fewer channels than these that the images have in all."""
 
 
 def _marked(loss: Loss, mark: str) -> Loss:

@@ -69,14 +69,14 @@ class ConvolutionPass(ABC):
 
     def _shared(self, h: Tensor, bias: Tensor | None = None) -> Tensor:
         if self.kernel == 1:
-            return _mixed(self.weight.flatten(1), h, bias)
+            return _pointwise(self.weight.flatten(1), h, bias)
         out = F.conv2d(h.flatten(0, 1), self.weight, bias, self.stride, self.padding)
         maps: Tensor = out.unflatten(0, h.shape[:2])
         return maps
 
     def _shared_back(self, slope: Tensor) -> Tensor:
         if self.kernel == 1:
-            return _mixed(self.weight.flatten(1).mT, slope)
+            return _pointwise(self.weight.flatten(1).mT, slope)
         size = self.h.flatten(0, 1).shape
         found = conv2d_input(size, self.weight, slope.flatten(0, 1), self.stride, self.padding)
         maps: Tensor = found.unflatten(0, slope.shape[:2])
@@ -92,12 +92,10 @@ class Grouped(ConvolutionPass):
     def gradient(self) -> Tensor:
         k, (out, *rest) = self.h.shape[1], self.weight.shape
         maps, slopes = self._filled(self.h, 1), self._filled(self.slope, 1)
-        groups = maps.shape[1]
-        size = (groups * out, *rest)
-        found = conv2d_weight(
-            maps.flatten(1, 2), size, slopes.flatten(1, 2), self.stride, self.padding, groups=groups
-        )
-        g: Tensor = found.unflatten(0, (groups, out))[:k]
+        self.groups, self.maps, self.slopes = maps.shape[1], maps.flatten(1, 2), slopes.flatten(1, 2)
+        size = (self.groups * out, *rest)
+        found = conv2d_weight(self.maps, size, self.slopes, self.stride, self.padding, groups=self.groups)
+        g: Tensor = found.unflatten(0, (self.groups, out))[:k]
         self.g = g
         return g
 
@@ -110,18 +108,14 @@ class Grouped(ConvolutionPass):
         self.bias_v = None if bias_v is None else self._filled(bias_v, 0).flatten()
 
     def up_dot(self, h_dot: Tensor | None) -> Tensor:
-        k, maps = self.h.shape[1], self._filled(self.h, 1)
-        groups = maps.shape[1]
-        out = F.conv2d(maps.flatten(1, 2), self.v, self.bias_v, self.stride, self.padding, groups=groups)
-        own: Tensor = out.unflatten(1, (groups, -1))[:, :k]
+        out = F.conv2d(self.maps, self.v, self.bias_v, self.stride, self.padding, groups=self.groups)
+        own: Tensor = out.unflatten(1, (self.groups, -1))[:, : self.h.shape[1]]
         return own if h_dot is None else own.add_(self._shared(h_dot))
 
     def down_dot(self, slope_dot: Tensor) -> Tensor:
-        k, slopes = self.h.shape[1], self._filled(self.slope, 1)
-        n, groups = slopes.shape[:2]
-        size = (n, groups * self.h.shape[2], *self.h.shape[3:])
-        found = conv2d_input(size, self.v, slopes.flatten(1, 2), self.stride, self.padding, groups=groups)
-        own: Tensor = found.unflatten(1, (groups, -1))[:, :k]
+        size, slopes = self.maps.shape, self.slopes
+        found = conv2d_input(size, self.v, slopes, self.stride, self.padding, groups=self.groups)
+        own: Tensor = found.unflatten(1, (self.groups, -1))[:, : self.h.shape[1]]
         return own.add_(self._shared_back(slope_dot))
 
     def _filled(self, rows: Tensor, axis: int) -> Tensor:
@@ -221,8 +215,11 @@ class Gram(Patched):
         return combined(self.a, torch.bmm(self.rows, self.received), self.c, torch.bmm(gram, self.patches))
 
 
-def _mixed(weight: Tensor, maps: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A convolution of 1 x 1 by a weight [out, in], image by image: oneDNN's rounds otherwise from 16 images on."""
+def _pointwise(weight: Tensor, maps: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A convolution of 1 x 1 of maps [n, k, in, height, width] by a weight [out, in], and a bias [out].
+
+    It goes image by image: oneDNN's rounds otherwise from 16 images on.
+    """
     images = maps.flatten(0, 1).flatten(2)
     out = torch.bmm(weight.expand(len(images), -1, -1), images)
     if bias is not None:
