@@ -53,11 +53,6 @@ class OptimizationAttack(Attack, ABC):
         """Whether `project` may move variables."""
         return type(self).project is not OptimizationAttack.project
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """How many evaluations of the loss the papers count as one step."""
-        return 1
-
     def run(self, attempts: Iterator[Attempt | None]) -> Iterator[tuple[Attempt, Reconstruction]]:
         return Engine(self).run(None if each is None else self._job(each) for each in attempts)
 

@@ -19,6 +19,7 @@ from harness.cells import cluster, slurm
 from harness.cells.handed import take_published
 from harness.cells.plan import AnyCell, Plan, check_data
 from harness.cells.task import CellsTask, ended, forget, report
+from harness.cells.turns import in_turn
 from harness.cells.watch import Tell, watch
 from harness.config.experiment import Experiment
 from harness.core import UserError
@@ -85,30 +86,6 @@ def _jobs(experiments: Sequence[Experiment]) -> tuple[tuple[Experiment, ...], ..
     for experiment in experiments:
         jobs.setdefault(experiment.group_key, []).append(experiment)
     return in_turn([tuple(job) for job in jobs.values()])
-
-
-def in_turn(jobs: Sequence[tuple[Experiment, ...]]) -> tuple[tuple[Experiment, ...], ...]:
-    """What is trained once, a generator or a model, is trained by the first that needs it, and others wait for it.
-
-    So first come the jobs that train something, then those that wait for nothing, and last those that would wait.
-    """
-    trained: set[str] = set()
-    turns: tuple[list[tuple[Experiment, ...]], ...] = ([], [], [])
-    for job in jobs:
-        needed = _trained(job[0])
-        turns[0 if needed - trained else 2 if needed else 1].append(job)
-        trained |= needed
-    return tuple(job for turn in turns for job in turn)
-
-
-def _trained(experiment: Experiment) -> set[str]:
-    """What a run shares with others that has to be trained before."""
-    needed = {repr((experiment.prior, experiment.dataset))} if experiment.attack.requires_prior else set()
-    if experiment.training.steps:
-        model = experiment.model
-        seed = experiment.seed if model.seed is None else model.seed
-        needed.add(repr((experiment.training, model, experiment.dataset, seed)))
-    return needed
 
 
 def _workers(launcher: Launcher, settings: DictConfig, jobs: int) -> int:

@@ -135,6 +135,16 @@ class Attack(Component, ABC):
     """Attempts per problem; the one with the lowest score is reported."""
 
     @property
+    def evaluations_per_step(self) -> int:
+        """How many evaluations of the loss the papers count as one step."""
+        return 1
+
+    @property
+    def evaluations(self) -> int:
+        """The most evaluations for one image, over all steps of all attempts."""
+        return self.steps * self.restarts * self.evaluations_per_step
+
+    @property
     def insider(self) -> Adversary | None:
         """The client that attacks from inside federated rounds; None: the server attacks what clients send."""
         return None

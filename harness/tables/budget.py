@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness.attacks.optimization import OptimizationAttack
 from harness.cells.plan import Plan, key, latest
 from harness.core import Attack
 from harness.tables.layout import Cell, Overrides
@@ -37,7 +36,7 @@ def budgets(outcomes: Sequence[Outcome], paper: Mapping[str, Attack]) -> dict[st
     for outcome in outcomes:
         row = outcome.cell.row
         if outcome.experiment is not None and row in paper:
-            part = effort(outcome.experiment.attack) / effort(paper[row])
+            part = outcome.experiment.attack.evaluations / paper[row].evaluations
             found[row] = min(part, found.get(row, part))
     return found
 
@@ -48,10 +47,10 @@ def shared(plan: Plan[Cell]) -> list[Cell]:
 
     A step may be many evaluations, and there is one at least: they are alike but for less than one step.
     """
-    units = {c: effort(replace(e.attack, steps=1)) for c, e in plan.items() if e.attack.searches}
+    units = {c: replace(e.attack, steps=1).evaluations for c, e in plan.items() if e.attack.searches}
     if not units:
         return list(plan)
-    evaluations = max(min(effort(plan[cell].attack) for cell in units), *units.values())
+    evaluations = max(min(plan[cell].attack.evaluations for cell in units), *units.values())
     return [_with_steps(cell, evaluations // units[cell]) if cell in units else cell for cell in plan]
 
 
@@ -62,17 +61,11 @@ def _with_steps(cell: Cell, steps: int) -> Cell:
 def told(table: Table, outcomes: Sequence[Outcome]) -> list[str]:
     """A line that says how many evaluations all rows had alike, where that was asked for."""
     attacks = [o.experiment.attack for o in outcomes if o.experiment is not None]
-    counts = sorted({effort(attack) for attack in attacks if attack.searches})
+    counts = sorted({attack.evaluations for attack in attacks if attack.searches})
     if table.budget != "equal" or not counts:
         return []
     many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}, whole steps being alike"
     return [f"Equal budget: every row has at most {many} evaluations for an image, over all of its attempts."]
-
-
-def effort(attack: Attack) -> int:
-    """Steps of all attempts at one image; where a paper counts several evaluations as a step, those."""
-    per_step = attack.evaluations_per_step if isinstance(attack, OptimizationAttack) else 1
-    return attack.steps * attack.restarts * per_step
 
 
 def poor(found: Budgets) -> list[str]:

@@ -9,7 +9,6 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from harness.cells import launch
-from harness.config import compose
 from harness.config.experiment import Experiment
 from harness.store.records import Store
 
@@ -52,23 +51,3 @@ def test_runs_that_a_process_is_at_are_waited_for(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Store, "holder", holder)
     monkeypatch.setattr(launch, "ended", lambda store, run: idle.launched > launch.IDLE + 2)
     assert launch._work(cast(Launcher, idle), [[]], Store(tmp_path), runs("0123456789ab")) is None
-
-
-def test_what_waits_for_a_generator_comes_last() -> None:
-    """One job of each generator first, then all that need none."""
-    small, trained = ("prior=wgan_gp_small", "attack=ggl"), ("training.steps=5", "model.fresh=false")
-    cells = {
-        "plain": compose("attack=dlg"),
-        "ggl": compose(*small),
-        "ggl, noise": compose(*small, "defense=noise"),
-        "other generator": compose(*small, "prior.steps=7"),
-        "trained model": compose("attack=dlg", *trained),
-        "the same model": compose("attack=idlg", *trained),
-    }
-    names = {cell.id: name for name, cell in cells.items()}
-    turns = launch.in_turn([(cell,) for cell in cells.values()])
-    assert [names[job[0].id] for job in turns] == [
-        *("ggl", "other generator", "trained model"),
-        "plain",
-        *("ggl, noise", "the same model"),
-    ]

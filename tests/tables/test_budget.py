@@ -7,7 +7,7 @@ import pytest
 from harness.config.composition import compose
 from harness.config.experiment import Experiment
 from harness.core import UserError
-from harness.tables.budget import budgets, effort, note, papers, poor, shared
+from harness.tables.budget import budgets, note, papers, poor, shared
 from harness.tables.layout import Cell
 from harness.tables.measurement import Outcome
 from harness.tables.spec import Table
@@ -36,7 +36,7 @@ def test_steps_of_all_attempts_count(experiment: Experiment) -> None:
 
 def test_a_round_of_evaluations_is_as_many() -> None:
     attack = compose("attack=ggl", "attack.steps=16", "prior=wgan_gp_small").attack
-    assert effort(attack) == 16 * 50
+    assert attack.evaluations == 16 * 50
 
 
 def test_an_equal_budget_is_that_of_the_search_with_the_fewest_evaluations() -> None:
@@ -52,13 +52,13 @@ def test_an_equal_budget_is_that_of_the_search_with_the_fewest_evaluations() -> 
     assert found["RTF"] == cells[-1]
     attacks = {row: compose(*found[row].overrides).attack for row in ("IG", "DLG", "GGL")}
     assert {row: attack.steps for row, attack in attacks.items()} == {"IG": 90, "DLG": 9, "GGL": 3}
-    assert [effort(attack) for attack in attacks.values()] == [180, 180, 150]
+    assert [attack.evaluations for attack in attacks.values()] == [180, 180, 150]
 
 
 def test_a_search_has_one_step_at_least() -> None:
     cells = [Cell("IG", "X", 0, ("attack=ig", "attack.steps=3")), Cell("DLG", "X", 0, ("attack=dlg",))]
     found = shared({cell: compose(*cell.overrides) for cell in cells})
-    assert [effort(compose(*cell.overrides).attack) for cell in found] == [20, 20]
+    assert [compose(*cell.overrides).attack.evaluations for cell in found] == [20, 20]
 
 
 def test_only_a_table_has_rows_that_share_a_budget() -> None:
