@@ -27,7 +27,10 @@ class Bar(Protocol):
         that are under way."""
 
     def begin(self, shares: float, postfix: str = "") -> None:
-        """Say how much of the steps that are under way is done, in sum: of two half done ones, 1.0."""
+        """Say how much of the steps that are under way is done, in sum: of two half done ones, 1.0.
+
+        Where steps are not alike it is by how much that which is done is more, or less, than the steps counted.
+        """
 
 
 @contextmanager

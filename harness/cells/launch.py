@@ -73,7 +73,7 @@ def launch(
     workers = _workers(launcher, config.hydra.launcher, len(task.jobs))
     overrides = [list(cell.overrides) for cell in pending.values()][:workers]
     left = {identity: plan[cell] for identity, cell in pending.items()}
-    named = {identity: (cell.name, plan[cell]) for identity, cell in pending.items()}
+    named = {run.id: (pending[run.id].name, run) for job in task.jobs for run in job}
     with watch(title, store, named, tell, done=len(runs) - len(pending)):
         if slurm.is_slurm(launcher):
             return cluster.work(cast(Any, launcher), overrides, store, left)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from harness.base.progress import Bar, inside, meanwhile, task
 from harness.cells.task import failure
+from harness.cells.turns import work
 from harness.config.experiment import Experiment
 from harness.core import Record, UserError
 from harness.runs.answers import answer, wanted
@@ -21,26 +22,36 @@ Tell = Callable[[Record], str]
 """What a progress bar says of a finished run."""
 
 
+Waiting = dict[str, tuple[str, Experiment]]
+"""Runs without an end, by id, each with its cell's name; first that which is begun first."""
+
+
 @contextmanager
-def watch(
-    title: str, store: Store, runs: Mapping[str, tuple[str, Experiment]], tell: Tell, done: int
-) -> Iterator[None]:
-    """A progress bar for runs by id, each with its cell's name, while the block runs; `done` were there before.
+def watch(title: str, store: Store, runs: Waiting, tell: Tell, done: int) -> Iterator[None]:
+    """A progress bar for runs while the block runs; `done` were there before.
 
     It works with every launcher, for it asks nothing but the store.
     """
-    waiting = dict(runs)
+    waiting, weights = dict(runs), weighed(runs)
     before = {identity: _share(store, experiment) for identity, (_, experiment) in runs.items()}
     with (
         task(title, done + len(runs), done=done, every=0) as bar,
-        meanwhile(lambda: _count(store, waiting, before, tell, bar), SECONDS),
+        meanwhile(lambda: _count(store, waiting, weights, before, tell, bar), SECONDS),
     ):
         yield
 
 
+def weighed(runs: Waiting) -> dict[str, float]:
+    """How many runs of a common length each is worth, by what it computes: together as many as there are."""
+    found = {identity: work((experiment,)) for identity, (_, experiment) in runs.items()}
+    common = sum(found.values()) / len(found)
+    return {identity: each / common for identity, each in found.items()}
+
+
 def _count(
     store: Store,
-    waiting: dict[str, tuple[str, Experiment]],
+    waiting: Waiting,
+    weights: Mapping[str, float],
     before: Mapping[str, float],
     tell: Tell,
     bar: Bar,
@@ -49,12 +60,21 @@ def _count(
         news = _news(store, experiment, tell)
         if news is not None:
             del waiting[identity]
-            bar.advance(f"{name}  {news}")
-    shares = (
-        max(0.0, _share(store, experiment) - before[identity])
+            bar.advance(f"{name}  {news}", shares=_beyond(store, waiting, weights, before))
+    bar.begin(_beyond(store, waiting, weights, before))
+
+
+def _beyond(
+    store: Store, waiting: Waiting, weights: Mapping[str, float], before: Mapping[str, float]
+) -> float:
+    """How much has been done less the number of runs that have ended: below zero where these are the short ones."""
+    ended = sum(weights[identity] - 1 for identity in weights if identity not in waiting)
+    stored = {
+        identity: max(0.0, _share(store, experiment) - before[identity])
         for identity, (_, experiment) in waiting.items()
-    )
-    bar.begin(sum(shares) + inside())
+    }
+    here = next((weights[identity] for identity in waiting), 0.0) * inside()
+    return ended + sum(weights[identity] * share for identity, share in stored.items()) + here
 
 
 def _share(store: Store, experiment: Experiment) -> float:

@@ -16,7 +16,7 @@ from harness.attacks.solvers import lowrank, selection
 from harness.attacks.solvers.adam import Adam
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.lbfgs import LBFGS
-from harness.attacks.solvers.selection import automatic, select
+from harness.attacks.solvers.selection import automatic, operations, select
 from harness.attacks.solvers.variables import Layout
 from harness.core import (
     Batch,
@@ -34,6 +34,7 @@ from harness.defenses.noise import Noise
 from harness.defenses.none import NoDefense
 from harness.defenses.soteria import Soteria
 from harness.defenses.sparsification import Sparsification
+from harness.federated.fedavg import FedAvg
 from harness.federated.fedsgd import FedSGD
 from harness.labels.analytic import Analytic
 from harness.models.lenet import LeNet
@@ -228,6 +229,25 @@ def test_auto_keeps_large_closures_and_stock_batch_normalisation_in_the_loop() -
         update = seen.protocol.update(model, params, Batch(torch.rand(1, *SHAPE).double(), torch.tensor([1])))
         observation = replace(seen, model=model, params=params, update=update)
         assert automatic(replace(setting, observation=observation), x[0]) == "loop"
+
+
+@pytest.mark.parametrize(
+    ("steps", "most", "expected"),
+    [(4, 3.0, "vmap"), (4, 0.5, "loop"), (1, 0.5, "loop"), (1, 2.0, "vmap")],
+)
+def test_many_small_local_steps_are_small(
+    steps: int, most: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`most`: operations up to which all that is unrolled fits, in those of a closure."""
+    seen = replace(observations(False)[0], protocol=FedAvg(local_epochs=steps))
+    setting, x = prepare(ATTACKS[2], [seen])
+    needed = operations(setting, x[0])
+    monkeypatch.setitem(selection.SMALL, "cpu", 0.9 * needed)
+    monkeypatch.setitem(selection.SMALL_STEP, "cpu", 1.1 * needed / steps)
+    monkeypatch.setattr(selection, "UNROLLED", most * needed)
+    assert automatic(setting, x[0]) == expected
+    monkeypatch.setitem(selection.SMALL_STEP, "cpu", 0.9 * needed / steps)
+    assert automatic(setting, x[0]) == "loop"
 
 
 def test_an_engine_that_cannot_is_refused() -> None:

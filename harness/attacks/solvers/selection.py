@@ -10,6 +10,10 @@ from harness.core import Observation, UserError, batch_norms
 
 SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
+SMALL_STEP = {"cpu": 5e7, "cuda": 0.0}
+"""So it does below so many for each of several local steps, whose operations are as many more and as small."""
+UNROLLED = 1e9
+"""Operations of all local steps above which the maps of all slots would not fit."""
 SLOTS = {"cpu": 16, "cuda": 256}
 """More don't pay: on a CPU they leave the second-level cache. On a GPU an estimate."""
 MEMORY = {"cpu": 2e9, "cuda": 16e9}
@@ -101,7 +105,14 @@ def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName
         return "native"
     if together and x.device.type == "cpu" and swept.at_par(setting):
         return "lowrank" if _affordable(setting, x, "lowrank") > 1 else "loop"
-    return "vmap" if vectorizable(setting) and operations(setting, x) < SMALL[x.device.type] else "loop"
+    return "vmap" if vectorizable(setting) and _is_small(setting, x) else "loop"
+
+
+def _is_small(setting: Setting, x: Tensor) -> bool:
+    """Whether one closure leaves the device idle."""
+    needed, device = operations(setting, x), x.device.type
+    steps = setting.observation.protocol.local_steps(setting.observation.examples)
+    return needed < SMALL[device] or (needed < SMALL_STEP[device] * steps and needed < UNROLLED)
 
 
 def vectorizable(setting: Setting) -> bool:
