@@ -49,7 +49,7 @@ def test_a_sweep_is_made_once_and_shown(
     assert main("sweep=toy", "scale=smoke") == 0
     first, progress = capsys.readouterr()
     assert first.splitlines()[-1] == "results/toy/digits32-smoke/"
-    assert "[8/8]  toy  attack=ig, attack.steps=2, seed=1" in progress
+    assert "[8/8]  toy  attack=ig, attack.steps=1, seed=1" in progress
     done = stamps(tmp_path)
     assert len(done) == 8
     folder = tmp_path / "results" / "toy" / "digits32-smoke"
