@@ -29,7 +29,7 @@ class Bar(Protocol):
     def begin(self, shares: float, postfix: str = "") -> None:
         """Say how much of the steps that are under way is done, in sum: of two half done ones, 1.0.
 
-        Where steps are not alike it is by how much that which is done is more, or less, than the steps counted.
+        Where steps are not alike, less what those that have ended lack in length: it may be below zero.
         """
 
 

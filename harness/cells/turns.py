@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from harness.config.experiment import Experiment
+from harness.runs.answers import wanted
 
 Job = tuple[Experiment, ...]
 """Runs whose attacks share one engine."""
@@ -16,18 +17,21 @@ def in_turn(jobs: Sequence[Job]) -> tuple[Job, ...]:
     """
     trained: set[str] = set()
     turns: tuple[list[Job], ...] = ([], [], [])
-    for job in jobs:
+    for job in sorted(jobs, key=work, reverse=True):
         needed = _trained(job[0])
         turns[0 if needed - trained else 2 if needed else 1].append(job)
         trained |= needed
-    return tuple(job for turn in turns for job in sorted(turn, key=work, reverse=True))
+    return tuple(job for turn in turns for job in turn)
 
 
 def work(job: Job) -> int:
-    """About how much a job computes: the images that all evaluations of its searches go through at most."""
+    """About how much a job computes: the images that all evaluations of its searches go through at most.
+
+    What is trained, by the attack or before it, and how large a client of a federation comes out, is not counted.
+    """
     one = job[0]
     images = sum(len(step) for epoch in one.fl.epochs(one.fl.examples) for step in epoch)
-    return len(job) * one.trials * one.attack.evaluations * images
+    return len(job) * wanted(one) * one.attack.evaluations * images
 
 
 def _trained(experiment: Experiment) -> set[str]:

@@ -1,5 +1,6 @@
 """Watch the store while a launcher works: a cell counts as done when its result, or its failure, is there, and until
-then by its images; where this process is at it, by how far their searches have come, too."""
+then by its images; where this process is at it, by how far their searches have come, too. The time that is left goes
+by what each has to compute."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +21,6 @@ SECONDS = 0.3
 
 Tell = Callable[[Record], str]
 """What a progress bar says of a finished run."""
-
-
 Waiting = dict[str, tuple[str, Experiment]]
 """Runs without an end, by id, each with its cell's name; first that which is begun first."""
 
@@ -68,12 +67,14 @@ def _beyond(
     store: Store, waiting: Waiting, weights: Mapping[str, float], before: Mapping[str, float]
 ) -> float:
     """How much has been done less the number of runs that have ended: below zero where these are the short ones."""
+    if not waiting:
+        return 0.0
     ended = sum(weights[identity] - 1 for identity in weights if identity not in waiting)
     stored = {
         identity: max(0.0, _share(store, experiment) - before[identity])
         for identity, (_, experiment) in waiting.items()
     }
-    here = next((weights[identity] for identity in waiting), 0.0) * inside()
+    here = weights[next(iter(waiting))] * inside()
     return ended + sum(weights[identity] * share for identity, share in stored.items()) + here
 
 

@@ -7,13 +7,16 @@ from harness.attacks.solvers import library, lowrank, native, residual, swept
 from harness.attacks.solvers.evaluator import Evaluator, Loop, Setting, Vectorized
 from harness.attacks.solvers.objective import EngineName
 from harness.core import Observation, UserError, batch_norms
+from harness.federated.scaling import local_steps
 
 SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
 SMALL_STEP = {"cpu": 5e7, "cuda": 0.0}
 """So it does below so many for each of several local steps, whose operations are as many more and as small."""
-UNROLLED = 1e9
-"""Operations of all local steps above which the maps of all slots would not fit."""
+UNROLLED = 3e8
+"""Operations of all local steps above which it was not measured."""
+COPIES = 6
+"""Of the weights, which differentiating a local step of one problem keeps."""
 SLOTS = {"cpu": 16, "cuda": 256}
 """More don't pay: on a CPU they leave the second-level cache. On a GPU an estimate."""
 MEMORY = {"cpu": 2e9, "cuda": 16e9}
@@ -109,10 +112,17 @@ def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName
 
 
 def _is_small(setting: Setting, x: Tensor) -> bool:
-    """Whether one closure leaves the device idle."""
+    """Whether one closure leaves the device idle, and all slots' fit into its memory.
+
+    An attack that simulates fewer steps than the client made gains nothing by it, and a single grey image loses.
+    """
     needed, device = operations(setting, x), x.device.type
-    steps = setting.observation.protocol.local_steps(setting.observation.examples)
-    return needed < SMALL[device] or (needed < SMALL_STEP[device] * steps and needed < UNROLLED)
+    if needed < SMALL[device]:
+        return True
+    steps = local_steps(setting.observation)
+    parameters = sum(value.numel() for value in setting.observation.params.values())
+    kept = x.element_size() * COPIES * steps * parameters * SLOTS[device]
+    return needed < min(SMALL_STEP[device] * steps, UNROLLED) and kept < MEMORY[device]
 
 
 def vectorizable(setting: Setting) -> bool:
