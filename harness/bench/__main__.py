@@ -24,6 +24,7 @@ from harness.bench import (
     site,
     startup,
     store,
+    whole,
 )
 from harness.bench.timing import machine
 
@@ -31,6 +32,7 @@ REPEATS = 15
 Part = Callable[[int], list[report.BenchResult]]
 PARTS: dict[str, Part] = {
     **{name: partial(attacks.compare, name) for name in attacks.CASES},
+    "whole": lambda _: whole.measure(),
     "rounding": rounding.measure,
     "closures": lambda _: closures.eager(REPEATS),
     "compiled": lambda _: closures.compiled(REPEATS),

@@ -44,14 +44,13 @@ def compare(name: str, problems: int) -> list[BenchResult]:
     baseline: dict[int, serial.SerialResult] = {}
     pending: dict[int, Client] = {position: clients[position] for position in range(problems)}
     attack = clients.experiment.attack
-    assert isinstance(attack, OptimizationAttack)
     results = attack(client.problem for client in pending.values())
     while len(found) < problems:
         with ours:
             one = next(results)
         found[one.problem] = one
         with theirs:
-            baseline[one.problem] = _serial(attack, pending[one.problem], case.steps)
+            baseline[one.problem] = serial_attack(clients.experiment, pending[one.problem], case.steps)
         _progress(name, len(found), problems, theirs.seconds / ours.seconds)
     return [_bench_result(name, case, dataset, pending, found, baseline, ours.seconds, theirs.seconds)]
 
@@ -78,7 +77,10 @@ def experiment(case: BenchCase, dataset: str, problems: int) -> Experiment:
     )
 
 
-def _serial(attack: OptimizationAttack, client: Client, steps: int) -> serial.SerialResult:
+def serial_attack(experiment: Experiment, client: Client, steps: int) -> serial.SerialResult:
+    """The authors' loop on one image, from the start that ours has."""
+    attack = experiment.attack
+    assert isinstance(attack, OptimizationAttack)
     observation = client.problem.observation
     start = attack.initial(observation, Attempt(client.problem, 0).generator())
     label = attack.prepare(observation).get("labels", client.truth.y)

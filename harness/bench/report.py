@@ -37,6 +37,7 @@ FIGURES = {
     "dlg_mnist": Figure("DLG on MNIST, images per CPU second over serial", 25, 40),
     "idlg_cifar10": Figure("iDLG on CIFAR-10, images per CPU second over serial", 15, 20),
     "closure_vmap": Figure("LeNet closure, 16 slots, eager vmap, over serial", 2, 10),
+    "whole_process": Figure("96 images of MNIST by iDLG, a whole process, over serial", 15, 25),
     "closure_compiled": Figure("LeNet closure, 16 slots, compiled vmap, over serial", 5, 10),
     "closure_lowrank": Figure("LeNet closure, 16 slots, by hand (lowrank), over serial", 5, 10),
     "lbfgs": Figure("L-BFGS step, history 100 full, D = 3072, 16 slots, over torch's", 2.8, 4.5),

@@ -30,7 +30,7 @@ def measure() -> list[BenchResult]:
         for name in spent:
             status, arguments = COMMANDS.get(name, (0, []))
             line = ["-m", "harness", *arguments] if arguments else ["-c", "import torch"]
-            seconds = _seconds(line, status)
+            seconds = cpu_seconds(line, status)
             if repeat:
                 spent[name].append(seconds)
     torch = median(spent.pop("torch"))
@@ -40,7 +40,7 @@ def measure() -> list[BenchResult]:
     ]
 
 
-def _seconds(line: Sequence[str], status: int) -> float:
+def cpu_seconds(line: Sequence[str], status: int) -> float:
     """What a process and its children take, in a folder of its own. Raises RuntimeError where it ends otherwise."""
     with tempfile.TemporaryDirectory() as folder:
         where = {

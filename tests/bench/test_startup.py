@@ -3,12 +3,12 @@
 import pytest
 
 from harness.bench.report import FIGURES
-from harness.bench.startup import COMMANDS, _seconds
+from harness.bench.startup import COMMANDS, cpu_seconds
 
 
 def test_a_process_that_works_longer_takes_more() -> None:
     short, long = (
-        _seconds(["-c", f"import time\nwhile time.process_time() < {least}: pass"], 0)
+        cpu_seconds(["-c", f"import time\nwhile time.process_time() < {least}: pass"], 0)
         for least in (0.05, 0.4)
     )
     assert 0.05 <= short < long
@@ -17,7 +17,7 @@ def test_a_process_that_works_longer_takes_more() -> None:
 
 def test_a_command_that_ends_otherwise_is_no_measurement() -> None:
     with pytest.raises(RuntimeError, match="ended with 3: too bad"):
-        _seconds(["-c", "import sys; sys.stderr.write('too bad'); sys.exit(3)"], 0)
+        cpu_seconds(["-c", "import sys; sys.stderr.write('too bad'); sys.exit(3)"], 0)
 
 
 def test_every_command_has_a_figure() -> None:
