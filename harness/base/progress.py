@@ -29,7 +29,8 @@ class Bar(Protocol):
     def begin(self, shares: float, postfix: str = "") -> None:
         """Say how much of the steps that are under way is done, in sum: of two half done ones, 1.0.
 
-        Where steps are not alike, less what those that have ended lack in length: it may be below zero.
+        Where steps are of unequal length, those that have ended count here by how much longer than one they were:
+        below zero where they were the short ones.
         """
 
 

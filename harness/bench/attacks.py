@@ -27,6 +27,20 @@ class BenchCase:
     stand_in: str
     steps: int
 
+    def overrides(self, dataset: str, problems: int) -> tuple[str, ...]:
+        """The settings of a run of ours on so many images."""
+        return (
+            f"attack={self.attack}",
+            f"dataset={dataset}",
+            f"trials={problems}",
+            f"attack.steps={self.steps}",
+            "device=cpu",
+        )
+
+    def data(self, dataset: str) -> str:
+        """What is said of the data set that was taken."""
+        return dataset if dataset == self.dataset else f"{dataset}, since {self.dataset} is not there"
+
 
 CASES = {
     "idlg_mnist": BenchCase("idlg", "mnist", "digits32", 60),
@@ -67,14 +81,7 @@ def open_clients(case: BenchCase, problems: int) -> tuple[Clients, str]:
 
 def experiment(case: BenchCase, dataset: str, problems: int) -> Experiment:
     """What the harness would run."""
-    return compose(
-        f"attack={case.attack}",
-        f"dataset={dataset}",
-        f"trials={problems}",
-        f"attack.steps={case.steps}",
-        "logger=none",
-        "device=cpu",
-    )
+    return compose(*case.overrides(dataset, problems), "logger=none")
 
 
 def serial_attack(experiment: Experiment, client: Client, steps: int) -> serial.SerialResult:
@@ -113,7 +120,7 @@ def _bench_result(
         and control_low <= sum(success.values()) / count <= control_high
     )
     details: dict[str, float | str] = {
-        "data": dataset if dataset == case.dataset else f"{dataset}, since {case.dataset} is not there",
+        "data": case.data(dataset),
         "problems": count,
         "steps": f"{case.steps} x 20 moves",
         "CPU s per image, ours": ours / count,

@@ -53,5 +53,4 @@ def _attack(clients: Clients, count: int) -> None:
 
 def _carry_out(dataset: str, count: int, logger: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        settings = (f"attack={CASE.attack}", f"dataset={dataset}", f"attack.steps={CASE.steps}", "device=cpu")
-        run(compose(*settings, f"trials={count}", f"logger={logger}", f"paths.runs={folder}"))
+        run(compose(*CASE.overrides(dataset, count), f"logger={logger}", f"paths.runs={folder}"))

@@ -16,14 +16,10 @@ IMAGES = 96
 def measure() -> list[BenchResult]:
     """CPU seconds of either process. Ours scores, stores and logs every image; the other one only attacks."""
     _, dataset = open_clients(CASE, IMAGES)
-    settings = (
-        *(f"attack={CASE.attack}", f"dataset={dataset}", f"attack.steps={CASE.steps}", "device=cpu"),
-        *(f"trials={IMAGES}", "logger=csv"),
-    )
-    ours = cpu_seconds(["-m", "harness", *settings], 0)
+    ours = cpu_seconds(["-m", "harness", *CASE.overrides(dataset, IMAGES), "logger=csv"], 0)
     theirs = cpu_seconds(["-m", "harness.bench.whole", str(IMAGES)], 0)
     details: dict[str, float | str] = {
-        "data": dataset if dataset == CASE.dataset else f"{dataset}, since {CASE.dataset} is not there",
+        "data": CASE.data(dataset),
         "images": IMAGES,
         "CPU s, ours": ours,
         "CPU s, serial": theirs,

@@ -55,27 +55,28 @@ def _count(
     tell: Tell,
     bar: Bar,
 ) -> None:
-    for identity, (name, experiment) in list(waiting.items()):
-        news = _news(store, experiment, tell)
-        if news is not None:
-            del waiting[identity]
-            bar.advance(f"{name}  {news}", shares=_beyond(store, waiting, weights, before))
-    bar.begin(_beyond(store, waiting, weights, before))
-
-
-def _beyond(
-    store: Store, waiting: Waiting, weights: Mapping[str, float], before: Mapping[str, float]
-) -> float:
-    """How much has been done less the number of runs that have ended: below zero where these are the short ones."""
-    if not waiting:
-        return 0.0
-    ended = sum(weights[identity] - 1 for identity in weights if identity not in waiting)
-    stored = {
+    shares = {
         identity: max(0.0, _share(store, experiment) - before[identity])
         for identity, (_, experiment) in waiting.items()
     }
-    here = weights[next(iter(waiting))] * inside()
-    return ended + sum(weights[identity] * share for identity, share in stored.items()) + here
+    for identity, (name, experiment) in list(waiting.items()):
+        news = _news(store, experiment, tell)
+        if news is not None:
+            del waiting[identity], shares[identity]
+            bar.advance(f"{name}  {news}", shares=_beyond(weights, shares))
+    bar.begin(_beyond(weights, shares))
+
+
+def _beyond(weights: Mapping[str, float], shares: Mapping[str, float]) -> float:
+    """How much has been done less the number of runs that have ended: below zero where these are the short ones.
+
+    `shares` has of every run without an end how much of it is done, first of that which is begun first.
+    """
+    if not shares:
+        return 0.0
+    ended = sum(weights[identity] - 1 for identity in weights.keys() - shares.keys())
+    here = weights[next(iter(shares))] * inside()
+    return ended + sum(weights[identity] * share for identity, share in shares.items()) + here
 
 
 def _share(store: Store, experiment: Experiment) -> float:

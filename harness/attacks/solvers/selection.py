@@ -12,7 +12,7 @@ from harness.federated.scaling import local_steps
 SMALL = {"cpu": 1e8, "cuda": 1e11}
 """Below so many operations one closure leaves the device idle. On a CPU measured, on a GPU an estimate."""
 SMALL_STEP = {"cpu": 5e7, "cuda": 0.0}
-"""So it does below so many for each of several local steps, whose operations are as many more and as small."""
+"""Of each of several local steps: below it they leave the device idle, however many. On a GPU never: not measured."""
 UNROLLED = 3e8
 """Operations of all local steps above which it was not measured."""
 COPIES = 6
@@ -91,10 +91,14 @@ def _affordable(setting: Setting, x: Tensor, engine: EngineName) -> int:
     """As many slots as pay, or as fit: of each the optimiser's state, the point, the best one and the gradient, and
     the evaluator's parameters, update, trial update, and where it goes through a residual network by hand the maps."""
     maps = swept.numbers(setting) if engine == "lowrank" and not lowrank.applies(setting) else 0
-    parameters = sum(value.numel() for value in setting.observation.params.values())
+    parameters = _parameters(setting)
     state = setting.attack.optimizer.numbers(x.numel())
     size = x.element_size() * (state + 3 * x.numel() + 3 * parameters + maps)
     return max(1, min(SLOTS[x.device.type], int(MEMORY[x.device.type] / size)))
+
+
+def _parameters(setting: Setting) -> int:
+    return sum(value.numel() for value in setting.observation.params.values())
 
 
 def automatic(setting: Setting, x: Tensor, together: bool = False) -> EngineName:
@@ -120,8 +124,7 @@ def _is_small(setting: Setting, x: Tensor) -> bool:
     if needed < SMALL[device]:
         return True
     steps = local_steps(setting.observation)
-    parameters = sum(value.numel() for value in setting.observation.params.values())
-    kept = x.element_size() * COPIES * steps * parameters * SLOTS[device]
+    kept = x.element_size() * COPIES * steps * _parameters(setting) * SLOTS[device]
     return needed < min(SMALL_STEP[device] * steps, UNROLLED) and kept < MEMORY[device]
 
 
