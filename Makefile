@@ -78,9 +78,9 @@ fidelity: $(READY)  ## every method beside its authors' formula: prints the tabl
 table3: $(READY)  ## GGL's Table 3: SCALE=smoke|small|medium|paper DATASET=name DATA=folder JOBS=n LAUNCHER=name PUBLISHED=none
 	@$(RUN) table=table3 scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL)
 
-GGL := ggl_losses ggl_optimizers ggl_soteria ggl_combined ggl_landscape
+GGL := ggl_losses ggl_optimizers ggl_soteria ggl_combined ggl_landscape ggl_unseen
 
-ggl: $(READY)  ## GGL's Tables 1 and 2 and Figures 6, 7 and 9: SCALE, DATASET, DATA, JOBS as above
+ggl: $(READY)  ## GGL's Tables 1 and 2 and Figures 3 and 5 to 9: SCALE, DATASET, DATA, JOBS as above
 	@$(foreach table,$(GGL),$(RUN) table=$(table) scale=$(SCALE) dataset=$(DATASET) $(SOURCES) $(PARALLEL) &&) true
 
 dlgfb: $(READY)  ## feedback blending, Figures 3 to 5: SCALE, DATASET, DATA, JOBS as above

@@ -40,6 +40,7 @@ class Schema:
     trials: Any = MISSING
     targets: Any = None
     order: Any = MISSING
+    of_class: Any = None
     alike: Any = None
     control: Any = "none"
     report: Any = MISSING

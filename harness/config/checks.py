@@ -44,6 +44,8 @@ def check_choice(experiment: Experiment) -> None:
         raise UserError("knowledge.order: it is that of the client's own steps: say knowledge.protocol=null")
     if experiment.control != "none" and fl.in_rounds:
         raise UserError(f"control={experiment.control}: in federated rounds clients send what they send")
+    if experiment.of_class is not None:
+        check_class(experiment, experiment.of_class)
     if alike is None:
         return
     if fl.in_rounds or experiment.targets is not None or experiment.order != "random":
@@ -52,6 +54,20 @@ def check_choice(experiment: Experiment) -> None:
         )
     if alike > fl.examples:
         raise UserError(f"alike={alike}: there are {fl.examples} images behind an update")
+
+
+def check_class(experiment: Experiment, chosen: int) -> None:
+    """Refuse a class that the data set has not, or with what chooses the images otherwise. Raises UserError."""
+    dataset, otherwise = experiment.dataset, experiment.order in ("same_class", "distinct")
+    if chosen >= len(dataset.classes):
+        last = len(dataset.classes) - 1
+        raise UserError(
+            f"of_class={chosen}: classes of {type(dataset).__name__} are numbered from 0 to {last}"
+        )
+    if otherwise or experiment.fl.in_rounds or experiment.targets is not None or experiment.alike is not None:
+        raise UserError(
+            f"of_class={chosen}: say order=random or sequential, and neither targets, alike nor federated rounds"
+        )
 
 
 def check_clients(experiment: Experiment) -> None:

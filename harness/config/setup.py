@@ -56,6 +56,8 @@ class Setup:
     order: Literal["random", "same_class", "distinct", "sequential"] = "random"
     """Of the targets: drawn by the seed; drawn from one class that the seed draws; drawn so that the images behind an
     update are of different classes; or as the data set has them."""
+    of_class: Natural | None = None
+    """The only class whose images are attacked, by its number; null: of all."""
     alike: Count | None = None
     """Of the images behind an update so many are of one class, and the others of a class each: whatever their number,
     the first is the same. Null: as `order` has it."""

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from harness.base.numbers import Count, NonNegative, Positive, ProperFraction, Steps, Width
+from harness.base.numbers import Count, Natural, NonNegative, Positive, ProperFraction, Steps, Width
 from harness.base.threat import Need
 from harness.core import Dataset, Images, Prior, UserError, component, generator
 from harness.identity.identity import canonical
@@ -17,6 +17,7 @@ from harness.priors.networks import ConvolutionalGenerator, estimate_statistics
 from harness.priors.untrained import initial_generator
 from harness.store.cache import Entry, digest, finite
 
+Shown = Images | Subset[tuple[Tensor, int]]
 BATCH = 512
 MAX_BYTES = 2**34
 """Public images are kept in memory, a byte for each of their numbers."""
@@ -50,17 +51,19 @@ class WGANGP(Prior):
     """Steps of the critic to each of the generator, which reuses the last z."""
     ema: ProperFraction = 0.0
     """Decay of the average of the generator's weights that is kept; 0 keeps the last, as the paper."""
+    withheld: Natural | None = None
+    """A class, by its number, of which it is shown no image: images outside its data (the paper's Figure 8)."""
 
     def check(self, dataset: Dataset, root: str | None) -> None:
-        public_split(dataset, root)
+        public_split(dataset, root, self.withheld)
         initial_generator(dataset, self.latent, self.base, self.kernel, seed=0)
 
     def at_hand(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> bool:
-        return self._entry(dataset, public_images(dataset, root), cache, seed).weights.exists()
+        return self._entry(dataset, public_images(dataset, root, self.withheld), cache, seed).weights.exists()
 
     def generator(self, dataset: Dataset, root: str | None, cache: str, seed: int) -> ConvolutionalGenerator:
         """The generator from the cache, trained first if it is not there; on the CPU, weights frozen."""
-        images = public_images(dataset, root)
+        images = public_images(dataset, root, self.withheld)
         entry = self._entry(dataset, images, cache, seed)
         network = initial_generator(dataset, self.latent, self.base, self.kernel, seed)
         entry.fill(network, lambda: self._train(network, dataset, images, entry, seed))
@@ -81,6 +84,7 @@ class WGANGP(Prior):
         from harness.priors.training import train
 
         source = f"{len(images):,} public images of {type(dataset).__name__}"
+        source += "" if self.withheld is None else f" without class {dataset.classes[self.withheld]}"
         print(f"prior: training {entry.folder.name} on {source}", file=sys.stderr, flush=True)
         train(self, network, images, seed, entry.checkpoint)
         estimate_statistics(network, generator("prior statistics", seed))
@@ -90,22 +94,30 @@ class WGANGP(Prior):
         save_samples(network, entry)
 
 
-def public_split(dataset: Dataset, root: str | None) -> Images:
-    """The public images. Raises UserError when there are none, or too many for memory."""
+def public_split(dataset: Dataset, root: str | None, withheld: int | None = None) -> Shown:
+    """The public images less the withheld class. Raises UserError when there are none, or too many for memory."""
     split = dataset.load("public", root)
     name, count = type(dataset).__name__, len(split)
     if count == 0:
         raise UserError(f"{name} has no public images to train a prior on")
     if count * prod(dataset.shape) > MAX_BYTES:
         raise UserError(f"{name} has too many public images for memory: lower dataset.public_fraction")
-    return split
+    return split if withheld is None else _without(withheld, split, dataset.classes)
 
 
-def public_images(dataset: Dataset, root: str | None) -> Tensor:
-    """The public split as one tensor [n, c, h, w] of bytes. Raises UserError when it is empty or too large."""
-    split = public_split(dataset, root)
-    count = len(split)
-    images = torch.empty(count, *dataset.shape, dtype=torch.uint8)
+def _without(withheld: int, split: Images, classes: tuple[str, ...]) -> Shown:
+    """Raises UserError where no image is of the class, or all are: nothing would be withheld, or all."""
+    kept = torch.nonzero(split.labels != withheld).flatten().tolist()
+    if len(kept) in (0, len(split)):
+        which = "no public image is" if kept else "all public images are"
+        raise UserError(f"prior.withheld={withheld}: {which} of that class, of 0 to {len(classes) - 1}")
+    return Subset(split, kept)
+
+
+def public_images(dataset: Dataset, root: str | None, withheld: int | None = None) -> Tensor:
+    """As `public_split`, as one tensor [n, c, h, w] of bytes. Raises UserError when it is empty or too large."""
+    split = public_split(dataset, root, withheld)
+    images = torch.empty(len(split), *dataset.shape, dtype=torch.uint8)
     # a loader without a generator of its own would draw from the global one
     loader = DataLoader(split, batch_size=BATCH, generator=torch.Generator())
     for place, (batch, _) in zip(images.split(BATCH), loader, strict=True):

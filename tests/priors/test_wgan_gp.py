@@ -19,6 +19,12 @@ from harness.priors.networks import ConvolutionalGenerator
 from harness.priors.wgan_gp import WGANGP, public_images
 
 
+class Labelled(TensorDataset):
+    @property
+    def labels(self) -> Tensor:
+        return self.tensors[1]
+
+
 @component
 class Stripes(Dataset):
     """Tiny images; only the public split may be read."""
@@ -40,7 +46,7 @@ class Stripes(Dataset):
     def load(self, split: Split, root: str | None) -> Images:
         assert split == "public"
         images = torch.rand(21, 1, 8, 8, generator=torch.Generator().manual_seed(self.shift))
-        return TensorDataset(images, torch.arange(21) % 2)  # type: ignore[return-value]
+        return Labelled(images, torch.arange(21) % 2)  # type: ignore[return-value]
 
 
 def prior(**changes: object) -> WGANGP:
@@ -109,6 +115,7 @@ def test_every_part_of_the_identity_has_its_own_entry(
         entry(prior(), Stripes()),
         entry(prior(lr=2e-4), Stripes()),
         entry(prior(steps=4), Stripes()),
+        entry(prior(withheld=0), Stripes()),
         entry(prior(), Stripes(shift=1)),
         entry(prior(), Stripes(), seed=1),
     ]
@@ -261,6 +268,22 @@ def test_public_images_are_all_there_to_a_byte(monkeypatch: pytest.MonkeyPatch) 
     truth = Stripes().load("public", None).tensors[0]  # type: ignore[attr-defined]
     assert images.shape == truth.shape
     assert (images / 255 - truth).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_withheld_class_is_not_among_the_images() -> None:
+    images, labels = Stripes().load("public", None).tensors  # type: ignore[attr-defined]
+    shown = public_images(Stripes(), None, withheld=1)
+    assert torch.equal(shown, (images[labels == 0] * 255).round().byte())
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [1, 1]])
+def test_to_withhold_nothing_or_all_is_a_user_error(
+    labels: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = Labelled(torch.zeros(2, 1, 8, 8), torch.tensor(labels))
+    monkeypatch.setattr(Stripes, "load", lambda self, of, root: split)
+    with pytest.raises(UserError, match=r"prior\.withheld=1: .* of that class, of 0 to 1"):
+        prior(withheld=1).check(Stripes(), None)
 
 
 def test_too_many_images_for_memory_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

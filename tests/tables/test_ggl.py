@@ -1,5 +1,6 @@
-"""GGL's Tables 1 and 2 and Figures 6, 7 and 9: every cell composes, and says what the paper says."""
+"""GGL's Tables 1 and 2 and Figures 3 and 5 to 9: every cell composes, and says what the paper says."""
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -8,12 +9,14 @@ from omegaconf import OmegaConf
 
 from harness.base.schema import EXPERIMENTS
 from harness.config.composition import compose
+from harness.priors.untrained import Untrained
+from harness.priors.wgan_gp import WGANGP
 from harness.tables.reference import published
 from harness.tables.spec import Table, parse
 from tests.command import command_line
 
 PUBLISHED = ["ggl_losses", "ggl_optimizers", "ggl_soteria"]
-NAMES = [*PUBLISHED, "ggl_combined", "ggl_landscape"]
+NAMES = [*PUBLISHED, "ggl_combined", "ggl_landscape", "ggl_unseen"]
 
 CHOICES = [("smoke", "digits32"), ("small", "digits32"), ("small", "tile_sheets"), ("medium", "tile_sheets")]
 
@@ -68,6 +71,18 @@ def test_imagenet_is_searched_as_the_authors_do() -> None:
     adam, cma = (compose(*c.overrides).attack for c in cells if c.row in ("Adam", "CMA-ES"))
     assert (adam.optimizer.signed, adam.optimizer.schedule) == (False, "ggl_imagenet")  # type: ignore[attr-defined]
     assert (cma.squash, cma.start) == (True, "uniform")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("scale", "dataset"), [*CHOICES, ("paper", "celeba32"), ("small", "cifar10")])
+def test_generators_differ_in_what_they_have_seen_of_the_attacked_class(scale: str, dataset: str) -> None:
+    cells = read("ggl_unseen").cells(dataset, scale, seeds=[0])
+    experiments = [compose(*cell.overrides) for cell in cells if cell.column == "Soteria"]
+    seen, unseen, untrained = (experiment.prior for experiment in experiments)
+    assert {experiment.of_class for experiment in experiments} == {1}
+    assert dataclasses.replace(seen, withheld=1) == unseen  # type: ignore[call-arg]
+    assert isinstance(seen, WGANGP)
+    assert isinstance(untrained, Untrained)
+    assert (untrained.latent, untrained.base, untrained.kernel) == (seen.latent, seen.base, seen.kernel)
 
 
 def test_ggl_alone_knows_of_soteria() -> None:
