@@ -42,8 +42,8 @@ def check_choice(experiment: Experiment) -> None:
     alike, fl, granted = experiment.alike, experiment.fl, experiment.knowledge
     if granted.order and granted.protocol is not None:
         raise UserError("knowledge.order: it is that of the client's own steps: say knowledge.protocol=null")
-    if experiment.control != "none" and fl.in_rounds:
-        raise UserError(f"control={experiment.control}: in federated rounds clients send what they send")
+    if experiment.control != "none":
+        check_control(experiment)
     if experiment.of_class is not None:
         check_class(experiment, experiment.of_class)
     if alike is None:
@@ -54,6 +54,17 @@ def check_choice(experiment: Experiment) -> None:
         )
     if alike > fl.examples:
         raise UserError(f"alike={alike}: there are {fl.examples} images behind an update")
+
+
+def check_control(experiment: Experiment) -> None:
+    """Refuse a control of an attack that reads no update, and another client's update where its images are as many as
+    that client holds. Raises UserError."""
+    attack, fl, control = experiment.attack, experiment.fl, experiment.control
+    if attack.insider is not None or not attack.attacks:
+        name = experiment.choices.get("attack") or type(attack).__name__
+        raise UserError(f"control={control}: attack={name} reads no client's update: say control=none")
+    if control == "other" and fl.in_rounds and fl.dummies is None:
+        raise UserError("control=other: clients hold different numbers of images: say fl.dummies=NUMBER")
 
 
 def check_class(experiment: Experiment, chosen: int) -> None:

@@ -10,6 +10,7 @@ from harness.core import Batch, Classifier, UserError, derive_seed, generator, n
 from harness.core.gradient import gradient
 from harness.federated.client import Sent, computed
 from harness.runs.choice import choose
+from harness.runs.controls import without_image
 from harness.runs.targets import Client as Client
 from harness.runs.targets import Targets, length
 
@@ -90,20 +91,12 @@ class Clients(Targets):
 
     def _controlled(self, sent: Sent, model: Classifier, position: int) -> Sent:
         """With what the attacker is handed in place of the update, should it be handed something else."""
-        own, rng = sent.defended, generator("control", self.experiment.seed, position)
-        match self.experiment.control:
-            case "none":
-                return sent
-            case "negative":
-                handed = {name: -value for name, value in own.items()}
-            case "other":
-                handed = self.sent(model, self._others(position, rng), rng).defended
-            case "noise":
-                drawn = {
-                    name: torch.randn(value.shape, generator=rng).to(value) for name, value in own.items()
-                }
-                handed = {name: value * (length(own) / length(drawn)) for name, value in drawn.items()}
-        return replace(sent, defended=handed)
+        control, rng = self.experiment.control, generator("control", self.experiment.seed, position)
+        if control == "none":
+            return sent
+        if control == "other":
+            return replace(sent, defended=self.sent(model, self._others(position, rng), rng).defended)
+        return replace(sent, defended=without_image(control, sent.defended, rng))
 
     def _others(self, position: int, rng: torch.Generator) -> list[int]:
         """As many rows as are attacked, of other images. Raises UserError where there are not so many."""

@@ -5,6 +5,7 @@ from harness.simulation.checkpoint import SimulationCheckpoint  # before pytorch
 import copy
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from harness.base import interruption
 from harness.config.experiment import Experiment
-from harness.core import Adversary, Batch, Knowledge, Observation, Problem, UserError, derive_seed
+from harness.core import Adversary, Batch, Knowledge, Observation, Problem, UserError, derive_seed, generator
 from harness.federated.fedavg import FedAvg
+from harness.runs.controls import without_image
 from harness.runs.targets import Client, Targets, length
 from harness.simulation.population import Population
 from harness.simulation.schedule import Schedule
-from harness.simulation.simulation import Simulation
+from harness.simulation.simulation import Report, Simulation
 
 CHECKPOINT = "simulation.ckpt"
 TESTED = 2000
@@ -50,6 +52,8 @@ class Rounds(Targets):
             experiment.seed,
             experiment.attack.insider,
         )
+        self.senders = self._others() if experiment.control == "other" else {}
+        """Of each attack, whose update the attacker is handed in place of the victim's."""
         self.insider = experiment.attack.insider
         if self.insider and self.insider.client not in self.population.holders:
             raise UserError(
@@ -73,7 +77,7 @@ class Rounds(Targets):
         if self.insider:
             return min(self.insider.pictures, len(self._wanted))
         _, client = self.victims[position]
-        held = self.population.examples(client)
+        held = min(self.population.examples(each) for each in (client, self.senders.get(position, client)))
         return min(self.experiment.fl.dummies or held, held)
 
     def serve(self, attack: Callable[[], None], done: frozenset[int], directory: Path) -> None:
@@ -97,7 +101,8 @@ class Rounds(Targets):
             return self._inside(self.insider, position, number - 1)
         report = self.simulation.report(number, client)
         model = copy.deepcopy(self.simulation.model)  # which is trained on before all have looked at it
-        problem = self.observed(position, model, report.protocol, report, start)
+        handed = self._handed(position, report)
+        problem = self.observed(position, model, handed.protocol, handed, start)
         circumstances = {
             "round": number,
             "client": client,
@@ -107,6 +112,26 @@ class Rounds(Targets):
         return Client(
             self.population.indices(client), report.truth, problem, length(report.undefended), circumstances
         )
+
+    def _handed(self, position: int, report: Report) -> Report:
+        """What the attacker is handed: the victim's report, unless a control has something else."""
+        control, rng = self.experiment.control, generator("control", self.experiment.seed, position)
+        if control == "none":
+            return report
+        if control == "other":
+            return self.simulation.report(self.victims[position][0], self.senders[position])
+        return replace(report, defended=without_image(control, report.defended, rng))
+
+    def _others(self) -> dict[int, int]:
+        """For each attack another client whose update arrives in that round. Raises UserError where there is none."""
+        found = {}
+        for position, (number, client) in enumerate(self.victims):
+            free = [each for each in self.schedule.answering(number) if each != client]
+            if not free:
+                raise UserError(f"control=other: in round {number} no other client's update arrives")
+            rng = generator("control", self.experiment.seed, position)
+            found[position] = free[int(torch.randint(len(free), (1,), generator=rng))]
+        return found
 
     @functools.cached_property
     def _wanted(self) -> Tensor:

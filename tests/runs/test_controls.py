@@ -110,7 +110,15 @@ def test_what_can_not_be_is_said_in_a_line() -> None:
         (("alike=3", "fl.batch_size=2"), "there are 2 images behind an update"),
         (("alike=1", "order=distinct"), "say order=random"),
         (("alike=40", "fl.batch_size=40"), "no 40 more images of one class"),
-        (("control=noise", "fl=fedavg", "fl.clients=3"), "in federated rounds"),
+        (("control=other", "fl=fedavg", "fl.clients=3"), r"say fl\.dummies=NUMBER"),
+        (
+            ("control=other", "fl=fedavg", "fl.clients=1", "fl.dummies=1", "knowledge.labels=false"),
+            "in round 1 no other client",
+        ),
+        (
+            ("control=noise", "attack=none", "fl=fedavg", "fl.clients=3", "knowledge.labels=false"),
+            "reads no client's update",
+        ),
         ((*TRAINS, "fl@knowledge.protocol=fedsgd", "knowledge.order=true"), "say knowledge.protocol=null"),
     ):
         with pytest.raises(UserError, match=words):

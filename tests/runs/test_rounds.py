@@ -11,6 +11,7 @@ from harness.config.composition import compose
 from harness.core import Record, UserError
 from harness.runs.rounds import CHECKPOINT, Rounds
 from harness.runs.run import run, run_together
+from harness.runs.targets import length
 from harness.store.journal import decode
 from harness.store.records import Store
 
@@ -49,6 +50,31 @@ def test_the_clients_hold_nothing_that_is_public_or_attacked_elsewhere() -> None
     held = {row for client in range(6) for row in targets.population.indices(client)}
     for split in ("public", "attack"):
         assert not held & set(targets.experiment.dataset.load(split, None).indices)  # type: ignore[arg-type]
+
+
+def test_a_control_is_handed_another_clients_update_of_the_round() -> None:
+    own, other = (Rounds(compose(*CELL, FREE, f"control={control}")) for control in ("none", "other"))
+    assert own.victims == other.victims
+    for position, (number, client) in enumerate(own.victims[:2]):
+        handed, seen = other[position], own[position]
+        assert torch.equal(handed.truth.x, seen.truth.x), "it is scored by the victim's images"
+        assert handed.indices == seen.indices
+        sender = other.senders[position]
+        assert sender != client
+        sent = other.simulation.report(number, sender)
+        for name, value in handed.problem.observation.update.items():
+            assert torch.equal(value, sent.defended[name])
+        assert handed.problem.observation.examples == len(sent.truth)
+
+
+def test_a_control_is_handed_what_no_client_has_sent() -> None:
+    own, negative, noise = (
+        Rounds(compose(*CELL, FREE, f"control={control}"))[0].problem.observation.update
+        for control in ("none", "negative", "noise")
+    )
+    assert all(torch.equal(negative[name], -value) for name, value in own.items())
+    assert length(noise) == pytest.approx(length(own), rel=1e-5)
+    assert not any(torch.equal(noise[name], value) for name, value in own.items())
 
 
 def test_the_attacker_sees_the_round_as_it_was() -> None:
