@@ -250,6 +250,22 @@ def test_many_small_local_steps_are_small(
     assert automatic(setting, x[0]) == "loop"
 
 
+@pytest.mark.parametrize(("share", "expected"), [(1.01, "vmap"), (0.99, "loop")])
+def test_what_is_unrolled_side_by_side_fits_into_memory(
+    share: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`share`: the memory that there is, of what the slots' local steps keep."""
+    steps = 4
+    seen = replace(observations(False)[0], protocol=FedAvg(local_epochs=steps))
+    setting, x = prepare(ATTACKS[2], [seen])
+    weights = sum(value.numel() * value.element_size() for value in seen.params.values())
+    monkeypatch.setitem(selection.SMALL, "cpu", 0.0)
+    monkeypatch.setitem(
+        selection.MEMORY, "cpu", share * selection.COPIES * steps * weights * selection.SLOTS["cpu"]
+    )
+    assert automatic(setting, x[0]) == expected
+
+
 def test_an_engine_that_cannot_is_refused() -> None:
     setting, x = prepare(ATTACKS[2], observations(True))
     with pytest.raises(UserError, match=r"attack\.engine=lowrank needs"):
