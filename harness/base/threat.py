@@ -103,9 +103,10 @@ def told(config: Mapping[str, Any]) -> str:
         need for need in Need if need in needed - {Need.BASICS, Need.TRAINING, Need.GENERATOR}
     ]
     if _searches_prior(config):
-        steps = config["prior"].get("steps", 1)
-        name = config.get("choices", {}).get("prior") or "prior"
-        beyond.append(f"a generator ({name}{f', {steps} steps' if steps > 1 else ''})")
+        prior, name = config["prior"], config.get("choices", {}).get("prior") or "prior"
+        steps, withheld = prior.get("steps", 1), prior.get("withheld")
+        trained = [f"{steps} steps"] * (steps > 1) + [f"without class {withheld}"] * (withheld is not None)
+        beyond.append(f"a generator ({', '.join([name, *trained])})")
     return f"{letter(needed)} ({', '.join(['the model', 'the update', *beyond])})"
 
 

@@ -70,3 +70,8 @@ def test_the_help_gives_attacks_their_letters() -> None:
     for name in named:
         experiment = compose(*QUICK, f"attack={name}", *extras.get(name, []))
         assert letter(needs(experiment.config)) == given[name]
+
+
+def test_a_generator_is_told_with_what_it_was_trained_on() -> None:
+    shown = told(compose("attack=ggl", "prior=wgan_gp_small", "prior.withheld=3").config)
+    assert "a generator (wgan_gp_small, 1300 steps, without class 3)" in shown
