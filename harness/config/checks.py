@@ -57,12 +57,16 @@ def check_choice(experiment: Experiment) -> None:
 
 
 def check_control(experiment: Experiment) -> None:
-    """Refuse a control of an attack that reads no update, and another client's update where its images are as many as
-    that client holds. Raises UserError."""
+    """Refuse a control of an attack that reads no update, or beside the client's own statistics, and another client's
+    update where as many images are looked for as a client holds. Raises UserError."""
     attack, fl, control = experiment.attack, experiment.fl, experiment.control
     if attack.insider is not None or not attack.attacks:
         name = experiment.choices.get("attack") or type(attack).__name__
         raise UserError(f"control={control}: attack={name} reads no client's update: say control=none")
+    if fl.normalization == "statistics":
+        raise UserError(
+            f"control={control}: fl.normalization=statistics hands on the client's own: say another"
+        )
     if control == "other" and fl.in_rounds and fl.dummies is None:
         raise UserError("control=other: clients hold different numbers of images: say fl.dummies=NUMBER")
 

@@ -43,6 +43,7 @@ LISTED = (
     Column("targets", Role.NAME, "numbers in the data set"),
     Column("round", Role.NAME, "round"),
     Column("client", Role.NAME, "client"),
+    Column("sender", Role.NAME, "client whose update a control hands over"),
     Column("label", Role.NAME, "label"),
     Column("label_inferred", Role.NAME, "inferred label"),
     Column("examples", Role.CIRCUMSTANCE, "images of the client"),

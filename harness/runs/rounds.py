@@ -109,6 +109,8 @@ class Rounds(Targets):
             "examples": len(report.truth),
             "test_accuracy": self.tested and self.tested[0],
         } | self.seen(position, model, report.protocol, report)
+        if position in self.senders:
+            circumstances["sender"] = self.senders[position]
         return Client(
             self.population.indices(client), report.truth, problem, length(report.undefended), circumstances
         )

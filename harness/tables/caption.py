@@ -24,7 +24,7 @@ NORMALIZATION = {
 """What `fl.normalization` means for clients and attackers alike."""
 CONTROLS = {
     "negative": "its negative",
-    "other": "that of other images on the same network",
+    "other": "that of other images on the same network, in rounds another client's of the same round",
     "noise": "Gaussian noise of the same length",
 }
 """What `control` hands the attacker."""

@@ -31,6 +31,8 @@ def set_apart(experiments: Sequence[Experiment]) -> list[int]:
             raise UserError(
                 "the rows of a tuning attack the same images: data set, seed, trials and client alike"
             )
+        if each.of_class is not None:
+            raise UserError("of_class: a tuning has images of any class")
         if each.targets is not None:
             raise UserError("targets: a tuning chooses them, apart from those of a comparison")
     images = first.dataset.load("attack", first.data.root)

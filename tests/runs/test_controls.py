@@ -119,6 +119,7 @@ def test_what_can_not_be_is_said_in_a_line() -> None:
             ("control=noise", "attack=none", "fl=fedavg", "fl.clients=3", "knowledge.labels=false"),
             "reads no client's update",
         ),
+        (("control=noise", "model=resnet18", "fl.normalization=statistics"), "hands on the client's own"),
         ((*TRAINS, "fl@knowledge.protocol=fedsgd", "knowledge.order=true"), "say knowledge.protocol=null"),
     ):
         with pytest.raises(UserError, match=words):

@@ -65,6 +65,36 @@ def test_a_control_is_handed_another_clients_update_of_the_round() -> None:
         for name, value in handed.problem.observation.update.items():
             assert torch.equal(value, sent.defended[name])
         assert handed.problem.observation.examples == len(sent.truth)
+        assert handed.circumstances["sender"] == sender
+
+
+def test_a_control_searches_for_no_more_images_than_either_client_holds() -> None:
+    uneven = (
+        "partition@fl.partition=dirichlet",
+        "fl.dummies=60",
+        "fl.victims=6",
+        "trials=6",
+        "control=other",
+    )
+    targets = Rounds(compose(*CELL, FREE, *uneven))
+    held = [
+        tuple(map(targets.population.examples, (client, targets.senders[position])))
+        for position, (_, client) in enumerate(targets.victims)
+    ]
+    assert any(sender < min(client, 60) for client, sender in held)
+    assert any(client < min(sender, 60) for client, sender in held)
+    assert [targets.dummies(position) for position in range(6)] == [min(60, *both) for both in held]
+
+
+def test_a_controlled_simulation_goes_on_with_the_same_senders(tmp_path: Path) -> None:
+    whole = carry_out(tmp_path / "whole", "control=other", "fl.keep_momentum=true", "fl.momentum=0.9")
+    first = carry_out(
+        tmp_path / "parts", "control=other", "fl.keep_momentum=true", "fl.momentum=0.9", "trials=2"
+    )
+    parts = carry_out(tmp_path / "parts", "control=other", "fl.keep_momentum=true", "fl.momentum=0.9")
+    assert first.id == parts.id == whole.id
+    assert comparable(parts) == comparable(whole)
+    assert len({row["sender"] for row in whole.rows}) > 1
 
 
 def test_a_control_is_handed_what_no_client_has_sent() -> None:

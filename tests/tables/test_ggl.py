@@ -11,6 +11,7 @@ from harness.base.schema import EXPERIMENTS
 from harness.config.composition import compose
 from harness.priors.untrained import Untrained
 from harness.priors.wgan_gp import WGANGP
+from harness.runs.choice import choose
 from harness.tables.reference import published
 from harness.tables.spec import Table, parse
 from tests.command import command_line
@@ -83,6 +84,13 @@ def test_generators_differ_in_what_they_have_seen_of_the_attacked_class(scale: s
     assert isinstance(seen, WGANGP)
     assert isinstance(untrained, Untrained)
     assert (untrained.latent, untrained.base, untrained.kernel) == (seen.latent, seen.base, seen.kernel)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "small", "medium"])
+def test_the_embedded_digits_have_as_many_images_of_the_class(scale: str) -> None:
+    experiment = compose(*read("ggl_unseen").cells("digits32", scale, seeds=[0])[0].overrides)
+    chosen = choose(experiment, experiment.dataset.load("attack", None))
+    assert len(chosen) >= experiment.trials == (1 if scale == "smoke" else 10)
 
 
 def test_ggl_alone_knows_of_soteria() -> None:

@@ -1,6 +1,7 @@
 """The table of outcomes: every figure is a row, in the paper's setting."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -9,6 +10,7 @@ from harness.attacks.dmgan import DMGAN
 from harness.base.schema import EXPERIMENTS
 from harness.config.composition import compose
 from harness.config.experiment import Experiment
+from harness.identity.identity import canonical
 from harness.papers.outcomes.rule import read
 from harness.tables.spec import Table, parse
 
@@ -85,3 +87,45 @@ def test_dmgans_controls_differ_from_it_in_nothing_else(noteasy: Table) -> None:
         own = theirs.attack.adversary
         adversary = replace(control.attack.adversary, steps=own.steps, withhold=own.withhold)
         assert replace(control.attack, source=theirs.attack.source, adversary=adversary) == theirs.attack
+
+
+PAIRS = {
+    "Fig. 19 iDLG": "iDLG handed another update",
+    "Fig. 24 GGL": "GGL handed another update",
+    "Fig. 31 GGL": "GGL of 10 clients handed another update",
+    "Fig. 21 DLF": "DLF on larger clients",
+    "Fig. 38 DLF": "DLF on larger clients for 5 epochs",
+    "Fig. 41 IG": "IG on a ResNet",
+}
+"""Figures, and the rows that show why they do not agree."""
+
+
+@pytest.mark.parametrize(
+    ("scale", "dataset"), [("small", "cifar10"), ("small", "tile_sheets_cifar10"), ("paper", "cifar10")]
+)
+def test_a_row_that_shows_a_reason_differs_in_that_alone(noteasy: Table, scale: str, dataset: str) -> None:
+    rows = [*PAIRS, *PAIRS.values()]
+    composed = experiments(noteasy, dataset, scale, rows)
+    found = {row: canonical(experiment) for row, experiment in composed.items()}
+    differ = {row: _differing(found[row], found[other]) for row, other in PAIRS.items()}
+    assert differ == {
+        "Fig. 19 iDLG": {"control"},
+        "Fig. 24 GGL": {"control"},
+        "Fig. 31 GGL": {"control"},
+        "Fig. 21 DLF": {"fl.clients"},
+        "Fig. 38 DLF": {"fl.clients"},
+        "Fig. 41 IG": {"model"},
+    }
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    """The settings that differ; of a protocol, which."""
+    apart = _unequal(one, other)
+    if "fl" in apart:
+        settings = (each["fl"]["settings"] for each in (one, other))
+        apart |= {f"fl.{name}" for name in _unequal(*settings)}
+    return apart - {"fl"}
+
+
+def _unequal(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}

@@ -26,5 +26,7 @@ def test_what_can_not_be_set_apart_is_refused() -> None:
         set_apart([compose("attack=ig", "trials=2"), compose("attack=ig", "trials=3")])
     with pytest.raises(UserError, match="a tuning chooses them"):
         set_apart([compose("attack=ig", "trials=2", "targets=[1450,1451]")])
+    with pytest.raises(UserError, match="images of any class"):
+        set_apart([compose("attack=ig", "trials=2", "of_class=1")])
     with pytest.raises(UserError, match="federated rounds"):
         set_apart([compose("attack=dlf", "fl=fedavg", "fl.clients=2", "trials=1")])
