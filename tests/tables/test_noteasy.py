@@ -104,11 +104,15 @@ PAIRS = {
     ("scale", "dataset"), [("small", "cifar10"), ("small", "tile_sheets_cifar10"), ("paper", "cifar10")]
 )
 def test_a_row_that_shows_a_reason_differs_in_that_alone(noteasy: Table, scale: str, dataset: str) -> None:
-    rows = [*PAIRS, *PAIRS.values()]
+    pairs = {row: other for row, other in PAIRS.items() if dataset == "cifar10" or row != "Fig. 41 IG"}
+    rows = [
+        *pairs,
+        *pairs.values(),
+    ]  # tile_sheets_cifar10 has Tiny ImageNet in Figure 41, which is not at hand
     composed = experiments(noteasy, dataset, scale, rows)
     found = {row: canonical(experiment) for row, experiment in composed.items()}
-    differ = {row: _differing(found[row], found[other]) for row, other in PAIRS.items()}
-    assert differ == {
+    differ = {row: _differing(found[row], found[other]) for row, other in pairs.items()}
+    expected = {
         "Fig. 19 iDLG": {"control"},
         "Fig. 24 GGL": {"control"},
         "Fig. 31 GGL": {"control"},
@@ -116,6 +120,7 @@ def test_a_row_that_shows_a_reason_differs_in_that_alone(noteasy: Table, scale: 
         "Fig. 38 DLF": {"fl.clients"},
         "Fig. 41 IG": {"model"},
     }
+    assert differ == {row: expected[row] for row in pairs}
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
