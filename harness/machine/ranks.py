@@ -4,12 +4,14 @@ On one machine they are started here. On several, torchrun or SLURM starts the s
 finds does not depend on the others, and they exchange nothing while they attack.
 """
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,6 +61,8 @@ class Group:
         if nodes > 1 and not started_elsewhere():
             raise UserError(f"nodes={nodes}: have torchrun or SLURM start this command once per rank")
         _check_started(ranks, nodes)
+        if started_elsewhere():  # and there may be more runs to come
+            atexit.register(_leave)
         # All that ranks ever exchange is that they are done: gloo does that on any device.
         strategy = DDPStrategy(
             start_method="popen" if started_elsewhere() else "spawn",
@@ -100,12 +104,26 @@ class Group:
 
     def launch(self, work: "Callable[[Fabric], T]") -> T:
         """Have every rank do the work, which can be pickled. Returns what the first one has to say."""
-        found: T = self.fabric.launch(work)
+        found: T = self.fabric.launch(partial(_launched, work))
         return found
 
     def wait(self) -> None:
         """Wait for the other processes, if something else than `launch` started them."""
         self.fabric.barrier()
+
+
+def _launched(work: "Callable[[Fabric], T]", fabric: "Fabric") -> T:
+    try:
+        return work(fabric)
+    finally:
+        if not started_elsewhere():  # this process ends with its work
+            _leave()
+
+
+def _leave() -> None:
+    """Leave the others while Python is whole: gloo's threads now and then abort a process that ends without."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def started_elsewhere() -> bool:

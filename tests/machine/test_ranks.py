@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import pytest
+import torch
+from lightning_fabric import Fabric
 
 from harness.config.composition import compose
 from harness.core import UserError
+from harness.machine.ranks import Group
 from harness.runs.run import run, run_together
 from harness.store.records import Store
 
@@ -48,6 +53,22 @@ def test_two_ranks_find_what_one_process_finds(tmp_path: Path) -> None:
         assert files[0] == files[1]
         logs = [(folder / record.id / "images.csv").read_text().splitlines() for folder in (one, two)]
         assert len(logs[0]) == len(logs[1]) == 1 + len(record.rows)
+
+
+def test_ranks_leave_each_other_before_they_end(tmp_path: Path) -> None:
+    """A process that ends as a member of a group is aborted by gloo's threads now and then (torch issue 190489)."""
+    Group(2, 1, "cpu").launch(partial(ends, tmp_path))
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"left"}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def ends(folder: Path, fabric: Fabric) -> None:
+    fabric.barrier()
+    Finalize(None, tell, args=(folder / str(fabric.global_rank),), exitpriority=0)
+
+
+def tell(path: Path) -> None:
+    path.write_text("member" if torch.distributed.is_initialized() else "left")
 
 
 @pytest.mark.parametrize(
