@@ -62,7 +62,7 @@ def test_losses_are_the_papers_four_pairs() -> None:
 def test_optimisers_attack_one_image_from_every_seed() -> None:
     table = read("ggl_optimizers")
     experiments = [compose(*c.overrides) for c in table.cells("digits32", "small") if c.row == "Adam"]
-    assert [experiment.seed for experiment in experiments] == list(range(10))
+    assert [experiment.seed for experiment in experiments] == list(range(5))
     assert {(experiment.order, experiment.trials) for experiment in experiments} == {("sequential", 1)}
 
 
