@@ -14,8 +14,8 @@ from harness.tables.measurement import Measurements, Outcome, finished
 from harness.tables.spec import Table
 from harness.tables.view import number
 
-SIDE, PER_LINE, MOST, LETTERS = 64, 4, 8, 15
-"""Pixels of a picture, pictures in a line and in a block, size of the names."""
+SIDE, PER_LINE, MOST, GAP, LETTERS = 64, 4, 8, 2, 15
+"""Pixels of a picture, pictures in a line and in a block, pixels between them, size of the names."""
 ACROSS, DOWN = 24, 10
 """Pixels between blocks."""
 
@@ -116,7 +116,7 @@ def _shown(shown: Sequence[Outcome], load: Callable[[Outcome], Images], cut: Cut
         return None
     images = {name: torch.cat([each[name] for each in loaded]) for name in loaded[0]}
     if absent(images["truth"][:MOST]) and (published := cut(runs)):
-        return CellPictures(runs, *published)
+        return CellPictures(runs, *(_first(block, images["truth"][:MOST]) for block in published))
     return CellPictures(runs, _block(images["truth"]), _block(images["reconstruction"]))
 
 
@@ -127,7 +127,17 @@ def _originals(blocks: Blocks, column: str) -> Image.Image | None:
 
 def _block(images: Tensor) -> Image.Image:
     tiles = [pictures.tile(image, SIDE) for image in images[:MOST]]
-    return pictures.lines(tiles, PER_LINE, gap=2)
+    return pictures.lines(tiles, PER_LINE, GAP)
+
+
+def _first(block: Image.Image, images: Tensor) -> Image.Image:
+    """Of a block as many pictures as there are images: what was published may have more of the same run."""
+    width, height = pictures.tile(images[0], SIDE).size
+    corners = [
+        (place % PER_LINE * (width + GAP), place // PER_LINE * (height + GAP)) for place in range(len(images))
+    ]
+    tiles = [block.crop((left, top, left + width, top + height)) for left, top in corners]
+    return pictures.lines(tiles, PER_LINE, GAP)
 
 
 def _missing(size: tuple[int, int], note: str) -> Image.Image:
