@@ -82,13 +82,14 @@ class OutcomeReport(Supplement):
 
 def strip(outcome: Outcome, store: Store, most: int, cut: Cuttings) -> Image.Image:
     """Some images of a row, from the best to the worst in equal steps, truth above reconstruction: of those that are
-    there; where none was handed on, as they were published."""
+    there, and of large ones fewer; where none was handed on, as they were published."""
     images, scores = outcome.images(store), [row.get("psnr_unit") for row in rows_of(outcome)]
     ranked = sorted(range(len(scores)), key=lambda place: -(scores[place] or 0.0))
     held = [place for place in ranked if not absent(images["truth"][place])]
     if not held and (published := cut([outcome.id])):
         return published[1]
     ranked = held or ranked
+    most = min(most, max(2, most * SIDE**2 // images["truth"][0, 0].numel()))
     shown = [ranked[place] for place in evenly(len(ranked), most)]
     both = [
         pictures.beside([pictures.tile(image, SIDE) for image in images[name][shown]], 2)
