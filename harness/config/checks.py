@@ -73,13 +73,14 @@ def check_control(experiment: Experiment) -> None:
 
 def check_class(experiment: Experiment, chosen: int) -> None:
     """Refuse a class that the data set has not, or with what chooses the images otherwise. Raises UserError."""
-    dataset, otherwise = experiment.dataset, experiment.order in ("same_class", "distinct")
+    dataset = experiment.dataset
     if chosen >= len(dataset.classes):
         last = len(dataset.classes) - 1
         raise UserError(
             f"of_class={chosen}: classes of {type(dataset).__name__} are numbered from 0 to {last}"
         )
-    if otherwise or experiment.fl.in_rounds or experiment.targets is not None or experiment.alike is not None:
+    drawn = experiment.order in ("random", "sequential") and experiment.alike is None
+    if not drawn or experiment.fl.in_rounds or experiment.targets is not None:
         raise UserError(
             f"of_class={chosen}: say order=random or sequential, and neither targets, alike nor federated rounds"
         )

@@ -18,6 +18,7 @@ from harness.priors.untrained import initial_generator
 from harness.store.cache import Entry, digest, finite
 
 Shown = Images | Subset[tuple[Tensor, int]]
+"""What a generator is trained on: a whole split, or what is left of it."""
 BATCH = 512
 MAX_BYTES = 2**34
 """Public images are kept in memory, a byte for each of their numbers."""
@@ -106,7 +107,7 @@ def public_split(dataset: Dataset, root: str | None, withheld: int | None = None
 
 
 def _without(withheld: int, split: Images, classes: tuple[str, ...]) -> Shown:
-    """Raises UserError where no image is of the class, or all are: nothing would be withheld, or all."""
+    """The images of all other classes. Raises UserError where nothing would be withheld, or everything."""
     kept = torch.nonzero(split.labels != withheld).flatten().tolist()
     if len(kept) in (0, len(split)):
         which = "no public image is" if kept else "all public images are"

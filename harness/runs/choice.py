@@ -15,37 +15,33 @@ def choose(experiment: Experiment, images: Images) -> list[int]:
     if experiment.targets is not None:
         return _named(experiment.targets, images, size)
     order = _ordered(experiment, images)
+    if experiment.of_class is not None:
+        order = _of_class(experiment.of_class, order, images)
     if len(order) < size * experiment.trials:
-        of_class = " of the class" if _of_one_class(experiment) else ""
+        one_class = experiment.order == "same_class" or experiment.of_class is not None
+        of_class = " of the class" if one_class else ""
         raise UserError(
             f"trials={experiment.trials} of {size} images each: the attack split has only {len(order)}{of_class}"
         )
     return order
 
 
-def _of_one_class(experiment: Experiment) -> bool:
-    return experiment.order == "same_class" or experiment.of_class is not None
-
-
 def _ordered(experiment: Experiment, images: Images) -> list[int]:
     if experiment.order == "sequential":
-        return _of_class(experiment.of_class, list(range(len(images))), images)
+        return list(range(len(images)))
     rng = generator("targets", experiment.seed)
     drawn: list[int] = torch.randperm(len(images), generator=rng).tolist()
-    if experiment.of_class is not None:
-        return _of_class(experiment.of_class, drawn, images)
     if experiment.alike is not None:
         return _alike(drawn, images, experiment.fl.examples, experiment.trials, experiment.alike)
     if experiment.order == "random":
         return drawn
     if experiment.order == "distinct":
         return _distinct(drawn, images, experiment.fl.examples, experiment.trials)
-    label = images.labels[drawn[0]]
-    return [position for position in drawn if images.labels[position] == label]
+    return _of_class(int(images.labels[drawn[0]]), drawn, images)
 
 
-def _of_class(wanted: int | None, positions: list[int], images: Images) -> list[int]:
-    return [position for position in positions if wanted is None or images.labels[position] == wanted]
+def _of_class(wanted: int, positions: list[int], images: Images) -> list[int]:
+    return [position for position in positions if images.labels[position] == wanted]
 
 
 def _distinct(drawn: list[int], images: Images, size: int, trials: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Trained priors: determinism, the cache, interrupted training, the public split."""
+"""Trained priors: determinism, the cache, interrupted training."""
 
 import json
 import os
@@ -13,46 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from harness.core import Dataset, Images, Shape, Split, UserError, component
+from harness.core import Dataset, UserError
 from harness.priors import training, wgan_gp
 from harness.priors.networks import ConvolutionalGenerator
 from harness.priors.wgan_gp import WGANGP, public_images
-
-
-class Labelled(TensorDataset):
-    @property
-    def labels(self) -> Tensor:
-        return self.tensors[1]
-
-
-@component
-class Stripes(Dataset):
-    """Tiny images; only the public split may be read."""
-
-    shift: int = 0
-
-    @property
-    def shape(self) -> Shape:
-        return (1, 8, 8)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return ("one", "two")
-
-    @property
-    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return (0.5,), (0.5,)
-
-    def load(self, split: Split, root: str | None) -> Images:
-        assert split == "public"
-        images = torch.rand(21, 1, 8, 8, generator=torch.Generator().manual_seed(self.shift))
-        return Labelled(images, torch.arange(21) % 2)  # type: ignore[return-value]
-
-
-def prior(**changes: object) -> WGANGP:
-    """A prior that trains within a second."""
-    settings = {"steps": 3, "latent": 4, "base": 8, "critic": 4, "batch_size": 8, "critic_steps": 2}
-    return WGANGP(**{**settings, **changes})
+from tests.priors.stripes import Stripes, prior
 
 
 def weights(generator: torch.nn.Module) -> Tensor:
@@ -260,43 +225,6 @@ def test_divergence_is_an_error_and_leaves_no_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="diverged"):
         prior(lr=1e30, steps=4).generator(Stripes(), None, str(tmp_path), 0)
     assert not list(tmp_path.glob("*/generator.safetensors"))
-
-
-def test_public_images_are_all_there_to_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wgan_gp, "BATCH", 4)
-    images = public_images(Stripes(), None)
-    truth = Stripes().load("public", None).tensors[0]  # type: ignore[attr-defined]
-    assert images.shape == truth.shape
-    assert (images / 255 - truth).abs().max() <= 0.5 / 255 + 1e-6
-
-
-def test_a_withheld_class_is_not_among_the_images() -> None:
-    images, labels = Stripes().load("public", None).tensors  # type: ignore[attr-defined]
-    shown = public_images(Stripes(), None, withheld=1)
-    assert torch.equal(shown, (images[labels == 0] * 255).round().byte())
-
-
-@pytest.mark.parametrize("labels", [[0, 0], [1, 1]])
-def test_to_withhold_nothing_or_all_is_a_user_error(
-    labels: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    split = Labelled(torch.zeros(2, 1, 8, 8), torch.tensor(labels))
-    monkeypatch.setattr(Stripes, "load", lambda self, of, root: split)
-    with pytest.raises(UserError, match=r"prior\.withheld=1: .* of that class, of 0 to 1"):
-        prior(withheld=1).check(Stripes(), None)
-
-
-def test_too_many_images_for_memory_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wgan_gp, "MAX_BYTES", 21 * 64 - 1)
-    with pytest.raises(UserError, match=r"lower dataset\.public_fraction"):
-        prior().generator(Stripes(), None, str(tmp_path), 0)
-
-
-def test_no_public_images_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0))
-    monkeypatch.setattr(Stripes, "load", lambda self, split, root: empty)
-    with pytest.raises(UserError, match="no public images"):
-        prior().generator(Stripes(), None, str(tmp_path), 0)
 
 
 def test_cache_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
